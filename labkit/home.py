@@ -1,0 +1,36 @@
+"""Where the kit keeps its files on this machine, and how it writes one so that a crash never leaves half of it.
+
+``LABKIT_HOME`` names the folder; without it the platform's cache folder is used. This is not a settings module: whatever
+can be decided in a call is an argument of that call.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+
+def home() -> Path:
+    """The kit's folder on this machine (models, run store), created when missing."""
+    folder = Path(os.environ.get("LABKIT_HOME") or platformdirs.user_cache_dir("labkit", appauthor=False))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomically(path: str | Path, content: str | bytes) -> Path:
+    """Write `content` to `path` through a temporary file in the same folder, fsync and rename; return the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
