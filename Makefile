@@ -1,0 +1,48 @@
+# Thin lines: each target calls a tool that says what it does. The table of targets is in CONTRIBUTING.md.
+PYTHON ?= python3
+BIN := .venv/bin
+LAB_ARGS ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: env env-test model lab test test-fast check notebooks bench clean
+
+env: .venv/.base
+env-test: .venv/.test
+
+.venv/.base: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("labkit needs Python 3.11 or newer, this is %s. Try: make $(MAKECMDGOALS) PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the pinned packages into .venv (a few minutes, about 2 GB) ..."
+	@$(PIP) -e .
+	@touch $@
+
+.venv/.test: .venv/.base
+	@echo "Installing what only the tests need ..."
+	@$(PIP) -e '.[test]'
+	@touch $@
+
+model: .venv/.base
+	@$(BIN)/labkit models fetch
+
+lab: model
+	@$(BIN)/labkit lab $(LAB_ARGS)
+
+test: .venv/.test model check
+	$(BIN)/python -m pytest
+
+test-fast: .venv/.test
+	$(BIN)/python -m pytest -m "not real and not notebook and not slow"
+
+check: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check labkit tests tools benchmarks solutions
+	$(BIN)/python tools/make_notebooks.py --check
+
+notebooks: .venv/.test model
+	$(BIN)/python tools/make_notebooks.py --execute
+
+bench: .venv/.test model
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,41 @@
+"""What every test shares: a home of its own for the kit's files, and a way to forbid skips (CI sets LABKIT_FORBID_SKIPS)."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labkit.home import home
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def league() -> Path:
+    """The league database."""
+    return ROOT / "datasets" / "league" / "league.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def own_home(request, tmp_path, monkeypatch):
+    """Tests never write into the user's run store; those marked `real` and `notebook` see the fetched models through a link."""
+    users = home()
+    folder = tmp_path / "labkit-home"
+    folder.mkdir()
+    if any(request.node.get_closest_marker(mark) for mark in ("real", "notebook")):
+        (folder / "models").symlink_to(users / "models")
+    monkeypatch.setenv("LABKIT_HOME", str(folder))
+    return folder
+
+
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("LABKIT_FORBID_SKIPS") and reporter.stats.get("skipped"):
+        reporter.write_line("Skipping is forbidden here, and tests were skipped (see above).", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
