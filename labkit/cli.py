@@ -1,0 +1,361 @@
+"""The kit's verbs from a terminal. Each command parses, calls the Python API, prints; nothing is decided here.
+
+Exit codes: 0 it worked; 1 it ran and the answer is no (a query failed, a gold has findings, a check is red); 2 an error the
+user can mend, told in a sentence; 130 interrupted. With ``--json`` standard output holds JSON only (errors as
+``{"error": sentence}``), everything else goes to standard error.
+"""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import labkit
+from labkit.errors import LabkitError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Raise the accuracy of an LLM application: ask, execute, score, diagnose.",
+)
+models_app = typer.Typer(invoke_without_command=True, help="The models that labkit knows; `fetch` gets one.")
+runs_app = typer.Typer(invoke_without_command=True, help="The run store: list, show, compare, delete.")
+app.add_typer(models_app, name="models")
+app.add_typer(runs_app, name="runs")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, a contract for scripts.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="A known name, hub id, local folder or GGUF file.")]
+Adapter = Annotated[str | None, typer.Option("--adapter", help="Folder of a PEFT adapter to load on the model.")]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible endpoint that serves --model.")]
+Database = Annotated[str, typer.Option("--db", help="The SQLite file.")]
+Mode = Annotated[str, typer.Option("--mode", help="exact, execution or semantic.")]
+DEFAULT_MODEL = "smollm2-135m"
+
+
+def main() -> None:
+    """Entry point of `labkit`: run a command, turn the kit's errors into a sentence and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        code = _explain(error)
+    except KeyboardInterrupt:
+        print("Interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception) -> int:
+    """Print the sentence for `error` and return the exit code; what is no user's error is raised again."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: say nothing more
+        return 0
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = LabkitError(f"The disk is full: {error}. Free some space and run the same command again.")
+    if type(error).__name__ == "Abort":
+        return 130
+    if hasattr(error, "format_message"):  # click's usage errors, rich or plain
+        error = LabkitError(error.format_message() + " See `labkit --help`.")
+    if not isinstance(error, LabkitError):
+        raise error
+    if "--json" in sys.argv:
+        print(json.dumps({"error": str(error)}))
+    print(f"Error: {error}", file=sys.stderr)
+    return 2
+
+
+def _print_json(value) -> None:
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def _table(columns, rows, title: str = "") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None)
+    for column in columns:
+        table.add_column(Text(str(column)), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("NULL" if value is None else str(value)) for value in row))
+    Console().print(table)
+
+
+def _frame(frame, title: str = "") -> None:
+    _table(frame.columns, frame.itertuples(index=False), title)
+
+
+def _chat_model(model: str, adapter: str | None, base_url: str | None):
+    """The chat model that the options name: an endpoint, or weights on this machine."""
+    if not base_url:
+        return labkit.load_model(model, adapter=adapter)
+    if adapter:
+        raise LabkitError("--adapter loads on a local model; an endpoint serves its own. Leave out --adapter or --base-url.")
+    endpoint = labkit.Endpoint(base_url, model)
+    print(endpoint.privacy, file=sys.stderr)
+    return endpoint
+
+
+@app.command()
+def ask(
+    question: str,
+    db: Database,
+    model: Model = DEFAULT_MODEL,
+    adapter: Adapter = None,
+    base_url: BaseUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
+    answer = labkit.Agent(_chat_model(model, adapter, base_url), db).ask(question)
+    if as_json:
+        _print_json(
+            {"question": question, "sentence": answer.sentence, "sql": answer.sql, "result": answer.result.to_json()}
+        )
+    else:
+        print(answer)
+    return 0 if answer.result.error is None else 1
+
+
+@app.command()
+def sql(
+    query: str,
+    db: Database,
+    seconds: Annotated[float, typer.Option(help="Wall-clock limit.")] = 2.0,
+    rows: Annotated[int, typer.Option(help="Row limit; a longer result is truncated.")] = 10_000,
+    as_json: Json = False,
+) -> int:
+    """Run one untrusted query, read-only and bounded. Exit 1 when it fails or is refused."""
+    result = labkit.execute(db, query, labkit.Limits(seconds=seconds, rows=rows))
+    if as_json:
+        _print_json(result.to_json())
+    elif result.error is None:
+        _table(result.columns, result.rows)
+        note = f", truncated: limit {result.limit}" if result.truncated else ""
+        print(f"{len(result.rows)} rows in {result.seconds:.3f} s{note}")
+    else:
+        print(f"Error: {result.error}" + (f" (limit: {result.limit})" if result.limit else ""), file=sys.stderr)
+    return 0 if result.error is None else 1
+
+
+@app.command()
+def score(
+    pairs: Path,
+    db_dir: Annotated[Path | None, typer.Option("--db-dir", help="Where databases named in the file lie.")] = None,
+    mode: Mode = "execution",
+    as_json: Json = False,
+) -> int:
+    """Score a JSONL file of pairs (id, question, gold, pred, database), each failure with its class and evidence."""
+    from collections import Counter
+
+    from labkit.diagnosis import diagnose
+    from labkit.schema import read_schema
+    from labkit.scoring import load_pairs, score_many
+
+    loaded = load_pairs(pairs, db_dir=db_dir)
+    scores = score_many(loaded, mode=mode)
+    schemas = {path: read_schema(path) for path in {pair.database for pair in loaded}}
+    verdicts = Counter()
+    records = []
+    for pair, scored in zip(loaded, scores, strict=True):
+        found = diagnose(pair.question, pair.prediction, scored, schemas[pair.database])
+        verdicts[scored.verdict] += 1
+        records.append(
+            {
+                "id": pair.question.id,
+                "verdict": scored.verdict,
+                "reason": scored.reason,
+                "class": found.failure_class,
+                "evidence": found.evidence,
+            }
+        )
+    if as_json:
+        for record in records:
+            _print_json(record)
+        return 0
+    _table(records[0].keys(), [record.values() for record in records], f"{pairs} ({mode})")
+    print(f"{len(records)} pairs ({mode}): " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
+    return 0
+
+
+@app.command()
+def evaluate(
+    questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
+    model: Model = DEFAULT_MODEL,
+    adapter: Adapter = None,
+    base_url: BaseUrl = None,
+    mode: Mode = "execution",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
+    db_dir: Annotated[Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class."""
+    loaded = labkit.load_questions(questions, db_dir=db_dir)
+    generator = labkit.SqlGenerator(_chat_model(model, adapter, base_url))
+    run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh)
+    if as_json:
+        keys = ("mode", "n", "correct", "accuracy", "low", "high", "valid", "seconds")
+        _print_json({"run": run.id} | {key: getattr(run, key) for key in keys})
+        return 0
+    diagnosed = labkit.diagnose_run(run, loaded)
+    _frame(diagnosed.slices("class"), "By class")
+    _frame(diagnosed.slices("tag"), "By tag")
+    print(f"run {run.id}: {run}; valid SQL {run.valid} of {run.n}; {run.seconds:.0f} s")
+    print(f"Next: labkit diagnose {run.id}")
+    return 0
+
+
+@app.command()
+def diagnose(
+    run: Annotated[str, typer.Argument(help="The run's id, or its beginning.")],
+    questions: Annotated[Path | None, typer.Option("--questions", "-q", help="The set, if it has moved.")] = None,
+    by: Annotated[str, typer.Option(help="class, tag or clause.")] = "class",
+    as_json: Json = False,
+) -> int:
+    """What went wrong in a run: each failure's class, evidence and hint, and how often."""
+    stored = labkit.RunStore().get(run)
+    diagnosed = labkit.diagnose_run(stored, labkit.load_questions(questions or stored.set_path, db_dir=stored.db_dir))
+    if as_json:
+        for record in diagnosed.to_frame().to_dict("records"):
+            _print_json(record)
+        return 0
+    _frame(diagnosed.to_frame(), f"run {stored.id}")
+    _frame(diagnosed.slices(by), f"By {by}")
+    print(stored)
+    return 0
+
+
+@app.command()
+def lint(
+    questions: Path,
+    avoid: Annotated[list[Path] | None, typer.Option("--against", help="Sets that must not overlap; repeatable.")] = None,
+    db_dir: Annotated[Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Find what is wrong with a gold set. Exit 1 when something is found."""
+    loaded = labkit.load_questions(questions, db_dir=db_dir)
+    findings = labkit.lint(loaded, [labkit.load_questions(path, db_dir=db_dir) for path in avoid or []])
+    for finding in findings:
+        if as_json:
+            keys = ("question_id", "rule", "detail", "file", "line")
+            _print_json({key: str(v) if isinstance(v := getattr(finding, key), Path) else v for key in keys})
+        else:
+            print(finding)
+    if not as_json:
+        print(f"{len(loaded)} questions, {len(findings)} findings.")
+    return 1 if findings else 0
+
+
+@models_app.callback()
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """List the known models, and what is fetched."""
+    if context.invoked_subcommand:
+        return
+    from labkit.models import known_models
+
+    records = [
+        {"name": m.name, "hub_id": m.hub_id, "parameters": m.parameters, "fetched": m.fetched} for m in known_models()
+    ]
+    if as_json:
+        _print_json(records)
+    else:
+        _table(("model", "hub id", "parameters", "on this machine"), [r.values() for r in records])
+        print("Also accepted wherever a model is named: a hub id, a local folder, a GGUF file.")
+
+
+@models_app.command("fetch")
+def models_fetch(name: Annotated[str, typer.Argument()] = DEFAULT_MODEL, as_json: Json = False) -> int:
+    """Fetch a model, check its hash, convert it once. Nothing is done when it is there."""
+    folder = labkit.fetch_model(name)
+    _print_json({"model": name, "folder": str(folder)}) if as_json else print(f"{name}: {folder}")
+    return 0
+
+
+@app.command()
+def doctor(as_json: Json = False) -> int:
+    """Check this machine: [OK] or [FAIL] a line, with what mends it; then which models fit. Exit 1 on a [FAIL]."""
+    from labkit.hardware import fit
+
+    checks, fits = labkit.doctor(), fit()
+    if as_json:
+        _print_json({"checks": [vars_of(check) for check in checks], "models": [vars_of(one) for one in fits]})
+    else:
+        for check in checks:
+            print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.detail}")
+            if not check.ok:
+                print(f"       mend it: {check.mend}")
+        _table(vars_of(fits[0]).keys(), [vars_of(one).values() for one in fits], "Does it fit, how long do the labs take")
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def vars_of(record) -> dict:
+    """A frozen dataclass as a dictionary, its fields in their order."""
+    from dataclasses import asdict
+
+    return asdict(record)
+
+
+@runs_app.callback()
+def runs(context: typer.Context, as_json: Json = False) -> None:
+    """List the runs, newest first."""
+    if context.invoked_subcommand:
+        return
+    stored = labkit.RunStore().list()
+    if as_json:
+        _print_json([run.to_json() for run in stored])
+    elif stored:
+        rows = [(run.id, run.started, run.set, run.model, run.adapter or "", str(run)) for run in stored]
+        _table(("run", "started", "set", "model", "adapter", "accuracy"), rows)
+    else:
+        print("No runs yet. Start one: labkit evaluate --questions datasets/league/start.jsonl")
+
+
+@runs_app.command("show")
+def runs_show(run: str, as_json: Json = False) -> int:
+    """One run with every prediction and verdict."""
+    stored = labkit.RunStore().get(run)
+    if as_json:
+        _print_json(stored.to_json() | {"results": [vars_of(result) for result in stored.results]})
+    else:
+        _frame(stored.to_frame(), f"run {stored.id}")
+        print(stored)
+    return 0
+
+
+@runs_app.command("compare")
+def runs_compare(run_a: str, run_b: str, as_json: Json = False) -> int:
+    """What the second run fixed and broke, with McNemar's test."""
+    store = labkit.RunStore()
+    comparison = labkit.compare(store.get(run_a), store.get(run_b))
+    if as_json:
+        _print_json(vars_of(comparison))
+    else:
+        print(comparison)
+    return 0
+
+
+@runs_app.command("delete")
+def runs_delete(run: str) -> int:
+    """Remove a run from the store."""
+    store = labkit.RunStore()
+    stored = store.get(run)
+    store.delete(stored.id)
+    print(f"Deleted run {stored.id} ({stored.set}, {stored}).")
+    return 0
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> int:
+    """Copy missing labs into my-labs/ and open JupyterLab there; further options go to JupyterLab."""
+    from labkit.course.workspace import copy_missing_labs, course_root, open_lab
+
+    root = course_root()
+    labs = copy_missing_labs(root)
+    if labs.copied:
+        print("New in my-labs/: " + ", ".join(labs.copied))
+    for name in labs.kept:
+        print(f"my-labs/{name} is yours and stays; the course has a newer one: rename yours to get it at the next start.")
+    return open_lab(root, context.args)
