@@ -29,10 +29,11 @@ PET_NAMES = (
     " Rusty Sage Scout Shadow Simba Smokey Sooty Sprout Tango Teddy Toffee Waffles Willow Ziggy"
 )
 
-# species: share of the pets, oldest in years, breeds with lightest and heaviest in tenths of a kilogram; "" is kept as NULL
+# species: share of the pets, oldest in years, breeds with lightest and heaviest in tenths of a kilogram ("" becomes NULL)
 SPECIES = {
     "dog": (0.46, 14, (("Labrador", 240, 378), ("Beagle", 88, 152), ("Poodle", 34, 291), ("Dachshund", 62, 119),
-                       ("Border Collie", 133, 214), ("Boxer", 247, 341), ("Whippet", 95, 166), ("", 41, 523), ("", 41, 523))),
+                       ("Border Collie", 133, 214), ("Boxer", 247, 341), ("Whippet", 95, 166),
+                       ("", 41, 523), ("", 41, 523))),
     "cat": (0.34, 17, (("Siamese", 24, 49), ("Maine Coon", 48, 92), ("Persian", 31, 57), ("British Shorthair", 37, 78),
                        ("", 25, 71), ("", 25, 71), ("", 25, 71))),
     "rabbit": (0.1, 9, (("Dutch", 15, 26), ("Lionhead", 11, 18), ("Flemish Giant", 54, 87), ("", 12, 49))),
