@@ -29,7 +29,7 @@ PET_NAMES = (
     " Rusty Sage Scout Shadow Simba Smokey Sooty Sprout Tango Teddy Toffee Waffles Willow Ziggy"
 )
 
-# species: share of the pets, oldest in years, breeds with lightest and heaviest in tenths of a kilogram ("" becomes NULL)
+# species: share of the pets, oldest in years, breeds with lightest and heaviest in tenths of a kilogram ("" means NULL)
 SPECIES = {
     "dog": (0.46, 14, (("Labrador", 240, 378), ("Beagle", 88, 152), ("Poodle", 34, 291), ("Dachshund", 62, 119),
                        ("Border Collie", 133, 214), ("Boxer", 247, 341), ("Whippet", 95, 166),

@@ -1,0 +1,139 @@
+"""The databases are what their scripts build, and are documented; the question sets are sound before any linter sees them."""
+
+import importlib.util
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlglot
+
+DATASETS = Path(__file__).parents[1] / "datasets"
+DATABASES = ("league", "clinic")
+SETS = {"league/start": 20, "league/dev": 100, "league/heldout": 200, "clinic/questions": 40}
+
+
+def connect(name):
+    return sqlite3.connect(f"file:{DATASETS / name / name}.sqlite?mode=ro", uri=True)
+
+
+def dump(path):
+    connection = sqlite3.connect(path)
+    text = "\n".join(connection.iterdump())
+    connection.close()
+    return text
+
+
+def load_script(name):
+    spec = importlib.util.spec_from_file_location(f"build_{name}", DATASETS / name / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def lines(name):
+    text = (DATASETS / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def columns(connection):
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] for table in tables}
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_script_rebuilds_the_committed_database(name, tmp_path):
+    load_script(name).build(tmp_path / "again.sqlite")
+    assert dump(tmp_path / "again.sqlite") == dump(DATASETS / name / f"{name}.sqlite")
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_database_is_small_and_its_keys_hold(name):
+    assert (DATASETS / name / f"{name}.sqlite").stat().st_size < 1_000_000
+    connection = connect(name)
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_readme_names_every_column_and_counts_every_table(name):
+    readme = (DATASETS / "README.md").read_text(encoding="utf-8")
+    section = readme.split(f"## {name.capitalize()}: columns")[1].split("\n## ")[0]
+    connection = connect(name)
+    for table, names in columns(connection).items():
+        rows = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+        assert f"`{table}` ({rows:,})" in section
+        assert [column for column in names if f"`{column}`" not in section] == []
+    connection.close()
+
+
+def test_league_holds_the_mess_that_it_promises():
+    connection = connect("league")
+
+    def one(sql):
+        return connection.execute(sql).fetchone()[0]
+
+    assert one("SELECT COUNT(*) FROM players") >= 400
+    assert one("SELECT MAX(salary) FROM contracts") == "--"  # sorted as text it is no salary at all
+    largest = "SELECT salary FROM contracts ORDER BY CAST(REPLACE(REPLACE(salary, '$', ''), ',', '') AS INTEGER) DESC"
+    assert one(f"{largest} LIMIT 1") != one("SELECT MAX(salary) FROM contracts WHERE salary <> '--'")
+    assert one("SELECT MAX(draft_pick) FROM players") == "undrafted"
+    assert one("SELECT COUNT(DISTINCT typeof(jersey)) FROM players") == 2
+    assert one("SELECT COUNT(*) FROM players WHERE college <> 'Dunmore' OR college = 'Dunmore'") < 480
+    connection.close()
+
+
+@pytest.mark.parametrize("table, column, shape", [
+    ("contracts", "salary", r"\$\d{1,3}(,\d{3})*|--"), ("contracts", "signed", r"\d\d/\d\d/20\d\d"),
+    ("players", "height", r"[5-7]' \d{1,2}\"|--"), ("players", "weight", r"\d{3} lb|NA"),
+    ("players", "birth_date", r"\d{4}-\d\d-\d\d"), ("games", "attendance", r"\d{1,3}(,\d{3})?|NA"),
+    ("season_stats", "three_pct", r"\d\d\.\d%|--"), ("games", "game_id", r"G-20\d\d-\d{4}"),
+])  # fmt: skip
+def test_formats_of_the_league(table, column, shape):
+    connection = connect("league")
+    odd = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}") if not re.fullmatch(shape, value)]
+    connection.close()
+    assert odd == []
+
+
+@pytest.mark.parametrize("table, column, shape", [
+    ("pets", "weight", r"\d+\.\d kg|unknown"), ("visits", "visit_date", r"\d\d\.\d\d\.203[01]"),
+    ("visits", "fee", r"\d+,\d\d EUR|-"), ("treatments", "price", r"\d+,\d\d EUR"),
+    ("owners", "client_since", r"[A-Z][a-z]{2} 20\d\d"), ("treatments", "dose", r"\d+ mg|-"),
+])  # fmt: skip
+def test_formats_of_the_clinic(table, column, shape):
+    connection = connect("clinic")
+    odd = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}") if not re.fullmatch(shape, value)]
+    connection.close()
+    assert odd == []
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_gold_runs_and_answers(name):
+    connection = connect(name.split("/")[0])
+    questions = lines(name)
+    assert len(questions) == len({line["id"] for line in questions}) == SETS[name]
+    for line in questions:
+        assert line["database"] == name.split("/")[0]
+        assert connection.execute(line["sql"]).fetchall(), f"{line['id']} answers nothing"
+        assert sum(tag in ("easy", "medium", "hard") for tag in line["tags"]) == 1, line["id"]
+    connection.close()
+
+
+def normalised(question):
+    return " ".join(re.findall(r"\w+", question.lower()))
+
+
+def test_no_question_and_no_query_is_in_two_sets_or_twice_in_one():
+    every = [line for name in SETS for line in lines(name)]
+    for key in (
+        lambda line: (line["database"], normalised(line["question"])),
+        lambda line: (line["database"], sqlglot.parse_one(line["sql"], dialect="sqlite").sql(normalize=True)),
+    ):
+        seen = {}
+        shared = [
+            (seen[key(line)], line["id"]) for line in every if seen.setdefault(key(line), line["id"]) != line["id"]
+        ]
+        assert shared == []
