@@ -1,0 +1,318 @@
+"""Questions with their reference queries: load, validate and save JSONL sets; what two sets have in common.
+
+A set is a file with one JSON object a line: `id, question, sql, database` and, where needed, `alternatives, rows,
+order, tags, note`. This module checks that a line is well formed; whether its query is any good is the business of
+`linting`, whether a prediction agrees with it that of `scoring`. Nothing is executed here.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from labkit.errors import LabkitError
+from labkit.home import write_atomically
+from labkit.sqltext import normalise_question, normalise_sql, skeleton
+
+_NO_DATABASE = (
+    "Give the database as a path, or as a NAME where NAME, NAME.sqlite or NAME/NAME.sqlite lies in the folder."
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and the query that answers it.
+
+    `rows`, where given, is the result that the author of the question expects of `sql`. `order` says whether the order
+    of rows counts; None leaves it to the query (it counts when the outermost query has an ORDER BY).
+    """
+
+    id: str
+    question: str
+    sql: str
+    database: str
+    alternatives: tuple[str, ...] = ()  # other queries whose answer is right as well
+    rows: tuple[tuple, ...] | None = None
+    order: bool | None = None
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    line: int | None = field(default=None, compare=False, repr=False)  # where it stands in the file it came from
+
+    def to_json(self) -> dict:
+        """The question as one line of a set holds it; fields at their default are left out."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "line"}
+        return {
+            k: v for k, v in values.items() if k in _REQUIRED or v not in ((), None, "") or (k == "rows" and v == ())
+        }
+
+
+@dataclass(frozen=True)
+class QuestionSet(Sequence):
+    """Questions under a name. `db_dir` is where their databases are looked for, beside the folder of `path`."""
+
+    name: str
+    questions: tuple[Question, ...]
+    path: Path | None = None
+    db_dir: Path | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "questions", tuple(self.questions))
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return QuestionSet(self.name, self.questions[index], self.path, self.db_dir)
+        return self.questions[index]
+
+    def __iter__(self) -> Iterator[Question]:
+        return iter(self.questions)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what the questions say, in their order; line ends and blank lines don't change it."""
+        return hashlib.sha256(_to_jsonl(self.questions).encode()).hexdigest()
+
+    def database_path(self, question: Question) -> Path:
+        """The file of the question's database; `LabkitError` when there is none."""
+        near = [self.path.parent, self.path.parent.parent] if self.path else []
+        folders = [Path(self.db_dir), *near] if self.db_dir else near
+        return find_database(question.database, folders)
+
+
+def find_database(name: str | Path, folders: Iterable[str | Path] = ()) -> Path:
+    """The database called `name`: NAME, NAME.sqlite or NAME/NAME.sqlite in one of `folders`, else a path as it stands.
+
+    `LabkitError` when no such file exists; whether it is a database is found out by opening it.
+    """
+    folders = [Path(folder) for folder in folders]
+    stem = Path(name).name
+    for folder in [*folders, Path()]:
+        base = folder / name
+        tries = [base, *(base.with_name(stem + ending) for ending in (".sqlite", ".db"))] if stem else []
+        for file in [*tries, base / f"{stem}.sqlite", base / f"{stem}.db"]:
+            if file.is_file():
+                return file
+    places = ", ".join(str(folder) for folder in folders) or "the current folder"
+    raise LabkitError(f"There is no database {str(name)!r} in {places}. {_NO_DATABASE}")
+
+
+# --- load and save ----------------------------------------------------------------------------------------------------
+
+_REQUIRED = ("id", "question", "sql", "database")
+_FIELDS = tuple(f.name for f in fields(Question) if f.name != "line")
+_SHOWN_ERRORS = 10
+
+
+def load_questions(path: str | Path, db_dir: str | Path | None = None) -> QuestionSet:
+    """Read a JSONL question set. `LabkitError` names every bad line by file and line, with what is wrong with it."""
+    path = Path(path)
+    questions: dict[str, Question] = {}
+    errors = []
+    for number, text in _lines(path):
+        try:
+            question = _parse(text, number)
+            if question.id in questions:
+                raise _BadLine(f"id {question.id!r} is already used in line {questions[question.id].line}")
+            questions[question.id] = question
+        except _BadLine as error:
+            errors.append(f"{path}, line {number}: {error}.")
+    if errors:
+        more = f"\n... and {len(errors) - _SHOWN_ERRORS} more." if len(errors) > _SHOWN_ERRORS else ""
+        raise LabkitError("\n".join(errors[:_SHOWN_ERRORS]) + more)
+    if not questions:
+        raise LabkitError(f"{path} holds no question. Write one JSON object a line: {', '.join(_REQUIRED)}.")
+    return QuestionSet(path.stem, tuple(questions.values()), path, Path(db_dir) if db_dir else None)
+
+
+def save_questions(path: str | Path, questions: Sequence[Question]) -> Path:
+    """Write a set atomically, so that it loads back equal; `LabkitError` names a question that would not."""
+    seen = set()
+    for question in questions:
+        try:
+            _parse(json.dumps(question.to_json(), default=_refuse_type), None)
+        except (_BadLine, ValueError, TypeError) as error:
+            raise LabkitError(f"Question {question.id!r} cannot be saved in {path}: {error}.") from error
+        if question.id in seen:
+            raise LabkitError(f"Two questions for {path} have the id {question.id!r}. Give each its own.")
+        seen.add(question.id)
+    if not seen:
+        raise LabkitError(f"There is no question to save in {path}: an empty set could not be loaded again.")
+    return write_atomically(path, _to_jsonl(questions))
+
+
+class _BadLine(Exception):
+    """What is wrong with a line, as the middle of a sentence."""
+
+
+def _to_jsonl(questions: Iterable[Question]) -> str:
+    return "".join(json.dumps(q.to_json(), ensure_ascii=False, allow_nan=False) + "\n" for q in questions)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number and bytes of each line that is not blank. Only newlines part lines: a text may hold U+2028."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LabkitError(f"The question set {path} cannot be read: {error.strerror or error}.") from error
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def _parse(line: str | bytes, number: int | None) -> Question:
+    record = _read_object(line)
+    for name in record:
+        if name not in _FIELDS:
+            raise _BadLine(f"unknown field {name!r}{_nearest_field(name)}")
+    for name in _REQUIRED:
+        if name not in record:
+            raise _BadLine(f"field {name!r} is missing")
+    if isinstance(record["id"], int) and not isinstance(record["id"], bool):
+        record["id"] = str(record["id"])
+    values = {name: _checked(name, value) for name, value in record.items()}
+    return Question(**values, line=number)
+
+
+def _read_object(line: str | bytes) -> dict:
+    try:
+        text = line if isinstance(line, str) else line.decode("utf-8")
+        record = json.loads(text, object_pairs_hook=_no_twice, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise _BadLine(f"not UTF-8 at byte {error.start + 1}; save the file as UTF-8") from None
+    except RecursionError:
+        raise _BadLine("nested too deeply to be a question") from None
+    except ValueError as error:  # json.JSONDecodeError, and integers of thousands of digits
+        where = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise _BadLine(f"not JSON ({getattr(error, 'msg', error)}{where})") from None
+    if not isinstance(record, dict):
+        raise _BadLine(f"a JSON object is needed, this is {_kind(record)}")
+    return record
+
+
+def _no_twice(pairs: list[tuple]) -> dict:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise _BadLine(f"field {name!r} stands there twice")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str):
+    raise _BadLine(f"{name} is no JSON value; write null, a number or a text")
+
+
+def _refuse_type(value):
+    raise TypeError(f"{_kind(value)} has no place in a question set")
+
+
+def _nearest_field(name: str) -> str:
+    import difflib  # needed only on the way to an error
+
+    meant = {"query": "sql", "gold": "sql", "db": "database", "db_id": "database", "text": "question"}.get(name.lower())
+    near = [meant] if meant else difflib.get_close_matches(name.lower(), _FIELDS, 1)
+    return f" (did you mean {near[0]!r}?)" if near else f"; the fields are {', '.join(_FIELDS)}"
+
+
+def _checked(name: str, value):
+    """The field's value as `Question` holds it, or `_BadLine`."""
+    if name in ("id", "question", "sql", "database"):
+        return _text(name, value)
+    if name == "note":
+        return _text(name, value, empty=True)
+    if name in ("alternatives", "tags"):
+        if not isinstance(value, list):
+            raise _BadLine(f"field {name!r} must be a list of texts, not {_kind(value)}")
+        return tuple(_text(f"{name}[{i}]", item) for i, item in enumerate(value))
+    if name == "order":
+        if value is not None and not isinstance(value, bool):
+            raise _BadLine(f"field 'order' must be true, false or null, not {_kind(value)}")
+        return value
+    return None if value is None else _rows(value)
+
+
+def _text(name: str, value, empty: bool = False) -> str:
+    if not isinstance(value, str):
+        raise _BadLine(f"field {name!r} must be a text, not {_kind(value)}")
+    if not empty and not value.strip():
+        raise _BadLine(f"field {name!r} is empty")
+    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise _BadLine(f"field {name!r} holds a NUL character or half of a surrogate pair")
+    return value
+
+
+def _rows(value) -> tuple[tuple, ...]:
+    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+        raise _BadLine("field 'rows' must be a list of rows, each a list of values, such as [[\"Ann\", 3]]")
+    if len({len(row) for row in value}) > 1:
+        raise _BadLine("field 'rows' has rows of different length")
+    return tuple(tuple(_value(cell) for cell in row) for row in value)
+
+
+def _value(cell):
+    """A stored value; true and false are the 1 and 0 that SQLite gives."""
+    if isinstance(cell, (dict, list)):
+        raise _BadLine(f"a value in 'rows' is {_kind(cell)}; only texts, numbers and null can be there")
+    if isinstance(cell, str):
+        return _text("rows", cell, empty=True)
+    if isinstance(cell, float) and not math.isfinite(cell):
+        raise _BadLine("a number in 'rows' is too large for a float")
+    if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
+        raise _BadLine("an integer in 'rows' is too large for SQLite")
+    return int(cell) if isinstance(cell, bool) else cell
+
+
+def _kind(value) -> str:
+    names = {
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "an object",
+    }
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
+# --- overlap ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """One thing that two sets share: the ids on both sides, and the normalised text that is the same."""
+
+    kind: str  # "question", "query" (literals kept) or "skeleton" (literals masked)
+    text: str
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+
+
+def overlap(a: Iterable[Question], b: Iterable[Question]) -> list[Overlap]:
+    """What `a` and `b` share: questions first, then queries, then skeletons. An alternative counts as a query.
+
+    Databases are not compared: a wording trained on one database is known on another as well.
+    """
+    a, b = list(a), list(b)
+    shared = []
+    for kind, keys in _KEYS.items():
+        left, right = _ids_by_key(a, keys), _ids_by_key(b, keys)
+        shared += [Overlap(kind, key, tuple(left[key]), tuple(right[key])) for key in left if key in right]
+    return shared
+
+
+_KEYS = {
+    "question": lambda q: [normalise_question(q.question)],
+    "query": lambda q: [normalise_sql(sql) for sql in (q.sql, *q.alternatives)],
+    "skeleton": lambda q: [skeleton(sql) for sql in (q.sql, *q.alternatives)],
+}
+
+
+def _ids_by_key(questions: Iterable[Question], keys) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for question in questions:
+        for key in dict.fromkeys(keys(question)):
+            found.setdefault(key, []).append(question.id)
+    return found
