@@ -1,1 +1,24 @@
-"""To be filled."""
+"""The learner's side: exercises with checks and hints, progress, and where a lab finds its data.
+
+>>> from labkit import course
+>>> course.check("lab00.top_k", top_k)  # doctest: +SKIP
+✗ lab00.top_k: not written yet.
+"""
+
+from labkit.course.checks import Exercise, Verdict, check, use
+from labkit.course.places import datasets, league, recorded_runs, setup, shorter
+from labkit.course.progress import forget, progress
+
+__all__ = [
+    "Exercise",
+    "Verdict",
+    "check",
+    "datasets",
+    "forget",
+    "league",
+    "progress",
+    "recorded_runs",
+    "shorter",
+    "setup",
+    "use",
+]

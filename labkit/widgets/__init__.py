@@ -1,1 +1,5 @@
-"""To be filled."""
+"""What a notebook shows: plain records in; no model, no torch, no database in here. Each falls back to a still table."""
+
+from labkit.widgets.distributions import TokenBars
+
+__all__ = ["TokenBars"]

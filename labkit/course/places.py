@@ -1,0 +1,144 @@
+"""Where a lab stands: its data, its model and seed, how long its cells may take, and recorded runs to open.
+
+Labs are opened from my-labs/, notebooks/ or solutions/, or run by a test: data is found from wherever that is. Nothing is
+downloaded here, and no model is loaded.
+"""
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import labkit
+from labkit.errors import LabkitError
+
+DEFAULT_MODEL = "smollm2-135m"
+PACKAGES = ("torch", "transformers", "apsw", "sqlglot", "ipywidgets")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One lab session: the model's name, the seed, the profile ("full" or "ci") and what it runs on."""
+
+    model: str
+    seed: int
+    profile: str
+    device: str
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        short = "\nLABKIT_PROFILE=ci: long cells are shortened." if self.profile == "ci" else ""
+        return f"model {self.model}, seed {self.seed}, device {self.device}\n{packages}{short}"
+
+    __repr__ = __str__
+
+
+def setup(model: str = "", seed: int = 0) -> Setting:
+    """Choose the model and the seed of this notebook. `model` is a known name, a hub id, a folder or a GGUF file.
+
+    Without `model` the environment variable LABKIT_MODEL decides, else the default model is taken.
+    """
+    name = model or os.environ.get("LABKIT_MODEL") or DEFAULT_MODEL
+    versions = {"labkit": labkit.__version__, "Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            raise LabkitError(f"The package {package} is missing. In the kit's folder, run: make env") from None
+    return Setting(name, seed, profile(), _device(), versions)
+
+
+def profile() -> str:
+    """ "ci" when LABKIT_PROFILE says so, else "full"."""
+    return "ci" if os.environ.get("LABKIT_PROFILE", "").strip().lower() == "ci" else "full"
+
+
+def shorter(full, ci):
+    """`full`, or `ci` under LABKIT_PROFILE=ci: the number that makes a long cell short."""
+    return ci if profile() == "ci" else full
+
+
+def datasets() -> Path:
+    """The kit's datasets folder: in the working folder or above it, else beside the package."""
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents, Path(labkit.__file__).resolve().parents[1]):
+        if (folder / "datasets" / "league" / "league.sqlite").is_file():
+            return folder / "datasets"
+    raise LabkitError(
+        f"The course's data was not found: no datasets/league/league.sqlite in {here} or above it. "
+        "Open the lab with `make lab` from the kit's folder."
+    )
+
+
+def league() -> Path:
+    """The SQLite file of the fictional basketball league."""
+    return datasets() / "league" / "league.sqlite"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Answers that a model gave once, kept in a file: {id, prediction} lines after a header line.
+
+    A recording is a generator for `labkit.evaluate` like a live model: it is scored anew, only not generated anew.
+    Questions without a recorded answer get an empty one, which is wrong.
+    """
+
+    model: str
+    sha256: str
+    prompt: str
+    date: str
+    predictions: dict[str, str]
+    path: Path
+
+    def __call__(self, questions) -> list[str]:
+        return [self.predictions.get(question.id, "") for question in questions]
+
+    def describe(self) -> dict:
+        """What the run store keeps: the model and its hash, the prompt, and that nothing was generated."""
+        label = f"{self.model} (recorded {self.date})"
+        return {"model": label, "sha256": self.sha256, "adapter": "", "prompt": self.prompt, "seed": 0}
+
+    def __str__(self) -> str:
+        return f"{self.model}, recorded {self.date}, prompt {self.prompt}, {len(self.predictions)} answers"
+
+    __repr__ = __str__
+
+
+def recorded_runs(folder: str | Path | None = None) -> list[Recording]:
+    """The recordings of a folder (default: the league's runs/), by file name; an empty list when there are none."""
+    folder = Path(folder) if folder else datasets() / "league" / "runs"
+    return [read_recording(path) for path in sorted(folder.glob("*.jsonl"))]
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Read one recording. LabkitError names the file and line of what is wrong."""
+    path, header, predictions = Path(path), None, {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            if header is None:
+                header = {key: str(entry[key]) for key in ("model", "sha256", "prompt", "date")}
+            else:
+                predictions[str(entry["id"])] = str(entry["prediction"])
+        except (ValueError, KeyError, TypeError) as error:
+            wanted = "id and prediction" if header else "model, sha256, prompt and date"
+            raise LabkitError(f"{path}, line {number}: not a JSON object with {wanted} ({error}).") from None
+    if header is None:
+        raise LabkitError(f"{path} is empty. Its first line should name model, sha256, prompt and date.")
+    return Recording(**header, predictions=predictions, path=path)
+
+
+def _device() -> str:
+    """What torch would compute on, with its name and threads."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda ({torch.cuda.get_device_name()})"
+    if torch.backends.mps.is_available():
+        return "mps (Apple GPU)"
+    return f"cpu ({torch.get_num_threads()} threads)"

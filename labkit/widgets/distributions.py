@@ -1,0 +1,145 @@
+"""A model's next token as bars, with sliders for temperature, top-k and top-p.
+
+Plain records in (tokens and their logits, as NumPy arrays), no model, no torch: the filters here are the same three as in
+`labkit.decoding`, in the few lines that a lab teaches; a test holds the two together. Where widgets can't run (GitHub, a
+terminal, a printed page) the same bars come as a still table.
+"""
+
+import html
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+
+def temperature(logits: np.ndarray, t: float) -> np.ndarray:
+    """Softmax of logits / t, shape (tokens,). t below 1 sharpens, above 1 flattens; t = 0 is greedy: all on the best."""
+    if t == 0:
+        best = logits == logits.max()
+        return best / best.sum()
+    scaled = (logits - logits.max()) / t
+    weights = np.exp(scaled)
+    return weights / weights.sum()
+
+
+def top_k(probabilities: np.ndarray, k: int) -> np.ndarray:
+    """Keep the k likeliest tokens (the earlier one on a tie), the others 0, scaled to sum 1; k = 0 keeps all."""
+    if k == 0:
+        return probabilities
+    keep = np.argsort(-probabilities, kind="stable")[:k]
+    kept = np.zeros_like(probabilities)
+    kept[keep] = probabilities[keep]
+    return kept / kept.sum()
+
+
+def top_p(probabilities: np.ndarray, p: float) -> np.ndarray:
+    """Keep the fewest likeliest tokens that hold at least p together (nucleus; Holtzman et al. 2019), scaled to sum 1."""
+    order = np.argsort(-probabilities, kind="stable")
+    before = np.cumsum(probabilities[order]) - probabilities[order]
+    keep = order[before < p]
+    kept = np.zeros_like(probabilities)
+    kept[keep] = probabilities[keep]
+    return kept / kept.sum()
+
+
+class TokenBars:
+    """Next-token bars. Show it as the last line of a cell; `.text(temperature=..)` is the same as a plain table.
+
+    `tokens` are the model's tokens as text, `logits` their scores (any constant may be added, so log-probabilities serve).
+    `filters` are three functions (temperature, top_k, top_p) shaped like those of this module: a learner's own fit in.
+    """
+
+    def __init__(
+        self, tokens: Sequence[str], logits, filters: Sequence[Callable] = (temperature, top_k, top_p), bars=12
+    ):
+        self.tokens, self.logits, self.bars = list(tokens), np.asarray(logits, dtype=float), bars
+        self.filters = tuple(filters)
+        if len(self.tokens) != len(self.logits) or not self.tokens:
+            raise ValueError(f"{len(self.tokens)} tokens but {len(self.logits)} logits")
+
+    def probabilities(self, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> np.ndarray:
+        """Shape (tokens,): temperature first, then top-k, then top-p. top_k = 0 and top_p = 1 filter nothing."""
+        heat, keep_k, keep_p = self.filters
+        p = np.asarray(heat(self.logits, temperature), dtype=float)
+        p = np.asarray(keep_k(p, top_k), dtype=float) if top_k else p
+        return np.asarray(keep_p(p, top_p), dtype=float) if top_p < 1 else p
+
+    def rows(self, **settings) -> list[tuple[str, float]]:
+        """The likeliest tokens at temperature 1 and what the settings make of them, then all the others together."""
+        p = self.probabilities(**settings)
+        shown = np.argsort(-self.logits, kind="stable")[: self.bars]
+        rows = [(visible(self.tokens[i]), float(p[i])) for i in shown]
+        rest = len(self.tokens) - len(shown)
+        return [*rows, (f"{rest:,} others", max(0.0, 1.0 - sum(value for _, value in rows)))] if rest else rows
+
+    def text(self, **settings) -> str:
+        """The bars as lines of text."""
+        rows = self.rows(**settings)
+        wide = max(len(token) for token, _ in rows)
+        return "\n".join(f"{token:>{wide}}  {_percent(value)}  {_blocks(value)}".rstrip() for token, value in rows)
+
+    def table(self, **settings) -> str:
+        """The bars as an HTML table that needs no style sheet, so that GitHub shows it too."""
+        lines = [
+            f"<tr><td><code>{html.escape(token)}</code></td><td>{_percent(value)}</td><td>{_blocks(value)}</td></tr>"
+            for token, value in self.rows(**settings)
+        ]
+        head = "<thead><tr><th>next token</th><th>chance</th><th></th></tr></thead>"
+        return f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
+
+    def widget(self):
+        """The bars with three labelled sliders, as an ipywidgets box; keyboard arrows move a slider."""
+        import ipywidgets as w
+
+        wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "7em"}}
+        sliders = {
+            "temperature": w.FloatSlider(1.0, min=0.0, max=2.0, step=0.05, description="temperature", **wide),
+            "top_k": w.IntSlider(0, min=0, max=50, description="top-k (0: all)", **wide),
+            "top_p": w.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p", **wide),
+        }
+        view = w.HTML(self._bars())
+
+        def draw(change):
+            view.value = self._bars(**{name: slider.value for name, slider in sliders.items()})
+
+        for slider in sliders.values():
+            slider.observe(draw, names="value")
+        return w.VBox([*sliders.values(), view])
+
+    def _bars(self, **settings) -> str:
+        """HTML for the live view. One hue, number beside each bar: readable without colour, on light and on dark."""
+        bar = "height:0.9em;background:#1f77b4;border:1px solid currentColor;box-sizing:border-box;width:{:.1f}%"
+        lines = [
+            f"<tr><td style='text-align:right;padding-right:.6em'><code>{html.escape(token)}</code></td>"
+            f"<td style='text-align:right;padding-right:.6em'>{_percent(value)}</td>"
+            f"<td style='width:22em'><div style='{bar.format(100 * value)}'></div></td></tr>"
+            for token, value in self.rows(**settings)
+        ]
+        label = "chance of each next token"
+        return f"<table role='table' aria-label='{label}' style='border-collapse:collapse'>{''.join(lines)}</table>"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        """The widget where it can run; beside it the still table, for the places where it can't."""
+        still = {"text/plain": self.text(), "text/html": self.table()}
+        try:
+            live = self.widget()._repr_mimebundle_()
+        except ImportError:
+            return still
+        return {**live, **still}
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+def visible(token: str) -> str:
+    """A token with its blanks made visible: a leading space as ␣, a line end as ↵, other control signs escaped."""
+    marked = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in marked) or "(empty)"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:5.1f} %"
+
+
+def _blocks(value: float, width: int = 30) -> str:
+    eighths = round(max(0.0, min(1.0, value)) * width * 8)
+    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
