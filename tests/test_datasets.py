@@ -1,4 +1,4 @@
-"""The databases are what their scripts build, and are documented; the question sets are sound before any linter sees them."""
+"""The databases are what their scripts build; every column is documented; the question sets are sound."""
 
 import importlib.util
 import json
