@@ -1,0 +1,112 @@
+"""From a question to chat messages, and from a model's reply to the query in it.
+
+Nothing here calls a model or a database. A message is a dictionary with `role` and `content`; a reply is a text that may
+hold anything.
+"""
+
+import re
+from collections.abc import Sequence
+
+Message = dict[str, str]
+
+INSTRUCTION = "You write SQL for SQLite. Answer with one SELECT query and nothing else."
+
+
+def plain(question: str, schema_text: str) -> list[Message]:
+    """The question below the schema. The schema comes first, so that all questions on a database share a prefix."""
+    return [
+        {"role": "system", "content": INSTRUCTION},
+        {"role": "user", "content": f"Tables:\n{schema_text}\n\nQuestion: {question}"},
+    ]
+
+
+def few_shot(question: str, schema_text: str, examples: Sequence) -> list[Message]:
+    """`plain`, after worked `examples` (anything with `.question` and `.sql`) told as earlier turns."""
+    first, *turns = [*((e.question, e.sql) for e in examples), (question, None)]
+    messages = plain(first[0], schema_text)
+    for previous, (text, _) in zip([first, *turns], turns, strict=False):
+        messages += [{"role": "assistant", "content": previous[1]}, {"role": "user", "content": f"Question: {text}"}]
+    return messages
+
+
+def extract_sql(reply: str) -> str:
+    """The first SQL statement in a model's `reply`, without its semicolon; the stripped reply if it holds none.
+
+    It looks inside code fences first, skips thinking, labels ("SQL:") and prose before the statement, and stops at a
+    semicolon, a note, or a blank line that no SQL follows. A statement that is no SELECT is returned as well: hiding a
+    model's DELETE would make it look better than it is. Nothing is repaired, and nothing is executed.
+    """
+    text = _SPECIAL.sub("", reply.rpartition("</think>")[2])
+    pieces = _FENCE.split(text)
+    for piece in [*pieces[1::2], *pieces[0::2]]:
+        start = _start(piece)
+        if start is not None:
+            return piece[start : _end(piece, start)].strip()
+    raw = next((piece for piece in pieces[1::2] if piece.strip()), text)
+    return _LABEL.sub("", raw.strip(), count=1).strip().rstrip(";").strip()
+
+
+_SPECIAL = re.compile(r"<\|[a-z_]{1,30}\|>")  # <|im_end|> and its like
+_FENCE = re.compile(r"```+|~~~+")
+_LABEL = re.compile(r"(?i)^(?:sqlite|sql|query|answer)\s?(?:query)?\s?:")
+_NAME = r"(?:\w{1,100}|\"[^\"]{1,100}\"|`[^`]{1,100}`|\[[^\]]{1,100}\])"
+# bounded repeats: the time stays linear in the length of a hostile reply
+_STATEMENT = re.compile(
+    rf"""(?ix) \b (?: SELECT\b
+      | WITH \s{{1,20}} (?:RECURSIVE\s{{1,20}})? {_NAME} \s{{0,20}} (?:\([^)]{{0,500}}\)\s{{0,20}})? AS \s{{0,20}}
+        (?:(?:NOT\s{{1,20}})?MATERIALIZED\s{{0,20}})? \(
+      | VALUES \s{{0,20}} \( | INSERT\s{{1,20}}(?:OR\s{{1,20}}\w{{1,20}}\s{{1,20}})?INTO\b | REPLACE\s{{1,20}}INTO\b
+      | DELETE\s{{1,20}}FROM\b | UPDATE\s{{1,20}}{_NAME}\s{{1,20}}SET\b
+      | (?:CREATE|DROP|ALTER)\s{{1,20}}(?:TEMP\s|TEMPORARY\s)?(?:TABLE|VIEW|INDEX|TRIGGER)\b
+      | PRAGMA\s{{1,20}}\w | ATTACH\s{{1,20}}(?:DATABASE\b|') | EXPLAIN\s{{1,20}}(?:QUERY\b|SELECT\b|WITH\b) )"""
+)
+_INSIDE = re.compile(r"(?i)(?:\(|\)|\b(?:UNION|ALL|EXCEPT|INTERSECT|AS|INTO|EXPLAIN|PLAN|SELECT|VALUES))\s{0,50}\Z")
+
+
+def _start(text: str) -> int | None:
+    """Where the statement begins: rather at a line's start or after a label than within prose, at SELECT than Select."""
+    best, best_rank = None, -1
+    for match in _STATEMENT.finditer(text):
+        before = text[max(0, match.start() - 60) : match.start()]
+        if best is not None and _INSIDE.search(before):
+            continue  # a part of a statement that began earlier
+        word = match[0].split()[0]
+        opens = not before.strip() or before.rstrip(" \t")[-1] in "\n:`\"'>*-"
+        rank = 2 * opens + word.isupper() - (word.istitle() and len(word) > 1)
+        if rank > best_rank:
+            best, best_rank = match.start(), rank
+    return best
+
+
+_TOKEN = re.compile(
+    r"""'(?:[^']|'')*(?:'|\Z) | "[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[^\]\n]*(?:\]|$) | --[^\n]* | /\*(?:.|\n)*?(?:\*/|\Z)
+      | (?P<semicolon>;) | (?P<blank>\n[ \t]*\n\s*) | (?P<line>\n) | (?P<paren>[()])""",
+    re.X | re.M,
+)
+_GOES_ON = re.compile(
+    r"""(?ix) \s*(?: [(),<>=|*/+'"`\[] | -- | (?:SELECT|FROM|WHERE|GROUP|HAVING|ORDER|LIMIT|OFFSET|UNION|EXCEPT|
+    INTERSECT|(?:LEFT|RIGHT|INNER|CROSS|FULL|NATURAL|OUTER)\s|JOIN|ON|AND|OR|USING|WINDOW|CASE|WHEN|THEN|ELSE|END|
+    VALUES)\b )"""
+)
+_NOTE = re.compile(
+    r"""(?ix) [ \t]* [*#]* (?: (?:explanation|note|question|answer|output|result|schema|table)s? \s? [*]* :
+    | (?:this|the) \s+ (?:sql\s+)? query\b )"""
+)
+
+
+def _end(text: str, start: int) -> int:
+    """Where the statement that begins at `start` ends."""
+    wrap = text[start - 1] if start else ""
+    if wrap and wrap in "`\"'" and text.count(wrap, start) % 2:  # `SELECT ...` within the prose
+        text = text[: text.rindex(wrap)]
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        if token["semicolon"]:
+            return token.start()
+        if token["paren"]:
+            depth += 1 if token[0] == "(" else -1
+        if token["blank"] and depth <= 0 and not _GOES_ON.match(text, token.end()):
+            return token.start()
+        if token["line"] and _NOTE.match(text, token.end()):
+            return token.start()
+    return len(text)
