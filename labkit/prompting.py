@@ -1,7 +1,7 @@
 """From a question to chat messages, and from a model's reply to the query in it.
 
-Nothing here calls a model or a database. A message is a dictionary with `role` and `content`; a reply is a text that may
-hold anything.
+Nothing here calls a model or a database. A message is a dictionary with `role` and `content`; a reply is a text that
+may hold anything.
 """
 
 import re
@@ -64,7 +64,7 @@ _INSIDE = re.compile(r"(?i)(?:\(|\)|\b(?:UNION|ALL|EXCEPT|INTERSECT|AS|INTO|EXPL
 
 
 def _start(text: str) -> int | None:
-    """Where the statement begins: rather at a line's start or after a label than within prose, at SELECT than Select."""
+    """Where the statement begins: sooner at a line's start or after a label than within prose."""
     best, best_rank = None, -1
     for match in _STATEMENT.finditer(text):
         before = text[max(0, match.start() - 60) : match.start()]
@@ -79,7 +79,8 @@ def _start(text: str) -> int | None:
 
 
 _TOKEN = re.compile(
-    r"""'(?:[^']|'')*(?:'|\Z) | "[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[^\]\n]*(?:\]|$) | --[^\n]* | /\*(?:.|\n)*?(?:\*/|\Z)
+    r"""'(?:[^']|'')*(?:'|\Z)
+      | "[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[^\]\n]*(?:\]|$) | --[^\n]* | /\*(?:.|\n)*?(?:\*/|\Z)
       | (?P<semicolon>;) | (?P<blank>\n[ \t]*\n\s*) | (?P<line>\n) | (?P<paren>[()])""",
     re.X | re.M,
 )
