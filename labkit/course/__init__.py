@@ -7,7 +7,7 @@
 
 from labkit.course.checks import Exercise, Verdict, check, use
 from labkit.course.places import datasets, league, recorded_runs, setup, shorter
-from labkit.course.progress import forget, progress
+from labkit.course.steps import forget, progress
 
 __all__ = [
     "Exercise",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from labkit.course import progress
+from labkit.course.steps import record
 from labkit.errors import LabkitError
 
 _LIBRARIES = (
@@ -89,7 +89,7 @@ def check(name: str, function: Callable, hint: int | None = None) -> Verdict:
     state, sentence = _judge(found, function)
     if hint and state != "passed":
         sentence += f"\n  Hint {hint} of 3: {found.hints[hint - 1]}"
-    not_kept = progress.record(name, state == "passed", hint or 0) if state != "not written" or hint else ""
+    not_kept = record(name, state == "passed", hint or 0) if state != "not written" or hint else ""
     return Verdict(name, state, " ".join(filter(None, [sentence, not_kept])))
 
 

@@ -30,9 +30,7 @@ def check_temperature(function):
     huge = np.array([1000.0, 999.0])
     odds = [np.e / (1 + np.e), 1 / (1 + np.e)]
     _same(function, (huge, 1.0), odds, "exp of a number this large overflows: only differences of logits matter.")
-    _same(
-        function, (-huge, 1.0), odds[::-1], "exp of numbers this far below 0 is 0: only differences of logits matter."
-    )
+    _same(function, (-huge, 1.0), odds[::-1], "exp of numbers this low is 0: only differences of logits matter.")
 
 
 def _why_temperature(t: float) -> str:
@@ -50,8 +48,8 @@ def check_top_k(function):
     _same(function, (p, 9), p, "k may be larger than the number of tokens: then nothing changes.")
     tied = np.array([0.25, 0.25, 0.25, 0.25])
     answer = _chances(function, (tied, 3))
-    if np.count_nonzero(answer) != 3 or not np.isclose(answer.sum(), 1):
-        raise Wrong("with four equal chances and k=3, exactly three tokens should stay, and sum to 1.")
+    if np.count_nonzero(answer) < 3 or not np.isclose(answer.sum(), 1):  # to keep a tie whole is fine too
+        raise Wrong("with four equal chances and k=3, at least three tokens should stay, and sum to 1.")
 
 
 def check_top_p(function):
@@ -144,8 +142,8 @@ EXERCISES = {
         (
             "Find the places of the k largest numbers. The answer is as long as the input, with 0 elsewhere.",
             "np.argsort sorts upwards and gives places: sort the negated chances, take the first k places.",
-            "keep = np.argsort(-probabilities, kind='stable')[:k]; copy those places into np.zeros_like(probabilities); "
-            "divide by the sum.",
+            "keep = np.argsort(-probabilities, kind='stable')[:k]; copy those places into "
+            "np.zeros_like(probabilities); divide by the sum.",
         ),
     ),
     "top_p": Exercise(

@@ -1,7 +1,7 @@
 """Where a lab stands: its data, its model and seed, how long its cells may take, and recorded runs to open.
 
-Labs are opened from my-labs/, notebooks/ or solutions/, or run by a test: data is found from wherever that is. Nothing is
-downloaded here, and no model is loaded.
+Labs are opened from my-labs/, notebooks/ or solutions/, or run by a test: data is found from wherever that is. Nothing
+is downloaded here, and no model is loaded.
 """
 
 import json
@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import labkit
+from labkit.course.workspace import course_root
 from labkit.errors import LabkitError
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -62,15 +63,8 @@ def shorter(full, ci):
 
 
 def datasets() -> Path:
-    """The kit's datasets folder: in the working folder or above it, else beside the package."""
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents, Path(labkit.__file__).resolve().parents[1]):
-        if (folder / "datasets" / "league" / "league.sqlite").is_file():
-            return folder / "datasets"
-    raise LabkitError(
-        f"The course's data was not found: no datasets/league/league.sqlite in {here} or above it. "
-        "Open the lab with `make lab` from the kit's folder."
-    )
+    """The course's datasets folder, found from the working folder upwards, else beside the package."""
+    return course_root() / "datasets"
 
 
 def league() -> Path:

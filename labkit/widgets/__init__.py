@@ -1,4 +1,4 @@
-"""What a notebook shows: plain records in; no model, no torch, no database in here. Each falls back to a still table."""
+"""What a notebook shows: plain records in, no model, no torch, no database. Each falls back to a still table."""
 
 from labkit.widgets.distributions import TokenBars
 

@@ -1,8 +1,8 @@
 """A model's next token as bars, with sliders for temperature, top-k and top-p.
 
-Plain records in (tokens and their logits, as NumPy arrays), no model, no torch: the filters here are the same three as in
-`labkit.decoding`, in the few lines that a lab teaches; a test holds the two together. Where widgets can't run (GitHub, a
-terminal, a printed page) the same bars come as a still table.
+Plain records in (tokens and their logits, as NumPy arrays), no model, no torch: the filters here are the same three as
+in `labkit.decoding`, in the few lines that a lab teaches; a test holds the two together. Where no widget can run
+(GitHub, a terminal, a printed page) the same bars come as a still table.
 """
 
 import html
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def temperature(logits: np.ndarray, t: float) -> np.ndarray:
-    """Softmax of logits / t, shape (tokens,). t below 1 sharpens, above 1 flattens; t = 0 is greedy: all on the best."""
+    """Softmax of logits / t, shape (tokens,). t below 1 sharpens, above 1 flattens, 0 is greedy."""
     if t == 0:
         best = logits == logits.max()
         return best / best.sum()
@@ -32,7 +32,7 @@ def top_k(probabilities: np.ndarray, k: int) -> np.ndarray:
 
 
 def top_p(probabilities: np.ndarray, p: float) -> np.ndarray:
-    """Keep the fewest likeliest tokens that hold at least p together (nucleus; Holtzman et al. 2019), scaled to sum 1."""
+    """Keep the fewest likeliest tokens that hold at least p together (nucleus, Holtzman et al. 2019)."""
     order = np.argsort(-probabilities, kind="stable")
     before = np.cumsum(probabilities[order]) - probabilities[order]
     keep = order[before < p]
@@ -41,16 +41,17 @@ def top_p(probabilities: np.ndarray, p: float) -> np.ndarray:
     return kept / kept.sum()
 
 
+FILTERS = (temperature, top_k, top_p)
+
+
 class TokenBars:
     """Next-token bars. Show it as the last line of a cell; `.text(temperature=..)` is the same as a plain table.
 
-    `tokens` are the model's tokens as text, `logits` their scores (any constant may be added, so log-probabilities serve).
-    `filters` are three functions (temperature, top_k, top_p) shaped like those of this module: a learner's own fit in.
+    `tokens` are the model's tokens as text, `logits` their scores (a constant may be added: log-probabilities serve).
+    `filters` are three functions (temperature, top_k, top_p) like those of this module: a learner's own fit in.
     """
 
-    def __init__(
-        self, tokens: Sequence[str], logits, filters: Sequence[Callable] = (temperature, top_k, top_p), bars=12
-    ):
+    def __init__(self, tokens: Sequence[str], logits, filters: Sequence[Callable] = FILTERS, bars: int = 12):
         self.tokens, self.logits, self.bars = list(tokens), np.asarray(logits, dtype=float), bars
         self.filters = tuple(filters)
         if len(self.tokens) != len(self.logits) or not self.tokens:
@@ -92,7 +93,7 @@ class TokenBars:
 
         wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "7em"}}
         sliders = {
-            "temperature": w.FloatSlider(1.0, min=0.0, max=2.0, step=0.05, description="temperature", **wide),
+            "temperature": w.FloatSlider(1.0, min=0.05, max=2.0, step=0.05, description="temperature", **wide),
             "top_k": w.IntSlider(0, min=0, max=50, description="top-k (0: all)", **wide),
             "top_p": w.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p", **wide),
         }
