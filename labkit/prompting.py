@@ -6,6 +6,7 @@ may hold anything.
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 Message = dict[str, str]
 
@@ -39,11 +40,26 @@ def extract_sql(reply: str) -> str:
     text = _SPECIAL.sub("", reply.rpartition("</think>")[2])
     pieces = _FENCE.split(text)
     for piece in [*pieces[1::2], *pieces[0::2]]:
-        start = _start(piece)
-        if start is not None:
-            return piece[start : _end(piece, start)].strip()
+        found = _start(piece)
+        if found:
+            return piece[found.place : _end(piece, found.place)].strip()
     raw = next((piece for piece in pieces[1::2] if piece.strip()), text)
     return _LABEL.sub("", raw.strip(), count=1).strip().rstrip(";").strip()
+
+
+def sql_finished(reply: str) -> bool:
+    """Whether `reply`, as far as it has come, holds a whole statement, so that a model need not go on.
+
+    That is at a semicolon outside quotes and comments, at the fence that closes a block, or when prose has begun behind
+    the statement. A statement amid prose is no reason to stop: the one that is meant may follow.
+    """
+    pieces = _FENCE.split(_SPECIAL.sub("", reply.rpartition("</think>")[2]))
+    for i, piece in enumerate(pieces):
+        found = _start(piece)
+        if found and found.rank >= 2:
+            closed = i % 2 == 1 and i + 1 < len(pieces)
+            return closed or re.match(r";|\s*\S+\s", piece[_end(piece, found.place) :]) is not None
+    return False
 
 
 _SPECIAL = re.compile(r"<\|[a-z_]{1,30}\|>")  # <|im_end|> and its like
@@ -63,9 +79,14 @@ _STATEMENT = re.compile(
 _INSIDE = re.compile(r"(?i)(?:\(|\)|\b(?:UNION|ALL|EXCEPT|INTERSECT|AS|INTO|EXPLAIN|PLAN|SELECT|VALUES))\s{0,50}\Z")
 
 
-def _start(text: str) -> int | None:
+class _Start(NamedTuple):
+    place: int
+    rank: int  # 2 or more: at the start of a line or after a label
+
+
+def _start(text: str) -> _Start | None:
     """Where the statement begins: sooner at a line's start or after a label than within prose."""
-    best, best_rank = None, -1
+    best = None
     for match in _STATEMENT.finditer(text):
         before = text[max(0, match.start() - 60) : match.start()]
         if best is not None and _INSIDE.search(before):
@@ -73,8 +94,8 @@ def _start(text: str) -> int | None:
         word = match[0].split()[0]
         opens = not before.strip() or before.rstrip(" \t")[-1] in "\n:`\"'>*-"
         rank = 2 * opens + word.isupper() - (word.istitle() and len(word) > 1)
-        if rank > best_rank:
-            best, best_rank = match.start(), rank
+        if best is None or rank > best.rank:
+            best = _Start(match.start(), rank)
     return best
 
 
