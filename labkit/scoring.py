@@ -1,0 +1,232 @@
+"""Does a prediction give the reference's answer: exact (the same text), execution (the same rows), semantic (the same
+rows on perturbed copies of the database as well).
+
+The verdict is about rows, not about style. Where the reference itself cannot be trusted it is `unstable` or
+`gold_error`, which count as not right. Gold and prediction each run on a fresh connection in the sandbox. What is wrong
+*with the query*, in the words of SQL, is `diagnosis`.
+
+Two empty results prove nothing, since every impossible condition gives one: that is `gold_error` (reason `gold_empty`),
+unless the question says `rows: []`, the texts are the same, or a perturbed copy shows rows (semantic mode).
+"""
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from labkit.dataset import Question
+from labkit.errors import LabkitError
+from labkit.execution import ExecutionResult, Limits, execute_many
+from labkit.matching import same_bag, same_rows_once
+from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, references
+from labkit.sqltext import normalise_text
+
+MODES = ("exact", "execution", "semantic")
+_CACHED = 2_000  # golds whose results are kept
+_CACHED_ROWS = 2_000  # a larger result is not kept
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question, the SQL that a model gave for it, and the database file to run both on."""
+
+    question: Question
+    prediction: str
+    database: Path
+
+
+@dataclass(frozen=True)
+class Score:
+    """`verdict`: "right", "wrong", "unstable" or "gold_error"; `reason`: a code, "" when right; `detail`: a sentence.
+
+    Reasons of wrong: no_sql, text (exact mode), error, limit, truncated, extra_columns, missing_columns, rows,
+    duplicates, order, counterexample (semantic mode). Of unstable: tie_at_limit, scan_order, clock_or_chance. Of
+    gold_error: gold_error, gold_limit, gold_truncated, gold_rows, gold_empty.
+    """
+
+    verdict: str
+    mode: str
+    reason: str = ""
+    detail: str = ""
+    gold: ExecutionResult | None = None
+    pred: ExecutionResult | None = None
+
+    @property
+    def right(self) -> bool:
+        return self.verdict == "right"
+
+
+def score(
+    question: Question,
+    prediction: str,
+    database: str | Path,
+    mode: str = "execution",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Score:
+    """The score of one prediction; `LabkitError` when there is no such mode or database."""
+    return score_many([Pair(question, prediction, Path(database))], mode, limits)[0]
+
+
+def score_many(pairs: Sequence[Pair], mode: str = "execution", limits: Limits = DEFAULT_LIMITS) -> list[Score]:
+    """Scores in the order of `pairs`, batched by database; a gold's result is kept by file hash, query and limits."""
+    if mode not in MODES:
+        raise LabkitError(f"There is no scoring mode {mode!r}. The modes are {', '.join(MODES)}.")
+    if mode == "exact":
+        return [_exact(pair) for pair in pairs]
+    scores: dict[int, Score] = {}
+    for database in dict.fromkeys(pair.database for pair in pairs):
+        here = {i: pair for i, pair in enumerate(pairs) if pair.database == database}
+        scores |= zip(here, _by_rows(list(here.values()), database, limits), strict=True)
+    if mode == "semantic":
+        from labkit.semantics import confirmed  # it scores on copies, through this module
+
+        return [confirmed(pair, scores[i], limits) for i, pair in enumerate(pairs)]
+    return [scores[i] for i in range(len(pairs))]
+
+
+def _exact(pair: Pair) -> Score:
+    if not is_sql(pair.prediction):
+        return _no_sql("exact")
+    texts = {normalise_text(sql) for sql in golds(pair.question)}
+    if normalise_text(pair.prediction) in texts:
+        return Score("right", "exact")
+    return Score("wrong", "exact", "text", "The text is not the reference's (spaces, case and comments aside).")
+
+
+def _no_sql(mode: str) -> Score:
+    return Score("wrong", mode, "no_sql", "There is no SQL in the prediction.")
+
+
+def is_sql(prediction) -> bool:
+    """Whether there is any text to run."""
+    return isinstance(prediction, str) and bool(prediction.strip())
+
+
+def golds(question: Question) -> tuple[str, ...]:
+    """The question's query and its alternatives."""
+    return (question.sql, *question.alternatives)
+
+
+# --- by rows ----------------------------------------------------------------------------------------------------------
+
+
+def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits) -> list[Score]:
+    wanted = [_alone(pair.question, sql) for pair in pairs for sql in golds(pair.question)]
+    found = dict(zip(wanted, _kept_references(database, wanted, limits), strict=True))
+    run = [i for i, pair in enumerate(pairs) if is_sql(pair.prediction)]
+    results = dict(zip(run, execute_many(database, [pairs[i].prediction for i in run], limits), strict=True))
+    scores = []
+    for i, pair in enumerate(pairs):
+        tried = [_judge(found[_alone(pair.question, sql)], results.get(i), pair, sql) for sql in golds(pair.question)]
+        scores.append(next((s for s in tried if s.right), tried[0]))
+    return scores
+
+
+def _alone(question: Question, sql: str) -> Question:
+    """What a reference depends on, and no more: equal ones are run once. `rows` speaks of the main query only."""
+    return Question("", "", sql, "", rows=question.rows if sql == question.sql else None, order=question.order)
+
+
+def _judge(reference: Reference, pred: ExecutionResult | None, pair: Pair, sql: str) -> Score:
+    """One prediction against one gold. What is wrong under any reading of the gold is wrong, however unstable it is."""
+    fault, gold = reference.fault, reference.result
+
+    def verdict(verdict: str, reason: str = "", detail: str = "") -> Score:
+        return Score(verdict, "execution", reason, detail, gold, pred)
+
+    if fault is not None and fault.verdict == "gold_error":
+        return verdict(fault.verdict, fault.reason, fault.detail)
+    if pred is None:
+        return replace(_no_sql("execution"), gold=gold)
+    failed = _failed(pred) or _width(gold, pred)
+    if failed:
+        return verdict("wrong", *failed)
+    if fault is not None:
+        return verdict(fault.verdict, fault.reason, fault.detail)
+    if not reference.agrees(pred):
+        return verdict("wrong", *_difference(reference, pred))
+    if not gold.rows and pair.question.rows != () and normalise_text(sql) != normalise_text(pair.prediction):
+        return verdict("gold_error", "gold_empty", "Both results are empty, which proves nothing.")
+    return verdict("right")
+
+
+def _failed(pred: ExecutionResult) -> tuple[str, str] | None:
+    why = cut_short(pred)
+    details = {
+        "truncated": "The prediction returns more than the limits allow.",
+        "limit": f"The prediction was stopped by a limit ({pred.limit}).",
+        "error": f"The prediction does not run: {pred.error}.",
+    }
+    return (why, details[why]) if why else None
+
+
+def _width(gold: ExecutionResult, pred: ExecutionResult) -> tuple[str, str] | None:
+    ours, theirs = len(gold.columns), len(pred.columns)
+    if ours == theirs:
+        return None
+    said = f"{_count(theirs, 'column')} ({', '.join(pred.columns)}) instead of {ours} ({', '.join(gold.columns)})."
+    return ("extra_columns" if theirs > ours else "missing_columns", said)
+
+
+def _difference(reference: Reference, pred: ExecutionResult) -> tuple[str, str]:
+    gold = reference.result
+    ours, theirs = as_table(gold), as_table(pred)
+    if reference.ordered and same_bag(ours, theirs):
+        return "order", "The rows are right, their order is not."
+    counts = f"{_count(len(pred.rows), 'row')} instead of {len(gold.rows)}"
+    if len(pred.rows) != len(gold.rows) and same_rows_once(ours, theirs):
+        return "duplicates", f"{counts}: the same rows, another number of times."
+    lacking = Counter(gold.rows) - Counter(pred.rows)
+    surplus = Counter(pred.rows) - Counter(gold.rows)
+    parts = [counts] if len(pred.rows) != len(gold.rows) else []
+    parts += [f"{_shown(next(iter(lacking)))} is missing"] if lacking else []
+    parts += [f"{_shown(next(iter(surplus)))} should not be there"] if surplus else []
+    return "rows", f"{'; '.join(parts) or 'Other rows'}."
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _shown(row: tuple) -> str:
+    text = repr(row)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+# --- golds are run once -----------------------------------------------------------------------------------------------
+
+_kept: OrderedDict[tuple, Reference] = OrderedDict()
+
+
+def _kept_references(database: Path, wanted: Sequence[Question], limits: Limits) -> list[Reference]:
+    """A reference for each of `wanted`; those not seen before on a file of this content are run together."""
+    digest = database_hash(database)
+    missing = [question for question in dict.fromkeys(wanted) if (digest, question, limits) not in _kept]
+    fresh = dict(zip(missing, references(database, missing, limits), strict=True))
+    found = [fresh.get(question) or _kept[digest, question, limits] for question in wanted]
+    for question, reference in fresh.items():
+        # a limit met may be the machine's mood: try again next time
+        if reference.result.limit is None and len(reference.result.rows) <= _CACHED_ROWS:
+            _kept[digest, question, limits] = reference
+    while len(_kept) > _CACHED:
+        _kept.popitem(last=False)
+    return found
+
+
+def database_hash(database: str | Path) -> str:
+    """sha256 of the file and of its write-ahead log; read again only when size or time of one has changed."""
+    files = [file for file in (Path(database), Path(f"{database}-wal")) if file.is_file()]
+    if not files or files[0] != Path(database):
+        raise LabkitError(f"There is no database {database}. Give the path of a SQLite file.")
+    return _hash(tuple((str(file), (stat := file.stat()).st_mtime_ns, stat.st_size, stat.st_ino) for file in files))
+
+
+@lru_cache(256)
+def _hash(files: tuple) -> str:
+    digest = hashlib.sha256()
+    for path, *_ in files:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
