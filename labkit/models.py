@@ -1,0 +1,219 @@
+"""Base models by name, hub id, folder or GGUF file: found, checked, loaded. The default one needs no model hub.
+
+How the default model gets here is `fetching`, what a model does with a prompt `decoding`, whether it fits this machine
+`hardware`. Light to import: torch and transformers come with the first `load_model`.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import LabkitError
+from labkit.fetching import DEFAULT, KnownModel, fetch_model, known_models
+from labkit.home import home, write_atomically
+
+__all__ = ["DEFAULT", "KnownModel", "Model", "fetch_model", "known_models", "load_model"]
+
+
+@dataclass
+class Model:
+    """Tokenizer and network on a device, ready to chat; `sha256` is of the weight files, `adapter_sha256` of the
+    adapter's."""
+
+    name: str
+    folder: Path
+    tokenizer: Any
+    network: Any
+    device: str
+    dtype: str
+    sha256: str
+    adapter: str | None = None
+    adapter_sha256: str | None = None
+    four_bit: bool = False
+    prefix: Any = field(default=None, repr=False)  # keys and values of the last call's shared prompt part
+
+    def chat(self, conversations: Sequence[Sequence[dict]], **options) -> list[str]:
+        """Answer each conversation, in the order given; the options are those of `decoding.chat`."""
+        from labkit.decoding import chat
+
+        return chat(self, conversations, **options)
+
+    def describe(self) -> dict:
+        """What a run records of the model, JSON values only."""
+        return {
+            "model": self.name,
+            "sha256": self.sha256,
+            "adapter": self.adapter,
+            "adapter_sha256": self.adapter_sha256,
+            "device": self.device,
+            "dtype": self.dtype,
+            "four_bit": self.four_bit,
+        }
+
+
+def load_model(
+    name: str | Path = DEFAULT,
+    adapter: str | Path | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    four_bit: bool = False,
+) -> Model:
+    """Load a model by known name, hub id, local folder or GGUF file, fetching it first where it isn't here yet.
+
+    `adapter` is a folder written by PEFT; it is merged into the weights (but beside 4-bit weights it stays apart).
+    `device` is "cpu", "cuda", "cuda:1" or "mps", by default the first GPU or else the CPU. `dtype` is "bfloat16",
+    "float16" or "float32", by default bfloat16 where the device computes in it, else float16 on a GPU and float32 on
+    a CPU. `four_bit` holds the weights as NF4 (Dettmers et al. 2023, "QLoRA", section 3), which takes bitsandbytes.
+    """
+    adapter_folder = _adapter_folder(adapter)
+    folder = fetch_model(name)
+    device = _device(device)
+    dtype = _dtype(dtype, device)
+    network, tokenizer = _load(folder, device, dtype, four_bit)
+    if adapter_folder:
+        network = _add_adapter(network, adapter_folder, merge=not four_bit)
+    network.eval().requires_grad_(False)
+    return Model(
+        name=str(name),
+        folder=folder,
+        tokenizer=tokenizer,
+        network=network,
+        device=device,
+        dtype=dtype,
+        sha256=weights_sha256(folder),
+        adapter=str(adapter) if adapter else None,
+        adapter_sha256=weights_sha256(adapter_folder) if adapter_folder else None,
+        four_bit=four_bit,
+    )
+
+
+def _load(folder: Path, device: str, dtype: str, four_bit: bool) -> tuple:
+    import torch
+
+    from labkit.upstream import quiet
+
+    options = {"dtype": getattr(torch, dtype), "local_files_only": True}
+    if four_bit:
+        options |= _four_bit_options(options["dtype"], device)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            network = AutoModelForCausalLM.from_pretrained(folder, **options)
+            return network if four_bit else network.to(device), tokenizer
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise LabkitError(
+                f"{folder.name} does not fit {device} in {dtype}. Take a smaller model (`labkit doctor` lists what "
+                "fits) or, on a GPU, load it with four_bit=True."
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
+            raise LabkitError(
+                f"{folder} holds no causal language model that transformers can load: {_first(error)}"
+            ) from error
+
+
+def _first(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _four_bit_options(dtype, device: str) -> dict:
+    try:
+        import bitsandbytes  # noqa: F401
+        from transformers import BitsAndBytesConfig
+    except ImportError as error:
+        raise LabkitError("4-bit weights take the package bitsandbytes: pip install 'labkit[gpu]'") from error
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
+def _adapter_folder(adapter: str | Path | None) -> Path | None:
+    if not adapter:
+        return None
+    folder = Path(adapter).expanduser()
+    if not (folder / "adapter_config.json").is_file():
+        raise LabkitError(
+            f"{folder} holds no adapter: adapter_config.json is missing. Name the folder that tuning wrote."
+        )
+    return folder
+
+
+def _add_adapter(network, folder: Path, merge: bool):
+    from labkit.upstream import quiet
+
+    try:
+        with quiet():
+            from peft import PeftModel
+
+            tuned = PeftModel.from_pretrained(network, folder, local_files_only=True)
+            return tuned.merge_and_unload() if merge else tuned
+    except (RuntimeError, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        base = json.loads((folder / "adapter_config.json").read_text()).get("base_model_name_or_path")
+        raise LabkitError(
+            f"The adapter in {folder}, made for {base}, does not fit this model: {_first(error)}"
+        ) from error
+
+
+def _device(device: str | None) -> str:
+    import torch
+
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = str(device).split(":")[0]
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(kind):
+        usable = ", ".join(name for name, usable in there.items() if usable)
+        raise LabkitError(f"There is no device {str(device)!r} on this machine; usable: {usable}.")
+    return str(device)
+
+
+def _dtype(dtype: str | None, device: str) -> str:
+    import torch
+
+    choices = ("bfloat16", "float16", "float32")
+    if dtype is not None:
+        name = str(dtype).removeprefix("torch.")
+        name = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}.get(name, name)
+        if name not in choices:
+            raise LabkitError(f"dtype is {dtype!r}; it must be one of {', '.join(choices)}.")
+        return name
+    if device == "cpu":
+        return "bfloat16" if cpu_computes_bfloat16() else "float32"
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+    return "float16"
+
+
+def cpu_computes_bfloat16() -> bool:
+    """Has this processor instructions for bfloat16 products (AVX512-BF16 or AMX)? Without them it is slower than
+    float32."""
+    import torch
+
+    has = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
+
+
+def weights_sha256(folder: Path) -> str:
+    """One hash over the folder's weight files; kept with their sizes and dates, so that the next call only looks at
+    those."""
+    files = sorted(p for pattern in ("*.safetensors", "*.bin", "*.gguf") for p in folder.glob(pattern))
+    stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    memory = home() / "hashes.json"
+    try:
+        known = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        known = {}
+    key = str(folder.resolve())
+    if known.get(key, {}).get("files") != stamp:
+        digest = hashlib.sha256()
+        for file in files:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        known[key] = {"files": stamp, "sha256": digest.hexdigest()}
+        write_atomically(memory, json.dumps(known, indent=1))
+    return known[key]["sha256"]
