@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 import sqlglot
 
+from labkit.dataset import load_questions
+from labkit.linting import lint
+from labkit.sqltext import skeleton
+
 DATASETS = Path(__file__).parents[1] / "datasets"
 DATABASES = ("league", "clinic")
 SETS = {"league/start": 20, "league/dev": 100, "league/heldout": 200, "clinic/questions": 40}
@@ -137,3 +141,24 @@ def test_no_question_and_no_query_is_in_two_sets_or_twice_in_one():
             (seen[key(line)], line["id"]) for line in every if seen.setdefault(key(line), line["id"]) != line["id"]
         ]
         assert shared == []
+
+
+def tables_of(sql):
+    tree = sqlglot.parse_one(sql, dialect="sqlite")
+    named = {cte.alias for cte in tree.find_all(sqlglot.exp.CTE)}
+    return {table.name for table in tree.find_all(sqlglot.exp.Table)} - named
+
+
+@pytest.mark.parametrize("name", ["league/dev", "league/heldout"])
+def test_sets_are_varied(name):
+    queries = [line["sql"] for line in lines(name)]
+    several = sum(len(tables_of(sql)) > 1 for sql in queries)
+    assert several / len(queries) >= 0.4
+    assert len({skeleton(sql) for sql in queries}) >= 0.6 * len(queries)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_linter_finds_nothing(name):
+    sets = {other: load_questions(DATASETS / f"{other}.jsonl") for other in SETS}
+    others = [questions for other, questions in sets.items() if other != name]
+    assert lint(sets[name], others) == []
