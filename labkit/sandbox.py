@@ -1,0 +1,223 @@
+"""The child program: runs untrusted queries, one after the other, each on a fresh read-only connection.
+
+`pool` starts it as ``python -m labkit.sandbox``; it reads requests from stdin and writes replies to stdout. Nothing of
+the parent is inherited but these two pipes. What stands between a query and the machine, from the inside out:
+
+1. SQLite opens the file read-only, in defensive mode, with low limits and a heap limit; an allow-list authorizer says
+   what a query may do (`guard`).
+2. Exactly one statement, which yields columns; a progress handler stops it at its wall-clock limit.
+3. The operating system: memory and CPU limits, not a byte to any file; on Linux, Landlock: no new file, no program.
+4. The parent's clock: who overruns inside one opcode, where no handler is called, is killed.
+
+On macOS the system doesn't enforce the memory limit and has no Landlock: the rest of this list remains. It is no
+defence against a bug in SQLite itself, it only leaves little to gain from one. A light import keeps the start short.
+"""
+
+import json
+import os
+import struct
+import sys
+import time
+from _thread import stack_size, start_new_thread
+
+import apsw
+
+from labkit.errors import LabkitError
+from labkit.guard import Guard, Refused, explain
+from labkit.readonly import fingerprint, open_database, reads_without_locks
+
+_STEPS_PER_CHECK = 1_000
+_FRAME = struct.Struct("!Q")
+
+
+class Query:
+    """One query on its own connection."""
+
+    def __init__(self, path: str, sql: str, seconds: float, max_rows: int, max_bytes: int):
+        self.path, self.sql, self.seconds, self.max_rows, self.max_bytes = path, sql, seconds, max_rows, max_bytes
+        self.start = time.perf_counter()
+        self.guard = Guard()
+        self.columns: list[str] = []
+
+    def reply(self) -> list:
+        """[columns, rows, error, limit, truncated, seconds], whatever happens."""
+        try:
+            rows, limit = self._run()
+            if self._over_time():
+                raise apsw.InterruptError
+            return [self.columns, rows, None, limit, limit is not None, self._elapsed()]
+        except (Refused, LabkitError, apsw.Error, OSError, UnicodeError, MemoryError) as error:
+            return [[], [], *explain(error, self.guard.reason, self.seconds), False, self._elapsed()]
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self.start
+
+    def _over_time(self) -> bool:
+        return self._elapsed() > self.seconds
+
+    def _run(self) -> tuple[list, str | None]:
+        """Rows, and the cap that cut them ("rows" or "bytes"), if one did."""
+        before = fingerprint(self.path)
+        connection = open_database(self.path)
+        try:
+            connection.set_busy_timeout(int(500 * self.seconds))
+            connection.set_progress_handler(self._over_time, _STEPS_PER_CHECK)
+            self.guard.put_on(connection, self.sql, self.max_bytes)
+            found = self._fetch(connection)
+            if reads_without_locks(connection) and fingerprint(self.path) != before:
+                raise apsw.BusyError
+            return found
+        finally:
+            connection.close()
+
+    def _fetch(self, connection: apsw.Connection) -> tuple[list, str | None]:
+        try:
+            return self._step(connection, self.sql)
+        except UnicodeDecodeError:
+            if not self.columns:
+                raise
+        rows, limit = self._step(connection, self._as_bytes())
+        return [tuple(_decode(*row[i : i + 2]) for i in range(0, len(row), 2)) for row in rows], limit
+
+    def _step(self, connection: apsw.Connection, sql: str) -> tuple[list, str | None]:
+        cursor = connection.cursor()
+        cursor.exec_trace = self._before_first_step
+        rows, size = [], 0
+        for row in cursor.execute(sql, can_cache=False):
+            size += sum(map(_size, row))
+            if len(rows) == self.max_rows or size > self.max_bytes:
+                return rows, "rows" if len(rows) == self.max_rows else "bytes"
+            rows.append(row)
+        return rows, None
+
+    def _before_first_step(self, cursor: apsw.Cursor, statement: str, bindings: object) -> bool:
+        if not self.guard.running:  # else it is a comment behind the statement, or the statement again as bytes
+            self.guard.check_statement(cursor, statement, self.sql)
+            self.columns = [name for name, _ in cursor.get_description()]
+            self.statement = statement
+        return True
+
+    def _as_bytes(self) -> str:
+        """The statement again, its texts as blobs and marked: apsw decodes UTF-8 strictly, a stored text may not be.
+
+        LIMIT -1 keeps SQLite from dropping the inner ORDER BY.
+        """
+        names = [f"c{i}" for i in range(len(self.columns))]
+        cells = [f"typeof({n}) = 'text', iif(typeof({n}) = 'text', CAST({n} AS BLOB), {n})" for n in names]
+        inner = self.statement.rstrip(" \t\n\f\r;")
+        return f"WITH q({', '.join(names)}) AS ({inner}\n) SELECT {', '.join(cells)} FROM (SELECT * FROM q LIMIT -1)"
+
+
+def _decode(is_text: int, value: object) -> object:
+    try:
+        return value.decode() if is_text else value
+    except UnicodeDecodeError:
+        return value
+
+
+def _size(value: object) -> int:
+    """Bytes that a value counts for: 8, and its length if it is a text or a blob."""
+    if isinstance(value, str):
+        return 8 + (len(value) if value.isascii() else len(value.encode()))
+    return 8 + len(value) if isinstance(value, bytes) else 8
+
+
+def main() -> None:
+    """Read requests [path, seconds, rows, bytes, memory, [sql, ...]] until stdin ends; one reply for each query."""
+    room = _confine_process()
+    write_frame(1, b"[]")  # ready
+    while request := _read_request():
+        path, seconds, rows, size, memory, queries = request
+        apsw.hard_heap_limit(memory)
+        for sql in queries:
+            room(seconds, memory + 16 * size)
+            write_frame(1, _pack(Query(path, sql, seconds, rows, size).reply()))
+
+
+def _pack(reply: list) -> bytes:
+    try:
+        return json.dumps(reply, default=encode_blob).encode()
+    except MemoryError:
+        return json.dumps([[], [], *explain(MemoryError(), "", 0), False, reply[-1]]).encode()
+
+
+def encode_blob(value: bytes) -> dict[str, str]:
+    return {"blob": value.hex()}
+
+
+def write_frame(handle: int, payload: bytes) -> None:
+    """A frame is 8 bytes of length (big-endian), then the payload."""
+    data = memoryview(_FRAME.pack(len(payload)) + payload)
+    while data:
+        data = data[os.write(handle, data) :]
+
+
+def _read_request() -> list | None:
+    header = sys.stdin.buffer.read(_FRAME.size)
+    return json.loads(sys.stdin.buffer.read(*_FRAME.unpack(header))) if len(header) == _FRAME.size else None
+
+
+def _confine_process():
+    """Bound this process for good; gives the function `room(seconds, bytes)` that renews what is counted per query."""
+    import resource
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name, value in {"FSIZE": 0, "CORE": 0, "NOFILE": 32}.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        resource.setrlimit(kind, (value, value))
+    if sys.platform == "linux":
+        _forbid_writing()
+    stack_size(256 * 1024)
+    start_new_thread(_end_with_parent, (os.getppid(),))
+    base = _address_space()
+
+    def room(seconds: float, memory: int) -> None:
+        cpu = time.process_time() + seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (int(cpu) + 2, resource.RLIM_INFINITY))
+        if base:
+            resource.setrlimit(resource.RLIMIT_AS, (base + memory, resource.RLIM_INFINITY))
+
+    return room
+
+
+def _address_space() -> int:
+    """Bytes of address space in use, with a little room; 0 where the system doesn't say."""
+    try:
+        with open("/proc/self/statm") as pages:
+            return int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + 16_000_000
+    except OSError:
+        return 0
+
+
+def _forbid_writing() -> None:
+    """Landlock (Linux 5.13 and later): from here on this process can't run a program, or make, write or remove a file.
+
+    Where the kernel doesn't offer it, the calls fail and the other bounds stand. Numbers: linux/landlock.h, prctl.h.
+    """
+    import ctypes
+
+    call = ctypes.CDLL(None).syscall
+    version = call(444, None, 0, 1)
+    execute, write, remove_and_make = 1 << 0, 1 << 1, 0b1_1111_1111 << 4
+    rights = execute | write | remove_and_make | (1 << 13 if version >= 2 else 0) | (1 << 14 if version >= 3 else 0)
+    if version >= 1:
+        ruleset = call(444, ctypes.byref(ctypes.c_uint64(rights)), ctypes.c_size_t(8), 0)
+        ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, which Landlock asks for
+        call(446, ruleset, 0)
+        os.close(ruleset)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A thread: end this process when its parent is gone, in mid-query too (apsw steps without the GIL)."""
+    import select
+
+    watch = select.poll()
+    watch.register(0, 0)  # no event asked for: only the hang-up is reported
+    while not watch.poll(1000) and os.getppid() == parent:
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
