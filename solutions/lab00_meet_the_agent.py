@@ -31,6 +31,7 @@ from labkit.agent import Agent, SqlGenerator
 from labkit.evaluation import wilson
 from labkit.prompting import extract_sql, plain
 from labkit.widgets import TokenBars
+from labkit.widgets.distributions import FILTERS
 
 setting = course.setup()
 setting
@@ -56,20 +57,19 @@ labkit.execute(league, "SELECT nickname, city, titles FROM teams ORDER BY team_i
 # %% [markdown]
 # ## 2. The first wrong answer
 #
-# Load the model. It has 135 million parameters, and runs on any laptop. Then ask it something about the league,
-# as you would ask a chat window.
+# Load the model. It is small, and runs on any laptop. Then ask it something about the league, as you would ask a
+# chat window.
 
 # %%
 model = labkit.load_model(setting.model)
-model.describe()
 
 
-# %%
 def chat(question: str) -> str:
     """The model's own words, with no database in sight."""
     return model.chat([[{"role": "user", "content": question}]], max_new_tokens=60)[0].strip()
 
 
+print(f"{sum(weights.numel() for weights in model.network.parameters()):,} parameters")
 print(chat("What is the capital of France?"))
 
 # %% [markdown]
@@ -77,10 +77,8 @@ print(chat("What is the capital of France?"))
 
 # %%
 question = "In which city do the Otters play, and how many titles have they won?"
-print(chat(question))
-
-# %% tags=["nbval-check-output"]
-labkit.execute(league, "SELECT city, titles FROM teams WHERE nickname = 'Otters'").rows
+print("The model says: ", chat(question))
+print("The league says:", labkit.execute(league, "SELECT city, titles FROM teams WHERE nickname = 'Otters'").rows)
 
 # %% [markdown]
 # The answer reads well and is made up. This is a **hallucination**. The model does not look anything up: it
@@ -89,7 +87,7 @@ labkit.execute(league, "SELECT city, titles FROM teams WHERE nickname = 'Otters'
 #
 # Nearly right does not help. A report with a wrong number that looks like a right one is worse than no report.
 
-# %% [markdown]
+#
 # ## 3. Why a SQL agent
 #
 # A **SQL agent** does not let the model state facts. The model writes a query, the database gives the facts.
@@ -102,15 +100,8 @@ labkit.execute(league, "SELECT city, titles FROM teams WHERE nickname = 'Otters'
 
 # %%
 agent = Agent(model, league)
-answer = agent.ask("How many teams are there?")
-print(answer.sentence)
-print(answer.sql)
-
-# %% [markdown]
-# Whatever came out: is it right? Here is the truth.
-
-# %% tags=["nbval-check-output"]
-labkit.execute(league, "SELECT count(*) AS teams FROM teams").rows
+print("The league says:", labkit.execute(league, "SELECT COUNT(*) FROM teams").rows)
+agent.ask("How many teams are there?")
 
 # %% [markdown]
 # ### The same by hand
@@ -118,9 +109,9 @@ labkit.execute(league, "SELECT count(*) AS teams FROM teams").rows
 # An agent is four steps. First the **prompt**: the tables as text, then the question.
 
 # %%
-messages = plain("How many teams are there?", schema.to_prompt(values=1))
+messages = plain("How many teams are there?", schema.to_prompt())
 for message in messages:
-    print(f"[{message['role']}]\n{message['content'][:1200]}\n")
+    print(f"[{message['role']}]\n{message['content'][:900]} ...\n")
 
 # %% [markdown]
 # Second, the model replies. Models like to talk, so third, the SQL is taken out of the reply. Fourth, the query
@@ -128,11 +119,13 @@ for message in messages:
 
 # %%
 reply = model.chat([messages])[0]
-sql = extract_sql(reply)
-result = labkit.execute(league, sql)
-print("reply:", reply.strip()[:300])
-print("query:", sql)
-print("rows: ", result.rows if result.ok else f"none. {result.error}")
+result = labkit.execute(league, extract_sql(reply))
+print("reply: ", reply.strip()[:300])
+print("result:", result.rows if result.ok else result.error)
+
+# %% [markdown]
+# A small model may talk and write no SQL at all. When a reply does hold SQL, this is what taking it out looks
+# like:
 
 # %% tags=["nbval-check-output"]
 extract_sql("Sure! Here is your query:\n```sql\nSELECT count(*) FROM teams;\n```\nIt counts the teams.")
@@ -145,10 +138,15 @@ extract_sql("Sure! Here is your query:\n```sql\nSELECT count(*) FROM teams;\n```
 #
 # ␣ stands for a blank.
 
+
 # %%
-vocabulary = labkit.next_token_distribution(model, "The capital of France is", k=50_000)
-france = TokenBars(vocabulary.tokens, np.log(np.maximum(vocabulary.probabilities, 1e-30)))
-france
+def bars_after(text: str, filters=FILTERS) -> TokenBars:
+    """The chances of all tokens after `text`. Their logarithms serve as logits: both have the same differences."""
+    tokens = labkit.next_token_distribution(model, text, k=100_000)
+    return TokenBars(tokens.tokens, np.log(tokens.probabilities), filters)
+
+
+bars_after("The capital of France is")
 
 # %% [markdown]
 # In Jupyter there are three sliders above the bars. Move them. Then come back and write what they do.
@@ -159,7 +157,7 @@ france
 # ### Exercise 1: temperature
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def temperature(logits, t):
     """Chances from logits at temperature t > 0.
 
@@ -173,7 +171,6 @@ def temperature(logits, t):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab00.temperature", temperature)
 
 # %% [markdown]
@@ -185,7 +182,7 @@ course.check("lab00.temperature", temperature)
 # **Top-k** keeps the k likeliest tokens and drops the rest, so that a very unlikely token can't come up at all.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def top_k(probabilities, k):
     """Keep the k largest chances in their places, set the others to 0, and scale the kept ones to sum 1.
 
@@ -199,7 +196,6 @@ def top_k(probabilities, k):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab00.top_k", top_k)
 
 # %% [markdown]
@@ -209,7 +205,7 @@ course.check("lab00.top_k", top_k)
 # that hold at least p of the chance together: few where the model is sure, many where it is not.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def top_p(probabilities, p):
     """Keep the fewest likeliest tokens whose chances sum to at least p, the others 0; scale to sum 1.
 
@@ -225,7 +221,6 @@ def top_p(probabilities, p):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab00.top_p", top_p)
 
 # %% [markdown]
@@ -239,9 +234,7 @@ filters = [
     course.use("lab00.top_p", top_p),
 ]
 opening = "Question: Which team has won the most titles?\nSQL: SELECT"
-vocabulary = labkit.next_token_distribution(model, opening, k=50_000)
-bars = TokenBars(vocabulary.tokens, np.log(np.maximum(vocabulary.probabilities, 1e-30)), filters)
-bars
+bars_after(opening, filters)
 
 # %% [markdown]
 # The same without a slider, on a toy model of six tokens: as it is, at temperature 0.5, with top-k 3, with top-p
@@ -249,8 +242,8 @@ bars
 
 # %% tags=["nbval-check-output"]
 toy = TokenBars(["salary", "pay", "wage", "income", "money", "cash"], [2.0, 1.5, 1.0, 0.5, 0.0, -0.5], filters)
-for settings in ({}, {"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.8}):
-    print(settings or "as it is")
+for settings in ({"temperature": 1}, {"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.8}):
+    print(*(f"{name} = {value}" for name, value in settings.items()))
     print(toy.text(**settings), end="\n\n")
 
 # %% [markdown]
@@ -261,7 +254,7 @@ for settings in ({}, {"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.8}):
 # ### Exercise 4: draw a token
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def sample(probabilities, u):
     """The index of the token that the random number u picks.
 
@@ -277,7 +270,6 @@ def sample(probabilities, u):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab00.sample", sample)
 
 # %% [markdown]
@@ -298,9 +290,9 @@ for token, chance in zip(toy.tokens, toy.probabilities(), strict=True):
 
 # %%
 for seed in range(setting.seed, setting.seed + course.shorter(3, 1)):
-    warm = model.chat([messages], temperature=1.0, seed=seed, max_new_tokens=60)[0]
-    print(f"seed {seed}: {extract_sql(warm)[:200]!r}")
-print(f"greedy: {sql[:200]!r}")
+    warm = model.chat([messages], temperature=1.0, seed=seed, max_new_tokens=40)[0]
+    print(f"seed {seed}: {warm.strip()!r}")
+print(f"greedy: {reply.strip()!r}")
 
 # %% [markdown]
 # ## 5. Completing text, following requests
@@ -317,13 +309,14 @@ def complete(text: str, tokens: int) -> str:
     """Continue `text` greedily. Slow on purpose: the whole text is read again for each token."""
     begin = len(text)
     for _ in range(tokens):
-        text += labkit.next_token_distribution(model, text, k=1).tokens[0]
+        best = labkit.next_token_distribution(model, text, k=1)
+        text += model.tokenizer.decode(best.token_ids)
     return text[begin:]
 
 
 length = course.shorter(40, 8)
 request = "Write a SQL query that counts the teams."
-print(repr(complete(request, length)))
+print(complete(request, length))
 
 # %% [markdown]
 # Raw, the sentence is a text to be continued. The same sentence in the form that conversations had in training
@@ -342,7 +335,7 @@ print(repr(complete(request, length)))
 # to go on: `<|im_start|>assistant` and a line end.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def to_chat(messages):
     """The conversation as one text, its last turn opened for the assistant.
 
@@ -354,17 +347,29 @@ def to_chat(messages):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab00.to_chat", to_chat)
 
 # %%
 as_chat = course.use("lab00.to_chat", to_chat)
 conversation = [{"role": "user", "content": request}]
-print(repr(complete(as_chat(conversation), length)))
+print(complete(as_chat(conversation), length))
 
 # %% [markdown]
 # The same weights, the same question. Only the form is different. When you call `.chat`, labkit writes this form
 # for you.
+#
+# Pre-training alone can be put to use as well: write a text whose likeliest continuation is a query. This one
+# ends in `SELECT`.
+
+# %%
+sql = extract_sql("SELECT" + complete(opening, length))
+result = labkit.execute(league, sql)
+print(sql)
+print(result.rows if result.ok else result.error)
+
+# %% [markdown]
+# It looks like SQL, and the model has not seen our tables: every name in it is a guess. Putting the tables into
+# the text helps some. How far prompts reach is measured in Lab 3.
 #
 # ## 6. How good is it?
 #
@@ -384,13 +389,9 @@ for item in questions[:3]:
 # %%
 asked = questions[: course.shorter(len(questions), 3)]
 run = labkit.evaluate(SqlGenerator(model), asked, store=labkit.RunStore())
-print(run)
-print(f"{run.valid} of {run.n} queries could be run at all")
-print("run", run.id)
-
-# %%
-frame = run.to_frame()
-frame.head(5)
+print(f"run {run.id}: {run}")
+print(f"{run.valid} of {run.n} predictions could be run at all")
+run.to_frame()[["question_id", "prediction", "verdict", "reason"]].head(5)
 
 # %% [markdown]
 # The number in front is the share of right answers. The two in brackets are its **95 % interval** (Wilson's).
@@ -399,15 +400,8 @@ frame.head(5)
 
 # %% tags=["nbval-check-output"]
 for n in (20, 200, 2000):
-    band = wilson(n // 2, n)
-    print(f"{n // 2:4} of {n:4} right: between {band.low:.2f} and {band.high:.2f}")
-
-# %% [markdown]
-# And no right answers at all in 20 does not prove that the model can never do it:
-
-# %% tags=["nbval-check-output"]
-band = wilson(0, 20)
-print(f"0 of 20 right: between {band.low:.2f} and {band.high:.2f}")
+    half, none = wilson(n // 2, n), wilson(0, n)
+    print(f"{n:4} questions: half right means {half.low:.2f} to {half.high:.2f}, none right means 0 to {none.high:.3f}")
 
 # %% [markdown]
 # ## 7. Your turn: ask
@@ -415,12 +409,7 @@ print(f"0 of 20 right: between {band.low:.2f} and {band.high:.2f}")
 # Ask the agent what you like. Change the question and run the cell again.
 
 # %%
-answer = agent.ask("Who is the coach of the Foxes?")
-print(answer.sentence)
-print(answer.sql)
-
-# %%
-answer.result.to_frame() if answer.result is not None and answer.result.ok else answer.sentence
+agent.ask("Who is the coach of the Foxes?")
 
 # %% [markdown]
 # ## Recap
@@ -431,8 +420,8 @@ answer.result.to_frame() if answer.result is not None and answer.result.ok else 
 # - Instruction tuning made the model follow requests in one form of text. It did not teach it your tables.
 # - A score is a share, an n and an interval.
 #
-# This small model hardly writes a query that runs. That is the starting point of the course, not its end. In
-# **Lab 1** you take the failures apart.
+# If hardly any query could be run: that is where the course starts, not where it ends. In **Lab 1** you take the
+# failures apart.
 #
 # ## Go further
 #

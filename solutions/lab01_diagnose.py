@@ -76,7 +76,7 @@ print("columns:", [column.name for column in tree.find_all(exp.Column)])
 print("aliases:", [alias.alias for alias in tree.find_all(exp.Alias)])
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def find_invented_columns(sql, schema):
     """Names of columns used in `sql` that no table of `schema` has, each once, sorted.
 
@@ -92,7 +92,6 @@ def find_invented_columns(sql, schema):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab01.find_invented_columns", find_invented_columns)
 
 # %% tags=["nbval-check-output"]
@@ -166,7 +165,7 @@ for question, (wrong, right) in PAIRS.items():
 # NULL.
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def money_sql(column):
     """A SQL expression: the integer amount in `column`, which holds texts like '$1,234,567'; NULL for '--' and NULL.
 
@@ -177,7 +176,6 @@ def money_sql(column):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab01.money_sql", money_sql)
 
 # %% tags=["nbval-check-output"]
@@ -196,7 +194,7 @@ print(run("SELECT nickname, titles FROM teams ORDER BY titles DESC LIMIT 5"))
 print(run("SELECT nickname, titles FROM teams ORDER BY titles DESC, nickname LIMIT 5"))
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def top_sql(table, label, value, n):
     """SQL text: `label` and `value` of every row of `table` whose place by `value`, largest first, is n or better.
 
@@ -209,7 +207,6 @@ def top_sql(table, label, value, n):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab01.top_sql", top_sql)
 
 # %% tags=["nbval-check-output"]
@@ -271,9 +268,8 @@ print("a file was created:   ", any(Path(name).exists() for name in ("stolen.sql
 # The harmless works as ever, also where it looks suspicious.
 
 # %% tags=["nbval-check-output"]
-run(
-    "WITH best AS (SELECT MAX(titles) AS most FROM teams) SELECT nickname AS 'drop' FROM teams, best WHERE titles = most"
-)
+query = "WITH best AS (SELECT MAX(titles) AS most FROM teams) SELECT nickname AS 'drop' FROM teams, best"
+run(f"{query} WHERE titles = most; -- a comment")
 
 # %% [markdown]
 # ## 4. When are two answers the same?
@@ -284,7 +280,7 @@ run(
 # ### Exercise 4: the same rows
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def same_rows(gold, pred):
     """True if both lists hold the same rows, each as often as in the other, in any order.
 
@@ -295,7 +291,6 @@ def same_rows(gold, pred):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab01.same_rows", same_rows)
 
 # %% tags=["nbval-check-output"]
@@ -315,11 +310,11 @@ for sql in (
 # ### Exercise 5: class a prediction
 
 
-# %%
+# %% tags=["nbval-check-output"]
 def classify(gold, pred):
     """ "right", "malformed" or "invalid".
 
-    gold, pred: results of labkit.execute, with .rows, .error (None if it ran) and .truncated (True if rows were cut off).
+    gold, pred: results of labkit.execute, with .rows, .error (None if it ran), .truncated (True if rows were cut off).
     Refused or stopped is invalid. Run, but with other rows or only a part of them, is malformed.
     """
     # BEGIN SOLUTION
@@ -331,7 +326,6 @@ def classify(gold, pred):
     # END SOLUTION
 
 
-# %% tags=["nbval-check-output"]
 course.check("lab01.classify", classify)
 
 # %% tags=["nbval-check-output"]

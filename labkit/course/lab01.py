@@ -90,7 +90,7 @@ def check_money_sql(function):
         ) as file:
             result = execute(file, f"SELECT {column}, {expression}, typeof({expression}) FROM pay")
         if not result.ok:
-            raise Wrong(f"SQLite does not run `SELECT {expression} FROM pay`: {result.error or result.limit}")
+            raise Wrong(f"`SELECT {expression} FROM pay` does not run: {_sentence(result.error)}")
         for text, number, kind in result.rows:
             if (number, kind) != cases[text]:
                 why = "Missing is not 0: it should be NULL." if cases[text][0] is None else "It should be an INTEGER."
@@ -115,7 +115,7 @@ def check_top_sql(function):
         with _database(create, f"INSERT INTO {table} VALUES (?, ?)", rows) as file:
             result = execute(file, sql)
         if not result.ok:
-            raise Wrong(f"SQLite does not run the query for the top {n} of {table}: {result.error or result.limit}")
+            raise Wrong(f"the query for the top {n} of {table} does not run: {_sentence(result.error)}")
         if Counter(result.rows) != Counter(wanted):
             raise Wrong(f"top {n} of {rows} gave {list(result.rows)}, which is not right. {because}")
 
@@ -174,6 +174,10 @@ def _facts(result: ExecutionResult) -> str:
     told = [f"rows {list(result.rows)}"]
     told += [f"{name}={value!r}" for name in ("error", "limit", "truncated") if (value := getattr(result, name))]
     return ", ".join(told)
+
+
+def _sentence(error: str) -> str:
+    return error if error.endswith(".") else f"{error}."
 
 
 class _database:
