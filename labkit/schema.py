@@ -1,31 +1,23 @@
 """What a SQLite database holds: tables, columns, keys, a profile of the stored values; the same as text for a prompt.
 
 It reads and samples, within seconds even on ten million rows. It is not a data dictionary: what a column *means* is in
-the database's glossary. Values are sampled through `execution.execute_many`, like any untrusted query, because a
-stranger's view or generated column is a stranger's code.
+the database's glossary. How values are sampled is `profiling`.
 """
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import apsw
 
 from labkit.errors import LabkitError
-from labkit.execution import ExecutionResult, Limits, connect_readonly, execute_many
+from labkit.execution import connect_readonly
+from labkit.profiling import PLACEHOLDERS, TableProfile, Target, profile, quote
 
-SAMPLE = 5_000  # rows looked at per table: all of a small one, evenly spaced rows of a large one
-PLACEHOLDERS = frozenset(
-    {"", "-", "--", "---", "?", ".", "na", "n/a", "n.a.", "nan", "none", "null", "nil", "unknown", "tbd"}
-)
-_LIMITS = Limits(seconds=1.0)
-_TEXT = 80  # characters of a sampled text that are read
 _SHOWN = 28  # characters of a sampled text that a prompt shows
-_COLUMNS_A_QUERY = 50
 
 
 @dataclass(frozen=True)
@@ -105,7 +97,7 @@ class Schema:
     def to_prompt(self, values: int = 3) -> str:
         """The schema as text for a model: a line a table, each column with its type, what it refers to, sample values.
 
-        Up to `values` samples (0: none) of a text column and one of a number; placeholders for missing values are
+        Up to `values` samples (0: none) where few values repeat, elsewhere one; a placeholder for missing values is
         always among them. The same database gives the same text.
         """
         return "\n".join(self._table_line(table, values) for table in self.tables)
@@ -119,7 +111,7 @@ class Schema:
         target = self._references.get((table.name, column.name))
         words += ["primary key"] if table.primary_key == (column.name,) else []
         words += [f"-> {target}"] if target else []
-        shown = [] if target else _shown_samples(column, values)
+        shown = [] if target else _shown_samples(column, values, table.sampled)
         return " ".join(filter(None, words)) + (": " + ", ".join(shown) if shown else "")
 
 
@@ -130,17 +122,21 @@ def read_schema(database: str | Path) -> Schema:
     try:
         found = [_read_table(connection, *row) for row in connection.execute(_TABLES).fetchall()]
         tables = [table for table in found if table is not None]
+        with_rowid = {name for name, kind, without in connection.execute(_TABLES) if kind == "table" and not without}
         keys = tuple(_foreign_keys(connection, tables))
     except (apsw.Error, UnicodeDecodeError) as error:
         raise LabkitError(f"The schema of {database} cannot be read: {error}. Is the file damaged?") from error
     finally:
         connection.close()
-    return Schema(database, tuple(_profile(database, tables)), keys)
+    targets = [Target(t.name, tuple(c.name for c in t.columns), t.name in with_rowid) for t in tables]
+    profiles = profile(database, targets)
+    return Schema(database, tuple(_profiled(*pair) for pair in zip(tables, profiles, strict=True)), keys)
 
 
-def quote(name: str) -> str:
-    """`name` as a quoted SQL identifier, whatever it holds."""
-    return '"' + name.replace('"', '""') + '"'
+def _profiled(table: Table, found: TableProfile) -> Table:
+    columns = zip(table.columns, found.columns, strict=True)
+    filled = tuple(replace(column, **vars(values)) for column, values in columns)
+    return replace(table, columns=filled, rows=found.rows, sampled=found.sampled)
 
 
 def sql_name(name: str) -> str:
@@ -149,7 +145,7 @@ def sql_name(name: str) -> str:
     return name if plain else quote(name)
 
 
-def nearest(name: str, names: Sequence[str], cutoff: float = 0.5) -> str | None:
+def nearest(name: str, names: Sequence[str], cutoff: float = 0.6) -> str | None:
     """The one of `names` most like `name`, None when all are less alike than `cutoff` (0 to 1).
 
     Likeness is difflib's ratio, or the share of common words (`player_salary`, `salary`) where that is higher.
@@ -185,13 +181,7 @@ _TABLES = """
     ORDER BY s.rowid"""
 
 
-@dataclass(frozen=True)
-class _Unsampled:
-    table: Table
-    has_rowid: bool
-
-
-def _read_table(connection: apsw.Connection, name: str, kind: str, without_rowid: int) -> _Unsampled | None:
+def _read_table(connection: apsw.Connection, name: str, kind: str, _without_rowid: int) -> Table | None:
     """The table as declared; None for one that cannot be opened (an unknown module's virtual table, a broken view)."""
     try:
         rows = connection.execute(
@@ -204,8 +194,7 @@ def _read_table(connection: apsw.Connection, name: str, kind: str, without_rowid
     unique = tuple(_unique(connection, name))
     alone = {group[0] for group in (*unique, key) if len(group) == 1}
     columns = tuple(Column(c, t or "", (), bool(n), bool(pk), c in alone, h > 0) for c, t, n, pk, h in rows)
-    table = Table(name, columns, is_view=kind == "view", primary_key=key, unique=unique)
-    return _Unsampled(table, kind == "table" and not without_rowid)
+    return Table(name, columns, is_view=kind == "view", primary_key=key, unique=unique)
 
 
 def _unique(connection: apsw.Connection, table: str) -> Iterator[tuple[str, ...]]:
@@ -221,110 +210,18 @@ def _unique(connection: apsw.Connection, table: str) -> Iterator[tuple[str, ...]
             yield names
 
 
-def _foreign_keys(connection: apsw.Connection, tables: Sequence[_Unsampled]) -> Iterator[ForeignKey]:
-    by_name = {_folded(item.table.name): item.table for item in tables}
+def _foreign_keys(connection: apsw.Connection, tables: Sequence[Table]) -> Iterator[ForeignKey]:
+    by_name = {_folded(table.name): table for table in tables}
     query = 'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id DESC, seq'
-    for item in tables:
+    for table in tables:
         groups: dict[int, list] = {}
-        for id_, other, column, target in connection.execute(query, (item.table.name,)):
+        for id_, other, column, target in connection.execute(query, (table.name,)):
             groups.setdefault(id_, []).append((other, column, target))
         for parts in groups.values():
             other = by_name.get(_folded(parts[0][0]))
             if other is not None:  # a key to a table that is not there refers to nothing
                 targets = tuple(target for *_, target in parts if target) or other.primary_key
-                yield ForeignKey(item.table.name, tuple(part[1] for part in parts), other.name, targets)
-
-
-# --- what the tables hold ---------------------------------------------------------------------------------------------
-
-
-def _profile(database: Path, items: Sequence[_Unsampled]) -> list[Table]:
-    counts = execute_many(database, [f"SELECT count(*) FROM {quote(i.table.name)}" for i in items], _LIMITS)
-    spans = execute_many(database, [_span_sql(item) for item in items], _LIMITS)
-    queries = [_sample_sqls(item, _rows(span)) for item, span in zip(items, spans, strict=True)]
-    results = iter(execute_many(database, [sql for sqls in queries for sql in sqls], _LIMITS))
-    tables = []
-    for item, count, span, sqls in zip(items, counts, spans, queries, strict=True):
-        values = [values for _ in sqls for values in _by_column(next(results))]
-        tables.append(_profiled_table(item.table, _row_count(count, span), values))
-    return tables
-
-
-def _rows(result: ExecutionResult) -> tuple[tuple, ...]:
-    return result.rows if result.error is None and result.limit is None else ()
-
-
-def _row_count(count: ExecutionResult, span: ExecutionResult) -> int | None:
-    if _rows(count):
-        return count.rows[0][0]
-    low, high = _rows(span)[0] if _rows(span) else (None, None)
-    return None if low is None else high - low + 1
-
-
-def _rowid(table: Table) -> str | None:
-    taken = {_folded(column.name) for column in table.columns}
-    return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
-
-
-def _span_sql(item: _Unsampled) -> str:
-    """First and last row id: each looked up at one end of the b-tree, in microseconds."""
-    rowid, name = _rowid(item.table), quote(item.table.name)
-    if not item.has_rowid or rowid is None:
-        return "SELECT NULL, NULL"
-    return f"SELECT (SELECT min({rowid}) FROM {name}), (SELECT max({rowid}) FROM {name})"
-
-
-def _sample_sqls(item: _Unsampled, span: Sequence[tuple]) -> list[str]:
-    """Queries that sample the table, fifty columns each; a row is typeof and shortened value of each column in turn."""
-    low, high = span[0] if span else (None, None)
-    rows = f"LIMIT {SAMPLE}"
-    if low is not None and high - low >= SAMPLE:
-        rowid, name, step = _rowid(item.table), quote(item.table.name), (high - low) // (SAMPLE - 1)
-        rows = f"""WHERE t.{rowid} IN (
-            WITH RECURSIVE step(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM step WHERE i < {SAMPLE - 1})
-            SELECT (SELECT s.{rowid} FROM {name} s WHERE s.{rowid} >= {low} + i * {step} LIMIT 1) FROM step)"""
-    columns = [f"t.{quote(column.name)}" for column in item.table.columns]
-    groups = [columns[i : i + _COLUMNS_A_QUERY] for i in range(0, len(columns), _COLUMNS_A_QUERY)]
-    return [f"SELECT {', '.join(map(_value_sql, group))} FROM {quote(item.table.name)} t {rows}" for group in groups]
-
-
-def _value_sql(column: str) -> str:
-    short = (
-        f"CASE typeof({column}) WHEN 'text' THEN substr({column}, 1, {_TEXT}) WHEN 'blob' THEN NULL ELSE {column} END"
-    )
-    return f"typeof({column}), {short}"
-
-
-def _by_column(result: ExecutionResult) -> list[list[tuple]]:
-    """Each column's (type, value) pairs; whatever arrived before a limit was met is still a sample."""
-    width = len(result.columns) // 2
-    return [[(row[2 * i], row[2 * i + 1]) for row in result.rows] for i in range(width)]
-
-
-def _profiled_table(table: Table, rows: int | None, values: Sequence[Sequence[tuple]]) -> Table:
-    padded = [*values, *([[]] * (len(table.columns) - len(values)))]
-    columns = tuple(_profiled_column(column, pairs) for column, pairs in zip(table.columns, padded, strict=False))
-    sampled = max((len(pairs) for pairs in values), default=0)
-    return Table(table.name, columns, rows, table.is_view, sampled, table.primary_key, table.unique)
-
-
-def _profiled_column(column: Column, pairs: Sequence[tuple]) -> Column:
-    types = Counter(kind for kind, _ in pairs if kind != "null")
-    # 1 and 1.0 are one key of a dictionary, and so is each with its type beside it two
-    counts = Counter((kind, value) for kind, value in pairs if value is not None)
-    ranked = [key for key, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1]))]
-    texts = [value for kind, value in ranked if kind == "text"]
-    return Column(
-        **{
-            name: getattr(column, name)
-            for name in ("name", "declared_type", "not_null", "primary_key", "unique", "generated")
-        },
-        stored_types=tuple(kind for kind, _ in sorted(types.items(), key=lambda item: (-item[1], item[0]))),
-        samples=tuple(value for _, value in ranked[:20]),
-        placeholders=tuple(text for text in texts if text.strip().casefold() in PLACEHOLDERS),
-        nulls=len(pairs) - types.total(),
-        distinct=len(counts),
-    )
+                yield ForeignKey(table.name, tuple(part[1] for part in parts), other.name, targets)
 
 
 # --- as text ----------------------------------------------------------------------------------------------------------
@@ -346,14 +243,26 @@ def _type_text(column: Column) -> str:
     return f"{declared} (stored: {', '.join(column.stored_types)})" if odd else declared
 
 
-def _shown_samples(column: Column, values: int) -> list[str]:
+def _shown_samples(column: Column, values: int, sampled: int) -> list[str]:
+    """Several values of a column that repeats a few, for questions name them; elsewhere one of a kind shows the format.
+
+    A kind is a number, a text, or a placeholder for a missing value.
+    """
     if values <= 0:
         return []
-    textual = any(isinstance(value, str) for value in column.samples)
-    few = column.distinct <= values
-    keep = column.samples[: values if few or (textual and not column.unique) else 1]
-    missing = [text for text in column.placeholders[:2] if text not in keep]
-    return [_literal(value) for value in [*keep[: max(1, values - len(missing))], *missing]]
+    repeats = any(isinstance(value, str) for value in column.samples) and column.distinct * 5 <= sampled - column.nulls
+    if column.distinct <= values or repeats:
+        common = [*column.samples[:values]]
+    else:
+        common = [next((v for v in column.samples if _kind(v) == kind), None) for kind in ("number", "text")]
+    missing = [text for text in column.placeholders[:1] if text not in common]
+    return [_literal(value) for value in [*common[: max(1, values - len(missing))], *missing] if value is not None]
+
+
+def _kind(value: object) -> str:
+    if not isinstance(value, str):
+        return "number"
+    return "missing" if value.strip().casefold() in PLACEHOLDERS else "text"
 
 
 def _literal(value: object) -> str:
