@@ -43,7 +43,7 @@ def extract_sql(reply: str) -> str:
         found = _start(piece)
         if found:
             return piece[found.place : _end(piece, found.place)].strip()
-    raw = next((piece for piece in pieces[1::2] if piece.strip()), text)
+    raw = next((piece for piece in pieces[1::2] if piece.strip()), "".join(pieces))
     return _LABEL.sub("", raw.strip(), count=1).strip().rstrip(";").strip()
 
 

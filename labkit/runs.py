@@ -176,13 +176,12 @@ class RunStore:
     def get(self, run: str) -> Run:
         """The run of that id; the beginning of an id will do where only one run has it."""
         with self._open() as db:
-            found = [r["id"] for r in db.query("SELECT id FROM runs WHERE substr(id, 1, ?) = ?", (len(run), run))]
-            if run in found:
-                found = [run]
+            found = [*db.query("SELECT * FROM runs WHERE substr(id, 1, ?) = ?", (len(run), run))]
+            found = [row for row in found if row["id"] == run] or found
             if len(found) != 1 or not run:
                 what = f"Several runs begin with {run!r}" if found else f"No run {run!r}"
                 raise LabkitError(f"{what} in {self.path}. `labkit runs` lists them.")
-            return _read(db, db["runs"].get(found[0]))
+            return _read(db, found[0])
 
     def delete(self, run: str) -> None:
         """Remove the run of that id (or beginning of one) and its results."""
@@ -243,6 +242,10 @@ def _prepare(db) -> None:
     if db.journal_mode != "wal":
         _patiently(db.enable_wal)
     if {"runs", "results"} <= set(db.table_names()):
+        missing = [name for name in _RUN_FIELDS if name not in db["runs"].columns_dict]
+        missing += [name for name in _RESULT_FIELDS if name not in db["results"].columns_dict]
+        if missing:
+            raise sqlite3.DatabaseError(f"it lacks {', '.join(missing)}: another version of the kit wrote it")
         return
     with _writing(db):
         runs = {name: _SQL_TYPES.get(name, str) for name in _RUN_FIELDS}
@@ -302,9 +305,6 @@ def _row(run: Run) -> dict:
 
 
 def _read(db, row: dict) -> Run:
-    missing = [name for name in _RUN_FIELDS if name not in row]
-    if missing:
-        raise sqlite3.DatabaseError(f"its runs lack {', '.join(missing)}: another version of the kit wrote it")
     decoded = {name: json.loads(row[name]) for name in _JSON_FIELDS}
     kept = db["results"].rows_where("run = ?", (row["id"],), order_by="position")
     results = (Result(**{k: r[k] for k in _RESULT_FIELDS} | {"valid": bool(r["valid"])}) for r in kept)
