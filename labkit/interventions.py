@@ -1,0 +1,123 @@
+"""Which difference decides? Put the gold's pieces into the prediction, one at a time, smallest first, and run the
+result.
+
+Prediction and gold usually differ in several clauses, and most of that is harmless. The first change that makes the
+answer right is the cause, whatever else differs. Where no single one does, clauses are dropped from the set of all
+changes while the answer stays right (A. Zeller, R. Hildebrandt: Simplifying and Isolating Failure-Inducing Input,
+2002). Whether an answer is right is not decided here: the caller's `is_right` says so.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+from sqlglot import exp
+
+from labkit.canonical import canonical, sql_of
+from labkit.clauses import Edit, applied, edits, whole_clauses
+from labkit.failures import COMPARISONS, PRIORITY, difference_class, first_class
+from labkit.repairs import unknown_values
+from labkit.schema import Schema
+
+SECONDS = 4.0  # that the interventions on one prediction may take together
+TRIES = 40  # single changes that are tried
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`changes` make the prediction right (`repaired`, its SQL); where nothing did, they are all that differ and
+    `repaired` is "".
+    """
+
+    failure_class: str
+    changes: tuple[Edit, ...]
+    repaired: str = ""
+
+
+def find_cause(
+    prediction: str, golds: tuple[str, ...], schema: Schema, is_right: Callable[[str], bool]
+) -> Cause | None:
+    """The cause of a wrong prediction that can be parsed, with respect to the gold that it is nearest to; None if
+    nothing differs that could be named.
+    """
+    tree = canonical(prediction, schema)
+    trees = [tree for tree in (canonical(gold, schema) for gold in golds) if tree is not None]
+    if tree is None or not trees:
+        return None
+    gold = min(trees, key=lambda other: sum(edit.size for edit in whole_clauses(tree, other)))
+    allowed = _within(SECONDS, is_right)
+    return (
+        _single(tree, gold, allowed)
+        or _condition(tree, gold, allowed)
+        or _stored_value(tree, schema, allowed)
+        or _several(tree, gold, allowed)
+    )
+
+
+def _single(tree: exp.Query, gold: exp.Query, is_right: Callable[[str], bool]) -> Cause | None:
+    for change in [e for e in edits(tree, gold) if e.clause != "set operation"][:TRIES]:
+        repaired = applied(tree, [change])
+        if is_right(repaired):
+            return Cause(change.failure_class, (change,), repaired)
+    return None
+
+
+def _condition(tree: exp.Query, gold: exp.Query, is_right: Callable[[str], bool]) -> Cause | None:
+    """Another structure than the gold's (a join for a subquery, say), right but for one comparison of a column."""
+    for p, g in product(tree.find_all(*COMPARISONS), gold.find_all(*COMPARISONS)):
+        if not _same_column(p, g) or sql_of(p) == sql_of(g):
+            continue
+        swapped = g.copy()
+        swapped.set("this", p.this.copy())
+        if is_right(repaired := _with(tree, p, swapped)):
+            change = Edit(
+                "WHERE", difference_class(p, swapped, "malformed_filter"), sql_of(p), sql_of(swapped), 0, 0, ()
+            )
+            return Cause(change.failure_class, (change,), repaired)
+    return None
+
+
+def _same_column(p: exp.Expression, g: exp.Expression) -> bool:
+    columns = [side.this for side in (p, g) if isinstance(side.this, exp.Column)]
+    plain = all(isinstance(side, exp.In) or not side.expression.find(exp.Column, exp.Query) for side in (p, g))
+    return len(columns) == 2 and columns[0].name == columns[1].name and plain and not p.find(exp.Query)
+
+
+def _with(tree: exp.Query, old: exp.Expression, new: exp.Expression) -> str:
+    """The SQL of the tree with one node replaced."""
+    copy = tree.copy()
+    for twin, node in zip(list(copy.walk()), list(tree.walk()), strict=True):
+        if node is old:
+            twin.replace(new)
+    return sql_of(copy)
+
+
+def _stored_value(tree: exp.Query, schema: Schema, is_right: Callable[[str], bool]) -> Cause | None:
+    """Another structure than the gold's, right but for a text that is nowhere stored."""
+    for literal, column, near in unknown_values(tree, schema):
+        if near and is_right(repaired := _with(tree, literal, exp.Literal.string(near))):
+            change = Edit("WHERE", "malformed_value", f"{column} '{literal.name}'", f"{column} '{near}'", 2, 0, ())
+            return Cause("malformed_value", (change,), repaired)
+    return None
+
+
+def _several(tree: exp.Query, gold: exp.Query, is_right: Callable[[str], bool]) -> Cause | None:
+    """The smallest set of clauses found that makes the prediction right; all that differ when none does."""
+    needed = whole_clauses(tree, gold)
+    if not needed:
+        return None
+    repaired = applied(tree, needed)
+    if not is_right(repaired):
+        return Cause(first_class(e.failure_class for e in needed), tuple(needed))
+    for change in sorted(needed, key=lambda e: PRIORITY.index(e.failure_class), reverse=True):
+        fewer = [e for e in needed if e is not change]
+        if fewer and is_right(applied(tree, fewer)):
+            needed, repaired = fewer, applied(tree, fewer)
+    return Cause(first_class(e.failure_class for e in needed), tuple(needed), repaired)
+
+
+def _within(seconds: float, is_right: Callable[[str], bool]) -> Callable[[str], bool]:
+    """`is_right`, answering False once the time is over."""
+    end = time.monotonic() + seconds
+    return lambda sql: time.monotonic() < end and is_right(sql)
