@@ -8,7 +8,6 @@ how a token is drawn is `sampling`. A `model` here is anything with `.network` a
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ def chat(
 
     Greedy at temperature 0. Otherwise an answer depends on `seed` and its own conversation alone, never on the others
     in the call (the same conversation given twice draws twice). `stop` sees the answer so far after each token and
-    ends it by returning True; `sql_finished` is such a function. LabkitError for a prompt that exceeds the model's
+    ends it by returning True, as `prompting.sql_finished` does. LabkitError for a prompt that exceeds the model's
     context, a message without role or content, a setting that means nothing.
     """
     check_sampling(temperature, top_k, top_p)
@@ -124,32 +123,6 @@ def next_token_logits(model, prompt: str | Sequence[dict]) -> Tensor:
     _check_lengths(model.network.config, [tokens], 1)
     inputs = torch.tensor([list(tokens)], device=model.network.device)
     return model.network(input_ids=inputs, logits_to_keep=1).logits[0, -1].float().cpu()
-
-
-def sql_finished(text: str) -> bool:
-    """Does `text`, a model's reply so far, hold a whole SQL query? True at a semicolon outside quotes and comments,
-    at the fence that closes a code block, and at a blank line after a query whose parentheses are closed."""
-    start = _SQL_START.search(text)
-    if not start:
-        return False
-    bare = _QUOTED.sub("x", text[start.start() :])
-    if ";" in bare or "```" in bare:
-        return True
-    if not (blank_line := _BLANK_LINE.search(bare)):
-        return False
-    flat, nested = bare[: blank_line.start()], 1
-    while nested:
-        flat, nested = re.subn(r"\([^()]*\)", "", flat)
-    return "(" not in flat and bool(re.search(r"\bselect\b", flat, re.I))  # not between WITH x AS (...) and its SELECT
-
-
-# A query begins with SELECT, or WITH and a name; in lower case only where a line starts, for "select" is a word of
-# prose.
-_WITH = r"WITH\s+(?:RECURSIVE\s+)?\w+"
-_SQL_START = re.compile(rf"\bSELECT\b|\b{_WITH}|(?i:^\W*(?:sql\W+)?(?:SELECT\b|{_WITH}\s*(?:\(|AS\b)))", re.M)
-# Strings, quoted names and comments. One that is not closed yet reaches to the end, and hides what it holds.
-_QUOTED = re.compile(r"""'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|--[^\n]*|/\*.*?(?:\*/|$)""", re.S)
-_BLANK_LINE = re.compile(r"(?<=\S)[^\S\n]*\n[^\S\n]*\n")
 
 
 def render(tokenizer, messages: Sequence[dict]) -> str:

