@@ -1,8 +1,8 @@
 """One-edit neighbours of a query: the mistakes that a nearly right model makes, one at a time.
 
-A comparison flipped, a constant shifted, a look-alike column, another aggregate, DISTINCT lost or added, another join, the
-wrong direction, a condition or a group key forgotten. `perturb` looks for small databases on which the query and its
-neighbours part; nothing here says whether a neighbour means something else on real data: some do not.
+A comparison flipped, a constant shifted, a look-alike column, another aggregate, DISTINCT lost or added, another join,
+the wrong direction, a condition or a group key forgotten. `perturb` looks for small databases on which the query and
+its neighbours part; nothing here says whether a neighbour means something else on real data: some do not.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def neighbours(sql: str, schema: Schema) -> list[str]:
     tree = parse(sql)
     if tree is None:
         return []
-    sources = _sources(tree, schema)
+    sources = table_sources(tree, schema)
     found = {}
     for index, node in enumerate(tree.walk()):
         for rule in _RULES:
@@ -47,7 +47,7 @@ def neighbours(sql: str, schema: Schema) -> list[str]:
 
 
 Edit = Callable[[exp.Expression], "exp.Expression | None"]
-# An edit gets its node in a fresh copy of the tree: it changes it in place (and gives None) or gives what takes its place.
+# An edit gets its node in a fresh copy of the tree: it changes it in place (giving None) or gives what takes its place.
 
 
 def _edited(tree: exp.Expression, index: int, edit: Edit) -> str | None:
@@ -65,7 +65,7 @@ def _edited(tree: exp.Expression, index: int, edit: Edit) -> str | None:
         return None
 
 
-def _sources(tree: exp.Expression, schema: Schema) -> dict:
+def table_sources(tree: exp.Expression, schema: Schema) -> dict:
     """Tables of the schema by the name that the query calls them."""
     found = {}
     for table in tree.find_all(exp.Table):
@@ -126,6 +126,10 @@ def _conditions(node, sources) -> Iterator[Edit]:
 def _literals(node, sources) -> Iterator[Edit]:
     if not isinstance(node, exp.Literal) or isinstance(node.parent, (exp.Ordered, exp.Group, exp.Limit, exp.Offset)):
         return
+    if isinstance(node.parent, exp.Select) and isinstance(node.parent.parent, exp.Exists):
+        return  # EXISTS (SELECT 1 ...): any value will do
+    if isinstance(node.find_ancestor(exp.AggFunc, exp.Select), exp.Count) and not node.find_ancestor(exp.Predicate):
+        return  # COUNT(CASE ... THEN 1 END): any value will do
     if node.is_int:
         yield lambda n: exp.Literal.number(int(n.name) + 1)
         if int(node.name) > 0 and not isinstance(node.parent, (exp.Substring, exp.Round)):
@@ -139,7 +143,7 @@ def _literals(node, sources) -> Iterator[Edit]:
 
 def _other_texts(node: exp.Literal, sources: dict) -> list[str]:
     columns = node.parent.find_all(exp.Column)
-    found = [column for column in (_column(c, sources)[1] for c in columns) if column is not None]
+    found = [column for column in (column_of(c, sources)[1] for c in columns) if column is not None]
     texts = [value for column in found for value in column.samples if isinstance(value, str) and value != node.name]
     near = nearest(node.name, texts, 0.6)
     return list(dict.fromkeys(filter(None, [near, *texts])))[:_SOME_TEXTS]
@@ -147,7 +151,7 @@ def _other_texts(node: exp.Literal, sources: dict) -> list[str]:
 
 def _columns(node, sources) -> Iterator[Edit]:
     """Another column of the same table and kind, the most like in name first."""
-    table, column = _column(node, sources) if isinstance(node, exp.Column) else (None, None)
+    table, column = column_of(node, sources) if isinstance(node, exp.Column) else (None, None)
     if column is None:
         return
     kinds = set(column.stored_types) - {"null"}
@@ -162,7 +166,7 @@ def _alike(a: str, b: str) -> float:
     return len(common) + len(set(a) & set(b)) / (len(set(a) | set(b)) or 1)
 
 
-def _column(node: exp.Column, sources: dict):
+def column_of(node: exp.Column, sources: dict):
     """The table and column that a name stands for, (None, None) when it is not one of the schema's."""
     named = [sources[node.table.lower()]] if node.table.lower() in sources else []
     for table in named or ([] if node.table else sources.values()):
@@ -193,9 +197,7 @@ def _nullable(sources: dict) -> list[tuple[str, str]]:
 
 def _shape(node, sources) -> Iterator[Edit]:
     """DISTINCT, grouping, joins, set operations."""
-    if isinstance(node, exp.Select) and (
-        node.args.get("distinct") or not isinstance(node.parent, (exp.In, exp.Exists))
-    ):
+    if isinstance(node, exp.Select) and not _is_one_row(node) and not isinstance(node.parent, (exp.In, exp.Exists)):
         yield _setting("distinct", None if node.args.get("distinct") else exp.Distinct())
     if isinstance(node, exp.Group):
         for i in range(len(node.expressions)):
@@ -207,6 +209,12 @@ def _shape(node, sources) -> Iterator[Edit]:
         yield _setting("distinct", not node.args.get("distinct"))
     if type(node) in _SETS:
         yield lambda n: _SETS[type(n)](**{**n.args, "distinct": True})
+
+
+def _is_one_row(select: exp.Select) -> bool:
+    """Aggregates of everything: DISTINCT changes nothing."""
+    plain = [item for item in select.expressions if not item.find(exp.AggFunc)]
+    return not plain and not select.args.get("group") and not select.find(exp.Window)
 
 
 def _order(node, sources) -> Iterator[Edit]:

@@ -20,6 +20,7 @@ from labkit.dataset import Question
 from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.matching import same_bag, same_rows_once
+from labkit.perturb import perturbed_copies
 from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, references
 from labkit.sqltext import normalise_text
 
@@ -79,11 +80,10 @@ def score_many(pairs: Sequence[Pair], mode: str = "execution", limits: Limits = 
     for database in dict.fromkeys(pair.database for pair in pairs):
         here = {i: pair for i, pair in enumerate(pairs) if pair.database == database}
         scores |= zip(here, _by_rows(list(here.values()), database, limits), strict=True)
-    if mode == "semantic":
-        from labkit.semantics import confirmed  # it scores on copies, through this module
-
-        return [confirmed(pair, scores[i], limits) for i, pair in enumerate(pairs)]
-    return [scores[i] for i in range(len(pairs))]
+    in_order = [scores[i] for i in range(len(pairs))]
+    return (
+        in_order if mode == "execution" else [_confirmed(*each, limits) for each in zip(pairs, in_order, strict=True)]
+    )
 
 
 def _exact(pair: Pair) -> Score:
@@ -193,6 +193,44 @@ def _count(n: int, noun: str) -> str:
 def _shown(row: tuple) -> str:
     text = repr(row)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+# --- on perturbed copies ----------------------------------------------------------------------------------------------
+
+
+def _confirmed(pair: Pair, score: Score, limits: Limits) -> Score:
+    """A score by rows, confirmed or refuted on perturbed copies; one gold must hold on the database and all copies."""
+    score = replace(score, mode="semantic")
+    if not score.right and score.reason != "gold_empty":
+        return score
+    refuted = None
+    for sql in golds(pair.question):
+        alone = Pair(replace(pair.question, sql=sql, alternatives=()), pair.prediction, pair.database)
+        here = score_many([alone], "execution", limits)[0]
+        if here.right or here.reason == "gold_empty":
+            found = _on_copies(alone, replace(here, mode="semantic"), limits)
+            if found.right:
+                return found
+            refuted = refuted or found
+    return refuted or score
+
+
+def _on_copies(pair: Pair, score: Score, limits: Limits) -> Score:
+    """The gold gives rows on every copy, and stable ones, so that copies settle what two empty results leave open."""
+    copies = perturbed_copies(pair.database, pair.question.sql, order=pair.question.order)
+    for copy in copies:
+        there = _by_rows([Pair(replace(pair.question, rows=None), pair.prediction, copy)], copy, limits)[0]
+        if there.verdict == "wrong":
+            said = f"On a perturbed copy ({copy}): {there.detail}"
+            return replace(score, verdict="wrong", reason="counterexample", detail=f"{said}{_both(there)}")
+    if copies and score.reason == "gold_empty":
+        return replace(score, verdict="right", reason="", detail="")
+    return score
+
+
+def _both(score: Score) -> str:
+    gold, pred = (_shown(result.rows[:3]) for result in (score.gold, score.pred))
+    return f" The reference gives {gold} there, the prediction {score.pred.error or pred}."
 
 
 # --- golds are run once -----------------------------------------------------------------------------------------------

@@ -1,0 +1,277 @@
+"""Small copies of a database, made to tell a query from its nearly right neighbours.
+
+A query may give the right rows by accident: no tie, no NULL, no amount exactly at the boundary happens to be stored. On
+a copy where values were changed, ties made, rows added and removed and NULLs put in, such a query gives itself away.
+The idea of choosing copies by the neighbours they tell apart is that of test suite accuracy (Zhong, Yu and Klein, EMNLP
+2020, https://aclanthology.org/2020.emnlp-main.29). Declared and observed rules are kept (`observed`), so that a query
+which may rely on them is not punished. A copy proves that two queries differ; that no copy parts them proves nothing.
+"""
+
+import hashlib
+import json
+import random
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from sqlglot import exp
+
+from labkit.changes import Condition, World, perturbed
+from labkit.copying import read_rows, schema_sql, write_database
+from labkit.dataset import Question
+from labkit.execution import ExecutionResult, Limits, execute_many
+from labkit.home import home
+from labkit.neighbours import column_of, neighbours, table_sources
+from labkit.observed import Data, Observed, Row, Stock, hold, is_missing, observe
+from labkit.reference import Reference, references
+from labkit.schema import Column, Schema, quote, read_schema
+from labkit.sqltext import parse
+
+_VERSION = 1  # part of the cache's name: raise it when other copies would be made
+_TRIES = 24  # copies made for one gold, of which the telling ones are kept
+_MORE_TRIES = 60  # where the gold has too few rows to show
+_AT_LEAST = 6  # copies kept even when no neighbour is left to tell
+_AT_MOST = 14
+_INVENTED = 150  # rows with new values that donate them, for each table of the gold
+_LIMITS = Limits(seconds=1.0, rows=5_000)
+
+
+def perturbed_copies(database: str | Path, gold_sql: str, seed: int = 0, order: bool | None = None) -> list[Path]:
+    """Copies on which the gold gives a stable result that isn't empty; made once, then kept under `home()`.
+
+    The same database, query, seed and `order` (as in `Question`) give the same copies; [] when the gold always fails.
+    """
+    database = Path(database)
+    key = json.dumps([_VERSION, _digest(database), gold_sql, seed, order])
+    folder = home() / "copies" / hashlib.sha256(key.encode()).hexdigest()[:32]
+    if not folder.is_dir():
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            made = Path(temporary) / "copies"
+            made.mkdir()
+            _make_copies(database, Question("", "", gold_sql, "", order=order), random.Random(key), made)
+            _move(made, folder)
+    return sorted(folder.glob("*.sqlite"))
+
+
+def _digest(database: Path) -> str:
+    with database.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _move(made: Path, folder: Path) -> None:
+    try:
+        made.rename(folder)
+    except OSError:  # another process was faster, with the same copies
+        if not folder.is_dir():
+            raise
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+def _make_copies(database: Path, gold: Question, rng: random.Random, folder: Path) -> None:
+    world = _world(database, gold.sql)
+    if world is None:
+        return
+    alive, statements = _alive(world, gold), schema_sql(world.schema)
+    kept = 0
+    for i in range(_MORE_TRIES):
+        if i >= _TRIES and kept >= _AT_LEAST:
+            return
+        path = folder / f"{i:02}.sqlite"
+        write_database(path, statements, perturbed(world, rng), world.observed)
+        reference = references(path, [gold], _LIMITS)[0]
+        killed = [] if _says_nothing(reference) else _told_apart(path, reference, alive)
+        if _says_nothing(reference) or not (killed or kept < _AT_LEAST):
+            path.unlink()
+            continue
+        kept += 1
+        alive = [sql for sql in alive if sql not in killed]
+        if kept >= _AT_MOST or (kept >= _AT_LEAST and not alive):
+            return
+
+
+def _alive(world: World, gold: Question) -> list[str]:
+    """The neighbours that give the gold's rows on the database itself: the others need no copy."""
+    reference = references(world.schema.database, [gold], _LIMITS)[0]
+    around = neighbours(gold.sql, world.schema)
+    if reference.fault is not None:
+        return around
+    told = set(_told_apart(world.schema.database, reference, around))
+    return [sql for sql in around if sql not in told]
+
+
+def _told_apart(database: Path, reference: Reference, sqls: Sequence[str]) -> list[str]:
+    results = execute_many(database, sqls, _LIMITS)
+    return [sql for sql, r in zip(sqls, results, strict=True) if not (_whole(r) and reference.agrees(r))]
+
+
+def _whole(result: ExecutionResult) -> bool:
+    return result.error is None and not result.truncated
+
+
+def _says_nothing(reference: Reference) -> bool:
+    """A copy on which the gold is unstable or empty (or only NULL) would reject queries that are as good."""
+    rows = reference.result.rows
+    return reference.fault is not None or all(value is None for row in rows for value in row)
+
+
+# --- what is known before rows are changed ----------------------------------------------------------------------------
+
+
+@lru_cache(4)
+def _facts(database: Path, modified: int, size: int) -> tuple[Schema, Data, Observed]:
+    schema = read_schema(database)
+    data = read_rows(schema)
+    return schema, data, observe(data, schema)
+
+
+def _world(database: Path, sql: str) -> World | None:
+    tree, stat = parse(sql), database.stat()
+    if tree is None:
+        return None
+    schema, data, observed = _facts(database, stat.st_mtime_ns, stat.st_size)
+    hot, conditions = _hot_columns(tree, schema), _conditions(tree, schema)
+    if any(len(data[table]) < (schema.table(table).rows or 0) for table in hot if table in data):
+        data = hold(read_rows(schema, [(c.table, c.sql) for c in conditions]), observed)
+    donors = {name: rows + _invented(schema, observed, name, rows, hot, conditions) for name, rows in data.items()}
+    meeting = _rows_meeting(schema, donors, conditions)
+    return World(schema, observed, data, donors, hot, meeting)
+
+
+def _hot_columns(tree: exp.Expression, schema: Schema) -> dict[str, tuple[str, ...]]:
+    sources = table_sources(tree, schema)
+    found: dict[str, dict] = {table.name: {} for table in sources.values() if not table.is_view}
+    for node in tree.find_all(exp.Column):
+        table, column = column_of(node, sources)
+        if column is not None and table.name in found and not column.generated:
+            found[table.name][column.name] = None
+    return {name: tuple(columns) for name, columns in found.items()}
+
+
+_ATOMS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Glob, exp.Between, exp.In, exp.Is)
+_BOUNDED = (exp.GT, exp.GTE, exp.LT, exp.LTE)
+
+
+def _conditions(tree: exp.Expression, schema: Schema) -> list[Condition]:
+    """Comparisons in the gold that concern one table's columns; their boundaries: equal, one more, one less."""
+    sources, found = table_sources(tree, schema), {}
+    for atom in tree.find_all(*_ATOMS):
+        columns = [column_of(node, sources) for node in atom.find_all(exp.Column)]
+        tables = {table.name for table, _ in columns if table is not None}
+        if len(tables) != 1 or None in [c for _, c in columns] or atom.find(exp.Query, exp.AggFunc, exp.Window):
+            continue
+        table = tables.pop()
+        for i, variant in enumerate(_variants(atom)):
+            condition = Condition(table, _names(columns), _unqualified(variant), as_written=i == 0)
+            found.setdefault((table, condition.sql), condition)
+    return list(found.values())
+
+
+def _names(columns: list) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column.name for _, column in columns))
+
+
+def _variants(atom: exp.Expression) -> list[exp.Expression]:
+    if isinstance(atom, exp.Between):
+        edges = [exp.EQ(this=atom.this.copy(), expression=atom.args[k].copy()) for k in ("low", "high")]
+        return [atom, exp.not_(atom.copy()), *edges]
+    if not isinstance(atom, _BOUNDED):
+        return [atom, exp.not_(atom.copy())]
+    left, right = atom.this, atom.expression
+    near = [f"{sign} 1" for sign in "+-"] if not any(s.is_string for s in (left, right)) else []
+    shifted = [f"({left.sql('sqlite')}) = ({right.sql('sqlite')}) {shift}" for shift in near]
+    edge = exp.EQ(this=left.copy(), expression=right.copy())
+    return [atom, exp.not_(atom.copy()), edge, *(exp.maybe_parse(sql, dialect="sqlite") for sql in shifted)]
+
+
+def _unqualified(node: exp.Expression) -> str:
+    node = node.copy()
+    for column in list(node.find_all(exp.Column)):
+        column.set("table", None)
+    return node.sql(dialect="sqlite")
+
+
+def _invented(schema: Schema, observed: Observed, name: str, rows: list[Row], hot: dict, conditions) -> list[Row]:
+    """Rows with values that aren't stored: recombined texts, and the numbers that the gold compares with."""
+    if name not in hot or not rows:
+        return []
+    rng = random.Random(name)
+    columns = [schema.table(name).column(c) for c in hot[name] if observed.is_free(name, c)]
+    stocks = {c.name: Stock([row[c.name] for row in rows]) for c in columns}
+    constants = {c.name: _constants(conditions, c) for c in columns}
+    invented = []
+    for _ in range(_INVENTED if columns else 0):
+        row = dict(rng.choice(rows))
+        for column in columns:
+            row[column.name] = _new_value(row[column.name], column, stocks[column.name], constants[column.name], rng)
+        _set_ratio(row, [c.name for c in columns], [c for c in conditions if c.table == name], rng)
+        invented.append(row)
+    return invented
+
+
+def _set_ratio(row: Row, free: list[str], conditions: Sequence[Condition], rng: random.Random) -> None:
+    """Where the gold compares two columns' ratio (or product) with a number, let the row have just that, sometimes."""
+    for condition in conditions:
+        mine, numbers = [c for c in condition.columns if c in free], _numbers_in(condition)
+        values = [row[c] for c in condition.columns]
+        if len(values) != 2 or not mine or not numbers or not all(isinstance(v, int) for v in values):
+            continue
+        column, number = rng.choice(mine), rng.choice(numbers)
+        other = row[next(c for c in condition.columns if c != column)]
+        if rng.random() < 0.3:
+            row[column] = round(number * other)
+
+
+def _numbers_in(condition: Condition) -> list[float]:
+    tree = exp.maybe_parse(condition.sql, dialect="sqlite")
+    return sorted({float(node.name) for node in tree.find_all(exp.Literal) if not node.is_string})
+
+
+def _constants(conditions: Sequence[Condition], column: Column) -> tuple[list[float], list[str]]:
+    """The numbers and texts that the gold compares a column with."""
+    trees = [exp.maybe_parse(c.sql, dialect="sqlite") for c in conditions if c.columns == (column.name,)]
+    literals = [node for tree in trees for node in tree.find_all(exp.Literal)]
+    numbers = {float(node.name) for node in literals if not node.is_string}
+    return sorted(numbers), sorted({node.name for node in literals if node.is_string})
+
+
+def _new_value(value, column: Column, stock: Stock, constants: tuple[list[float], list[str]], rng: random.Random):
+    """Another value of the column's kind: a constant of the gold, or a number that is one more or less than it."""
+    numbers, texts = constants
+    if is_missing(value, column):
+        return value
+    if isinstance(value, str):
+        same_shape = [text for text in texts if stock.has_shape_of(text)]
+        if same_shape and rng.random() < 0.3:
+            return rng.choice(same_shape)
+        return stock.recombined(value, rng) if any(char.isdigit() for char in value) else value
+    if isinstance(value, (int, float)) and numbers and rng.random() < 0.6:
+        return type(value)(rng.choice(numbers) + rng.choice((-1, 0, 0, 1)))
+    return value + rng.choice((-2, -1, 1, 2)) if isinstance(value, int) else value
+
+
+def _rows_meeting(schema: Schema, donors: Data, conditions: Sequence[Condition]) -> tuple:
+    """Which donors meet each condition, found by SQLite itself in a scratch database."""
+    needed = {c.table for c in conditions}
+    if not needed:
+        return ()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scratch.sqlite"
+        statements = [_scratch_table(schema, name) for name in needed]
+        numbered = {name: [{"labkit_row": i, **row} for i, row in enumerate(donors[name])] for name in needed}
+        write_database(path, statements, numbered, _NO_RULES)
+        queries = [f"SELECT labkit_row FROM {quote(c.table)} WHERE {c.sql}" for c in conditions]
+        results = execute_many(path, queries, _LIMITS)
+    rows = [tuple(donors[c.table][i] for (i,) in r.rows) for c, r in zip(conditions, results, strict=True)]
+    return tuple((c, found) for c, found in zip(conditions, rows, strict=True) if found)
+
+
+_NO_RULES = Observed({}, (), {}, (), ())
+
+
+def _scratch_table(schema: Schema, name: str) -> str:
+    columns = [f"{quote(c.name)} {c.declared_type}" for c in schema.table(name).columns if not c.generated]
+    return f"CREATE TABLE {quote(name)} (labkit_row, {', '.join(columns)})"
