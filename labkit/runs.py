@@ -242,10 +242,9 @@ def _prepare(db) -> None:
     if db.journal_mode != "wal":
         _patiently(db.enable_wal)
     if {"runs", "results"} <= set(db.table_names()):
-        missing = [name for name in _RUN_FIELDS if name not in db["runs"].columns_dict]
-        missing += [name for name in _RESULT_FIELDS if name not in db["results"].columns_dict]
+        missing = {*_RUN_FIELDS} - {*db["runs"].columns_dict} | {*_RESULT_FIELDS} - {*db["results"].columns_dict}
         if missing:
-            raise sqlite3.DatabaseError(f"it lacks {', '.join(missing)}: another version of the kit wrote it")
+            raise sqlite3.DatabaseError(f"it lacks {', '.join(sorted(missing))}: another version of the kit wrote it")
         return
     with _writing(db):
         runs = {name: _SQL_TYPES.get(name, str) for name in _RUN_FIELDS}
