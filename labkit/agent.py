@@ -124,7 +124,7 @@ def answer_sentence(sql: str, result: ExecutionResult) -> str:
     if not count:
         return "No rows match."
     if result.truncated:
-        return f"The result is too long to show whole; its first {_count(count)}: {_list(result)}."
+        return f"More than {_count(count)}, cut at a limit ({result.limit}), so this is not all: {_list(result)}."
     if count == 1:
         return f"{_row_sentence(result)}."
     return f"{_count(count)}: {_list(result)}."
@@ -152,7 +152,8 @@ def _list(result: ExecutionResult) -> str:
 
 
 def _fields(columns: Sequence[str], row: tuple) -> str:
-    return ", ".join(f"{column} {_text(value)}" for column, value in zip(columns, row, strict=True))
+    shown = [f"{column} {_text(value)}" for column, value in zip(columns, row, strict=True)][:_SHOWN_VALUES]
+    return ", ".join(shown) + (", ..." if len(row) > _SHOWN_VALUES else "")
 
 
 def _count(n: int) -> str:
@@ -171,7 +172,7 @@ def _text(value: object) -> str:
 
 def _more(result: ExecutionResult) -> list[str]:
     hidden = len(result.rows) - _SHOWN_ROWS
-    lines = [f"... and {_count(hidden)} more"] if hidden > 0 else []
+    lines = [f"... and {hidden} more row{'' if hidden == 1 else 's'}"] if hidden > 0 else []
     return lines + (["The result was cut at a limit: there are more rows."] if result.truncated else [])
 
 

@@ -43,7 +43,8 @@ def extract_sql(reply: str) -> str:
         found = _start(piece)
         if found:
             return piece[found.place : _end(piece, found.place)].strip()
-    raw = next((piece for piece in pieces[1::2] if piece.strip()), "".join(pieces))
+    fenced = [_LANGUAGE.sub("", piece) for piece in pieces[1::2]]
+    raw = next(filter(str.strip, fenced), "".join(pieces[0::2]))
     return _LABEL.sub("", raw.strip(), count=1).strip().rstrip(";").strip()
 
 
@@ -64,6 +65,7 @@ def sql_finished(reply: str) -> bool:
 
 _SPECIAL = re.compile(r"<\|[a-z_]{1,30}\|>")  # <|im_end|> and its like
 _FENCE = re.compile(r"```+|~~~+")
+_LANGUAGE = re.compile(r"\A[\w+-]*[ \t]*(?:\n|\Z)")  # behind the opening fence
 _LABEL = re.compile(r"(?i)^(?:sqlite|sql|query|answer)\s?(?:query)?\s?:")
 _NAME = r"(?:\w{1,100}|\"[^\"]{1,100}\"|`[^`]{1,100}`|\[[^\]]{1,100}\])"
 # bounded repeats: the time stays linear in the length of a hostile reply
