@@ -45,7 +45,7 @@ def evaluate(
     """Predict and score every question; each batch is in the store before the next begins.
 
     generator: gets up to `batch_size` questions on one database (`question.database` is then the path of its file) and
-    returns a text for each. If it has `.describe()`, that dictionary (model, hash, adapter, prompt, seed, ...) must
+    returns a text for each. If it has `.describe()`, that dictionary (model, sha256, adapter, prompt, seed, ...) must
     tell all that decides its texts. One without is known by its source code: an unfinished run of it is continued, a
     finished one is begun anew, since what else it depends on cannot be seen.
 
@@ -180,7 +180,8 @@ def _describe(
         adapter=said.get("adapter") and str(said["adapter"]),
         prompt=said.get("prompt") and str(said["prompt"]),
         seed=said.get("seed"),
-        model_hash=said.get("hash") and str(said["hash"]),
+        model_hash=said.get("sha256") and str(said["sha256"]),
+        adapter_hash=said.get("adapter_sha256") and str(said["adapter_sha256"]),
         batch_size=batch_size,
         total=len(questions),
         set_hash=questions.sha256,

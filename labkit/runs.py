@@ -69,7 +69,8 @@ class Run:
     adapter: str | None = None
     prompt: str | None = None
     seed: int | None = None
-    model_hash: str | None = None
+    model_hash: str | None = None  # sha256 of its weights
+    adapter_hash: str | None = None
     batch_size: int = 16
     total: int = 0  # questions in the set
     set_hash: str = ""  # QuestionSet.sha256

@@ -38,7 +38,7 @@ class Predictor:
     """Right on every third question; counts what it was asked."""
 
     def __init__(self, **said):
-        self.said = {"model": "third", "hash": "h", "adapter": None, "prompt": "none", "seed": 3} | said
+        self.said = {"model": "third", "sha256": "h", "adapter": None, "prompt": "none", "seed": 3} | said
         self.batches = []
 
     def __call__(self, questions):
@@ -141,7 +141,7 @@ def test_a_finished_run_is_returned_as_it_is_and_says_so(questions, store, capsy
 
 def test_whatever_decides_the_result_makes_another_run(questions, store, tmp_path):
     ids = {evaluate(Predictor(), questions, store=store).id}
-    for said in ({"hash": "other"}, {"adapter": "a"}, {"prompt": "p"}, {"seed": 4}, {"temperature": 0.5}):
+    for said in ({"sha256": "other"}, {"adapter_sha256": "a"}, {"adapter": "a"}, {"prompt": "p"}, {"seed": 4}, {"temperature": 0.5}):
         ids.add(evaluate(Predictor(**said), questions, store=store).id)
     ids.add(evaluate(Predictor(), questions, store=store, mode="exact").id)
     ids.add(evaluate(Predictor(), questions, store=store, batch_size=7).id)
@@ -153,7 +153,7 @@ def test_whatever_decides_the_result_makes_another_run(questions, store, tmp_pat
     connection.execute("UPDATE t SET x = 9")
     connection.close()
     ids.add(evaluate(Predictor(), questions, store=store).id)
-    assert len(ids) == 11
+    assert len(ids) == 12
 
 
 def test_a_generator_that_does_not_describe_itself_is_not_trusted_to_be_the_same(questions, store):
