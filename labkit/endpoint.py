@@ -63,8 +63,8 @@ class Endpoint:
             return f"Nothing leaves this machine: {self.host} is its own."
         plain = " unencrypted" if self.base_url.startswith("http:") else ""
         return (
-            f"To {self.host} goes{plain}, for each question: the question, the schema of its database with sample values, "
-            "and whatever else the prompt holds."
+            f"To {self.host} goes{plain}, for each question: the question, the schema of its database with sample "
+            "values, and whatever else the prompt holds."
         )
 
     def describe(self) -> dict:
