@@ -141,7 +141,14 @@ def test_a_finished_run_is_returned_as_it_is_and_says_so(questions, store, capsy
 
 def test_whatever_decides_the_result_makes_another_run(questions, store, tmp_path):
     ids = {evaluate(Predictor(), questions, store=store).id}
-    for said in ({"sha256": "other"}, {"adapter_sha256": "a"}, {"adapter": "a"}, {"prompt": "p"}, {"seed": 4}, {"temperature": 0.5}):
+    for said in (
+        {"sha256": "other"},
+        {"adapter_sha256": "a"},
+        {"adapter": "a"},
+        {"prompt": "p"},
+        {"seed": 4},
+        {"temperature": 0.5},
+    ):
         ids.add(evaluate(Predictor(**said), questions, store=store).id)
     ids.add(evaluate(Predictor(), questions, store=store, mode="exact").id)
     ids.add(evaluate(Predictor(), questions, store=store, batch_size=7).id)
