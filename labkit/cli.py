@@ -1,7 +1,7 @@
 """The kit's verbs from a terminal. Each command parses, calls the Python API, prints; nothing is decided here.
 
-Exit codes: 0 it worked; 1 it ran and the answer is no (a query failed, a gold has findings, a check is red); 2 an error the
-user can mend, told in a sentence; 130 interrupted. With ``--json`` standard output holds JSON only (errors as
+Exit codes: 0 it worked; 1 it ran and the answer is no (a query failed, a gold has findings, a check is red); 2 an error
+that the user can mend, told in a sentence; 130 interrupted. With ``--json`` standard output holds JSON only (errors as
 ``{"error": sentence}``), everything else goes to standard error.
 """
 
@@ -69,7 +69,7 @@ def _explain(error: Exception) -> int:
 
 
 def _print_json(value) -> None:
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    print(json.dumps(value, allow_nan=False), flush=True)
 
 
 def _table(columns, rows, title: str = "") -> None:
@@ -86,7 +86,10 @@ def _table(columns, rows, title: str = "") -> None:
 
 
 def _frame(frame, title: str = "") -> None:
-    _table(frame.columns, frame.itertuples(index=False), title)
+    if frame.index.name:
+        frame = frame.reset_index()
+    rows = ([f"{v:.2f}" if isinstance(v, float) else v for v in row] for row in frame.itertuples(index=False))
+    _table(frame.columns, rows, title)
 
 
 def _chat_model(model: str, adapter: str | None, base_url: str | None):
@@ -94,7 +97,9 @@ def _chat_model(model: str, adapter: str | None, base_url: str | None):
     if not base_url:
         return labkit.load_model(model, adapter=adapter)
     if adapter:
-        raise LabkitError("--adapter loads on a local model; an endpoint serves its own. Leave out --adapter or --base-url.")
+        raise LabkitError(
+            "--adapter loads on a local model; an endpoint serves its own. Leave out --adapter or --base-url."
+        )
     endpoint = labkit.Endpoint(base_url, model)
     print(endpoint.privacy, file=sys.stderr)
     return endpoint
@@ -152,8 +157,9 @@ def score(
     from collections import Counter
 
     from labkit.diagnosis import diagnose
+    from labkit.pairs import load_pairs
     from labkit.schema import read_schema
-    from labkit.scoring import load_pairs, score_many
+    from labkit.scoring import score_many
 
     loaded = load_pairs(pairs, db_dir=db_dir)
     scores = score_many(loaded, mode=mode)
@@ -189,7 +195,9 @@ def evaluate(
     base_url: BaseUrl = None,
     mode: Mode = "execution",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
-    db_dir: Annotated[Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")] = None,
+    db_dir: Annotated[
+        Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class."""
@@ -231,8 +239,12 @@ def diagnose(
 @app.command()
 def lint(
     questions: Path,
-    avoid: Annotated[list[Path] | None, typer.Option("--against", help="Sets that must not overlap; repeatable.")] = None,
-    db_dir: Annotated[Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")] = None,
+    avoid: Annotated[
+        list[Path] | None, typer.Option("--against", help="Sets that must not overlap; repeatable.")
+    ] = None,
+    db_dir: Annotated[
+        Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Find what is wrong with a gold set. Exit 1 when something is found."""
@@ -287,7 +299,9 @@ def doctor(as_json: Json = False) -> int:
             print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.detail}")
             if not check.ok:
                 print(f"       mend it: {check.mend}")
-        _table(vars_of(fits[0]).keys(), [vars_of(one).values() for one in fits], "Does it fit, how long do the labs take")
+        _table(
+            vars_of(fits[0]).keys(), [vars_of(one).values() for one in fits], "Does it fit, how long do the labs take"
+        )
     return 0 if all(check.ok for check in checks) else 1
 
 
@@ -357,5 +371,7 @@ def lab(context: typer.Context) -> int:
     if labs.copied:
         print("New in my-labs/: " + ", ".join(labs.copied))
     for name in labs.kept:
-        print(f"my-labs/{name} is yours and stays; the course has a newer one: rename yours to get it at the next start.")
+        print(
+            f"my-labs/{name} is yours and stays; the course has a newer one: rename yours to get it at the next start."
+        )
     return open_lab(root, context.args)

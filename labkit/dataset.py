@@ -8,14 +8,16 @@ order, tags, note`. This module checks that a line is well formed; whether its q
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
 from labkit.sqltext import normalise_question, normalise_sql, skeleton
 
+T = TypeVar("T")
 _NO_DATABASE = (
     "Give the database as a path, or as a NAME where NAME, NAME.sqlite or NAME/NAME.sqlite lies in the folder."
 )
@@ -111,21 +113,31 @@ def load_questions(path: str | Path, db_dir: str | Path | None = None) -> Questi
     """Read a JSONL question set. `LabkitError` names every bad line by file and line, with what is wrong with it."""
     path = Path(path)
     questions: dict[str, Question] = {}
-    errors = []
+
+    def parse(line: bytes, number: int) -> None:
+        question = _parse(line, number)
+        if question.id in questions:
+            raise BadLine(f"id {question.id!r} is already used in line {questions[question.id].line}")
+        questions[question.id] = question
+
+    read_jsonl(path, parse)
+    if not questions:
+        raise LabkitError(f"{path} holds no question. Write one JSON object a line: {', '.join(_REQUIRED)}.")
+    return QuestionSet(path.stem, tuple(questions.values()), path, Path(db_dir) if db_dir else None)
+
+
+def read_jsonl(path: Path, parse: Callable[[bytes, int], T]) -> list[T]:
+    """`parse(line, number)` of each line that is not blank; one `LabkitError` names all it raised `BadLine` for."""
+    parsed, errors = [], []
     for number, text in _lines(path):
         try:
-            question = _parse(text, number)
-            if question.id in questions:
-                raise _BadLine(f"id {question.id!r} is already used in line {questions[question.id].line}")
-            questions[question.id] = question
-        except _BadLine as error:
+            parsed.append(parse(text, number))
+        except BadLine as error:
             errors.append(f"{path}, line {number}: {error}.")
     if errors:
         more = f"\n... and {len(errors) - _SHOWN_ERRORS} more." if len(errors) > _SHOWN_ERRORS else ""
         raise LabkitError("\n".join(errors[:_SHOWN_ERRORS]) + more)
-    if not questions:
-        raise LabkitError(f"{path} holds no question. Write one JSON object a line: {', '.join(_REQUIRED)}.")
-    return QuestionSet(path.stem, tuple(questions.values()), path, Path(db_dir) if db_dir else None)
+    return parsed
 
 
 def save_questions(path: str | Path, questions: Sequence[Question]) -> Path:
@@ -134,7 +146,7 @@ def save_questions(path: str | Path, questions: Sequence[Question]) -> Path:
     for question in questions:
         try:
             _parse(json.dumps(question.to_json(), default=_refuse_type), None)
-        except (_BadLine, ValueError, TypeError) as error:
+        except (BadLine, ValueError, TypeError) as error:
             raise LabkitError(f"Question {question.id!r} cannot be saved in {path}: {error}.") from error
         if question.id in seen:
             raise LabkitError(f"Two questions for {path} have the id {question.id!r}. Give each its own.")
@@ -144,7 +156,7 @@ def save_questions(path: str | Path, questions: Sequence[Question]) -> Path:
     return write_atomically(path, _to_jsonl(questions))
 
 
-class _BadLine(Exception):
+class BadLine(Exception):
     """What is wrong with a line, as the middle of a sentence."""
 
 
@@ -157,39 +169,44 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise LabkitError(f"The question set {path} cannot be read: {error.strerror or error}.") from error
+        raise LabkitError(f"{path} cannot be read: {error.strerror or error}.") from error
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if line.strip():
             yield number, line
 
 
 def _parse(line: str | bytes, number: int | None) -> Question:
-    record = _read_object(line)
+    return question_from(read_object(line), number)
+
+
+def question_from(record: dict, number: int | None) -> Question:
+    """The question that a JSON object holds, every field checked; `BadLine` says what is wrong with it."""
     for name in record:
         if name not in _FIELDS:
-            raise _BadLine(f"unknown field {name!r}{_nearest_field(name)}")
+            raise BadLine(f"unknown field {name!r}{_nearest_field(name)}")
     for name in _REQUIRED:
         if name not in record:
-            raise _BadLine(f"field {name!r} is missing")
+            raise BadLine(f"field {name!r} is missing")
     if isinstance(record["id"], int) and not isinstance(record["id"], bool):
         record["id"] = str(record["id"])
     values = {name: _checked(name, value) for name, value in record.items()}
     return Question(**values, line=number)
 
 
-def _read_object(line: str | bytes) -> dict:
+def read_object(line: str | bytes) -> dict:
+    """The JSON object on a line of a file; `BadLine` says what is there instead."""
     try:
         text = line if isinstance(line, str) else line.decode("utf-8")
         record = json.loads(text, object_pairs_hook=_no_twice, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise _BadLine(f"not UTF-8 at byte {error.start + 1}; save the file as UTF-8") from None
+        raise BadLine(f"not UTF-8 at byte {error.start + 1}; save the file as UTF-8") from None
     except RecursionError:
-        raise _BadLine("nested too deeply to be a question") from None
+        raise BadLine("nested too deeply to be a question") from None
     except ValueError as error:  # json.JSONDecodeError, and integers of thousands of digits
         where = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise _BadLine(f"not JSON ({getattr(error, 'msg', error)}{where})") from None
+        raise BadLine(f"not JSON ({getattr(error, 'msg', error)}{where})") from None
     if not isinstance(record, dict):
-        raise _BadLine(f"a JSON object is needed, this is {_kind(record)}")
+        raise BadLine(f"a JSON object is needed, this is {_kind(record)}")
     return record
 
 
@@ -197,12 +214,12 @@ def _no_twice(pairs: list[tuple]) -> dict:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise _BadLine(f"field {name!r} stands there twice")
+            raise BadLine(f"field {name!r} stands there twice")
     return dict(pairs)
 
 
 def _refuse_constant(name: str):
-    raise _BadLine(f"{name} is no JSON value; write null, a number or a text")
+    raise BadLine(f"{name} is no JSON value; write null, a number or a text")
 
 
 def _refuse_type(value):
@@ -218,50 +235,50 @@ def _nearest_field(name: str) -> str:
 
 
 def _checked(name: str, value):
-    """The field's value as `Question` holds it, or `_BadLine`."""
+    """The field's value as `Question` holds it, or `BadLine`."""
     if name in ("id", "question", "sql", "database"):
         return _text(name, value)
     if name == "note":
         return _text(name, value, empty=True)
     if name in ("alternatives", "tags"):
         if not isinstance(value, list):
-            raise _BadLine(f"field {name!r} must be a list of texts, not {_kind(value)}")
+            raise BadLine(f"field {name!r} must be a list of texts, not {_kind(value)}")
         return tuple(_text(f"{name}[{i}]", item) for i, item in enumerate(value))
     if name == "order":
         if value is not None and not isinstance(value, bool):
-            raise _BadLine(f"field 'order' must be true, false or null, not {_kind(value)}")
+            raise BadLine(f"field 'order' must be true, false or null, not {_kind(value)}")
         return value
     return None if value is None else _rows(value)
 
 
 def _text(name: str, value, empty: bool = False) -> str:
     if not isinstance(value, str):
-        raise _BadLine(f"field {name!r} must be a text, not {_kind(value)}")
+        raise BadLine(f"field {name!r} must be a text, not {_kind(value)}")
     if not empty and not value.strip():
-        raise _BadLine(f"field {name!r} is empty")
+        raise BadLine(f"field {name!r} is empty")
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise _BadLine(f"field {name!r} holds a NUL character or half of a surrogate pair")
+        raise BadLine(f"field {name!r} holds a NUL character or half of a surrogate pair")
     return value
 
 
 def _rows(value) -> tuple[tuple, ...]:
     if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
-        raise _BadLine("field 'rows' must be a list of rows, each a list of values, such as [[\"Ann\", 3]]")
+        raise BadLine("field 'rows' must be a list of rows, each a list of values, such as [[\"Ann\", 3]]")
     if len({len(row) for row in value}) > 1:
-        raise _BadLine("field 'rows' has rows of different length")
+        raise BadLine("field 'rows' has rows of different length")
     return tuple(tuple(_value(cell) for cell in row) for row in value)
 
 
 def _value(cell):
     """A stored value; true and false are the 1 and 0 that SQLite gives."""
     if isinstance(cell, (dict, list)):
-        raise _BadLine(f"a value in 'rows' is {_kind(cell)}; only texts, numbers and null can be there")
+        raise BadLine(f"a value in 'rows' is {_kind(cell)}; only texts, numbers and null can be there")
     if isinstance(cell, str):
         return _text("rows", cell, empty=True)
     if isinstance(cell, float) and not math.isfinite(cell):
-        raise _BadLine("a number in 'rows' is too large for a float")
+        raise BadLine("a number in 'rows' is too large for a float")
     if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
-        raise _BadLine("an integer in 'rows' is too large for SQLite")
+        raise BadLine("an integer in 'rows' is too large for SQLite")
     return int(cell) if isinstance(cell, bool) else cell
 
 
