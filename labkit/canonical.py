@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlglot import exp
+from sqlglot import ErrorLevel, exp
 
 from labkit.schema import Schema
 from labkit.sqltext import parse
@@ -43,7 +43,7 @@ def canonical(sql: str, schema: Schema) -> exp.Query | None:
 
 def sql_of(node: exp.Expression | None) -> str:
     """SQL text of a piece of a tree, "" for None."""
-    return node.sql(dialect="sqlite", comments=False) if node is not None else ""
+    return node.sql(dialect="sqlite", comments=False, unsupported_level=ErrorLevel.IGNORE) if node is not None else ""
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

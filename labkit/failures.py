@@ -25,7 +25,7 @@ HINTS = {
     "malformed_filter": "The condition is another one. Teach at least, over, and/or/not, and which column is meant.",
     "malformed_value": "Right column, wrong literal. Teach the stored values and their format, or look them up.",
     "malformed_null": "Missing values are treated differently. Teach what stands for 'missing' in this column.",
-    "malformed_type": "Unit, type or precision is off. Teach the stored format and the expression that turns it into a number.",
+    "malformed_type": "Unit, type or precision is off. Teach the stored format and what turns it into a number.",
     "malformed_distinct": "Repeated rows are kept or dropped wrongly. Teach when a question asks for different things.",
     "malformed_order": "The rows are sorted differently. Teach highest, oldest, latest, and their directions.",
     "malformed_limit": "Another number of rows is cut off. Teach 'the', 'top five', 'second', and what a tie does.",

@@ -126,7 +126,7 @@ def integer_division(gold: Gold) -> Iterator[str]:
         for node in probes.own_nodes(select, exp.Div):
             if probes.meant_whole(node, select):
                 continue
-            left, right = node.this.unnest(), node.expression.unnest()
+            left, right = probes.without_brackets(node.this), probes.without_brackets(node.expression)
             kinds = [exp.Anonymous(this="typeof", expressions=[side.copy()]) for side in (left, right)]
             rest = exp.Mod(this=exp.Paren(this=left.copy()), expression=exp.Paren(this=right.copy()))
             inside = node.find_ancestor(exp.AggFunc, exp.Select) is not select

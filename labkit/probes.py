@@ -152,22 +152,21 @@ def sorted_operands(gold: Gold) -> Iterator[tuple[exp.Select, exp.Expression]]:
 def operand_values(gold: Gold, select: exp.Select, operand: exp.Expression) -> list:
     if aggregates(operand):
         return gold.values(select, operand, "group having")
-    in_where = operand.find_ancestor(exp.Where, exp.Select) is not select
-    bare = select.copy() if in_where else select
-    if in_where:
-        bare.set("where", None)
-    return gold.values(bare, operand)
+    everywhere = select.copy()  # also rows that this WHERE leaves out: an order that is right by accident is a fault
+    everywhere.set("where", None)
+    return gold.values(everywhere, operand) or gold.values(select, operand)
 
 
 def turns_into_text(operand: exp.Expression) -> bool:
     cast = operand.find(exp.Cast)
     texts = exp.DataType.TEXT_TYPES
-    return operand.find(exp.DPipe, exp.Format) is not None or bool(cast and cast.to.this in texts)
+    written = any(call.name.lower() in ("printf", "format") for call in operand.find_all(exp.Anonymous))
+    return written or operand.find(exp.DPipe, exp.Format) is not None or bool(cast and cast.to.this in texts)
 
 
 def never_meets(gold: Gold, select: exp.Select, node: exp.Expression) -> bool:
     """Whether a comparison has a text on one side, a number on the other and nothing that makes SQLite convert."""
-    sides = [node.left.unnest(), node.right.unnest()]
+    sides = [without_brackets(node.left), without_brackets(node.right)]
     if any(gold.has_affinity(side) for side in sides) or not node.find(exp.Column):
         return False
     bare = select.copy()
@@ -256,8 +255,17 @@ def meant_whole(node: exp.Div, select: exp.Select) -> bool:
     parent = node.parent.parent if isinstance(node.parent, exp.Paren) else node.parent
     if isinstance(parent, exp.Cast) and parent.to.this in exp.DataType.INTEGER_TYPES:
         return True
-    back = isinstance(parent, exp.Mul) and node.expression in (parent.this, parent.expression)
-    return back or any(mod.expression == node.expression for mod in select.find_all(exp.Mod))
+    if any(mod.expression == node.expression for mod in select.find_all(exp.Mod)):
+        return True
+    products = (mul for mul in select.find_all(exp.Mul) if node.expression in (mul.this, mul.expression))
+    return any(node in (without_brackets(mul.this), without_brackets(mul.expression)) for mul in products)
+
+
+def without_brackets(node: exp.Expression) -> exp.Expression:
+    """What stands in the brackets, if any; unlike `unnest`, a subquery stays one."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
 
 
 def knows_null(select: exp.Select) -> bool:
@@ -268,6 +276,6 @@ def bare_columns(select: exp.Select, keys: list[exp.Expression]) -> Iterator[exp
     """Columns shown, sorted or filtered by that stand in no aggregate and in no key of the group."""
     parts = [*select.expressions, *(select.args[k] for k in ("having", "order") if select.args.get(k))]
     for part in parts:
-        for node in part.walk(prune=lambda n: isinstance(n, (exp.AggFunc, exp.Query)) or n in keys):
+        for node in part.walk(prune=lambda n: isinstance(n, (exp.AggFunc, exp.Filter, exp.Query)) or n in keys):
             if isinstance(node, exp.Column) and node not in keys and not isinstance(node.this, exp.Star):
                 yield node
