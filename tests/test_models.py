@@ -142,9 +142,6 @@ def test_a_folder_that_is_no_model_is_told_why(tmp_path, files, sentence):
 def test_known_models_have_the_shapes_that_their_vendors_publish():
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    inner = {"smollm2-135m": 1536, "smollm2-360m": 2560, "smollm2-1.7b": 8192, "qwen2.5-coder-0.5b": 4864}
-    inner |= {"qwen2.5-coder-1.5b": 8960, "qwen2.5-coder-3b": 11008, "qwen2.5-coder-7b": 18944}
-    inner |= {"llama-3.2-1b": 8192, "llama-3.2-3b": 8192, "llama-3.1-8b": 14336}
     size = {"smollm2": 64, "qwen2.5": 128, "llama": 128} | {"qwen2.5-coder-0.5b": 64, "llama-3.2-1b": 64}
     for model in known_models():
         head = size.get(model.name) or size[model.name.split("-")[0]]
@@ -155,7 +152,7 @@ def test_known_models_have_the_shapes_that_their_vendors_publish():
             num_attention_heads=model.hidden // head,
             num_key_value_heads=model.kv_width // head,
             head_dim=head,
-            intermediate_size=inner[model.name],
+            intermediate_size=model.inner,
             vocab_size=model.vocabulary,
             tie_word_embeddings=not model.name.endswith(("7b", "8b")) or model.name == "smollm2-1.7b",
         )
