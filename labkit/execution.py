@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
-from labkit.guard import SQL_LENGTH
+from labkit.guard import SQL_LENGTH, explain
 from labkit.pool import SANDBOXES, Child, ChildEnded
 from labkit.readonly import existing_file, open_database
 from labkit.sandbox import encode_blob
@@ -121,7 +121,9 @@ def execute_many(
 
     Each has the whole of `limits` for itself: one that overruns costs the others nothing. Raises like `execute`.
     """
-    job = _Job(existing_file(database), limits, sqls)
+    if isinstance(sqls, str):
+        raise LabkitError("execute_many takes a list of queries, and this is one text. Use execute for a single query.")
+    job = _Job(existing_file(database), limits, list(sqls))
     job.run()
     return job.results
 
@@ -139,7 +141,7 @@ def connect_readonly(database: str | os.PathLike) -> "apsw.Connection":
         ).fetchall()
     except Exception as error:
         connection.close()
-        raise LabkitError(f"SQLite cannot read {path}: {error}. Restore it from a copy.") from error
+        raise LabkitError(f"SQLite cannot read {path}. {explain(error, '', 0)[0].rstrip('.')}.") from error
     return connection
 
 
@@ -151,6 +153,7 @@ class _Job:
         self.results = [_refusal(sql) for sql in sqls]
         self.batches = deque(_batches([(place, sql) for place, sql in enumerate(sqls) if not self.results[place]]))
         self.lent: set[Child] = set()
+        self.stopped = False
 
     def run(self) -> None:
         threads = min(SANDBOXES.size, len(self.batches))
@@ -161,19 +164,19 @@ class _Job:
                 for future in [executor.submit(self._work) for _ in range(threads)]:
                     future.result()
             except BaseException:  # Ctrl-C, or no database: don't wait for queries that nobody will read
-                self.batches.clear()
+                self.stopped = True
                 for child in list(self.lent):
                     child.terminate()
                 raise
 
     def _work(self) -> None:
-        while True:
+        while not self.stopped:
             try:
                 batch = self.batches.popleft()
             except IndexError:
                 return
             suspect = None
-            while batch:
+            while batch and not self.stopped:
                 suspect = self._run_batch(batch, suspect)
 
     def _run_batch(self, batch: deque, suspect: int | None) -> int | None:

@@ -114,7 +114,10 @@ class Guard:
         self.running = True
 
 
-_TOO_MANY = re.compile(r"too (many|large|deep|complex|big)|parser stack overflow|at most \d+ tables|recursion|nest")
+_TOO_MANY = re.compile(
+    r"too (many|large|deep|complex|big)|parser stack overflow|at most \d+ tables|recursion limit", re.I
+)
+_SQLITE_REFUSES = re.compile(r"unsafe use|may not be modified|cannot modify")
 _ONLY = "Only one statement that reads the database may run."
 
 
@@ -141,6 +144,11 @@ def explain(error: Exception, reason: str, seconds: float) -> tuple[str, str | N
             )
         case apsw.CorruptError() | apsw.NotADBError():
             return f"The database file is damaged ({error}). Restore it from a copy.", None
+        case apsw.ReadOnlyError():
+            return (
+                "A program was cut off while writing: a -journal file is left. Open the database once with sqlite3.",
+                None,
+            )
         case apsw.BusyError():
             return "Another program was writing to the database. Wait until it is done, then run the query again.", None
         case LabkitError():
@@ -149,6 +157,6 @@ def explain(error: Exception, reason: str, seconds: float) -> tuple[str, str | N
             return "A name in the result is not valid UTF-8. Give the columns names with AS.", None
         case apsw.SQLError() if _TOO_MANY.search(str(error)):
             return f"Stopped: the query is too large or nested too deep ({error}).", "depth"
-        case apsw.SQLError() if "unsafe use" in str(error):
+        case apsw.SQLError() if _SQLITE_REFUSES.search(str(error)):
             return f"Refused: {error}. {_ONLY}", "refused"
     return str(error), None

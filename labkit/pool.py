@@ -38,9 +38,11 @@ class Child:
     """One running child program with its two pipes. Not for several threads at a time: the pool lends it to one."""
 
     def __init__(self, module: str):
+        if not hasattr(select, "poll"):
+            raise LabkitError("Queries run in child programs that need POSIX pipes. On Windows, work in WSL.")
         # The child imports from where the parent does, whether labkit is installed or not, and sees nothing else of its
         # environment: -P keeps the current folder out, -S skips site-packages' start-up code, -B leaves no .pyc.
-        folders = [*filter(None, sys.path), str(Path(__file__).parent.parent)]
+        folders = [*map(os.path.abspath, filter(None, sys.path)), str(Path(__file__).resolve().parent.parent)]
         environment = {name: os.environ[name] for name in _KEEP_ENVIRONMENT if name in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-s", "-S", "-B", "-m", module],

@@ -190,10 +190,10 @@ def _address_space() -> int:
         return 0
 
 
-def _forbid_writing() -> None:
+def _forbid_writing() -> bool:
     """Landlock (Linux 5.13 and later): from here on this process can't run a program, or make, write or remove a file.
 
-    Where the kernel doesn't offer it, the calls fail and the other bounds stand. Numbers: linux/landlock.h, prctl.h.
+    False where the kernel doesn't offer it: the other bounds stand alone. Numbers: linux/landlock.h, linux/prctl.h.
     """
     import ctypes
 
@@ -201,11 +201,13 @@ def _forbid_writing() -> None:
     version = call(444, None, 0, 1)
     execute, write, remove_and_make = 1 << 0, 1 << 1, 0b1_1111_1111 << 4
     rights = execute | write | remove_and_make | (1 << 13 if version >= 2 else 0) | (1 << 14 if version >= 3 else 0)
-    if version >= 1:
-        ruleset = call(444, ctypes.byref(ctypes.c_uint64(rights)), ctypes.c_size_t(8), 0)
-        ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, which Landlock asks for
-        call(446, ruleset, 0)
-        os.close(ruleset)
+    if version < 1:
+        return False
+    ruleset = call(444, ctypes.byref(ctypes.c_uint64(rights)), ctypes.c_size_t(8), 0)
+    ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, which Landlock asks for
+    done = call(446, ruleset, 0)
+    os.close(ruleset)
+    return done == 0
 
 
 def _end_with_parent(parent: int) -> None:
