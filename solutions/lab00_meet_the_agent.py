@@ -66,7 +66,7 @@ model = labkit.load_model(setting.model)
 
 def chat(question: str) -> str:
     """The model's own words, with no database in sight."""
-    return model.chat([[{"role": "user", "content": question}]], max_new_tokens=60)[0].strip()
+    return model.chat([[{"role": "user", "content": question}]], max_new_tokens=course.shorter(60, 24))[0].strip()
 
 
 print(f"{sum(weights.numel() for weights in model.network.parameters()):,} parameters")
@@ -99,7 +99,7 @@ print("The league says:", labkit.execute(league, "SELECT city, titles FROM teams
 # The agent below shows its SQL and its rows beside the answer. When the query fails it says so.
 
 # %%
-agent = Agent(model, league)
+agent = Agent(model, league, max_new_tokens=setting.max_new_tokens)
 print("The league says:", labkit.execute(league, "SELECT COUNT(*) FROM teams").rows)
 agent.ask("How many teams are there?")
 
@@ -118,7 +118,7 @@ for message in messages:
 # is run.
 
 # %%
-reply = model.chat([messages])[0]
+reply = model.chat([messages], max_new_tokens=setting.max_new_tokens)[0]
 result = labkit.execute(league, extract_sql(reply))
 print("reply: ", reply.strip()[:300])
 print("result:", result.rows if result.ok else result.error)
@@ -290,7 +290,7 @@ for token, chance in zip(toy.tokens, toy.probabilities(), strict=True):
 
 # %%
 for seed in range(setting.seed, setting.seed + course.shorter(3, 1)):
-    warm = model.chat([messages], temperature=1.0, seed=seed, max_new_tokens=40)[0]
+    warm = model.chat([messages], temperature=1.0, seed=seed, max_new_tokens=course.shorter(40, 16))[0]
     print(f"seed {seed}: {warm.strip()!r}")
 print(f"greedy: {reply.strip()!r}")
 
@@ -388,7 +388,7 @@ for item in questions[:3]:
 
 # %%
 asked = questions[: course.shorter(len(questions), 3)]
-run = labkit.evaluate(SqlGenerator(model), asked, store=labkit.RunStore())
+run = labkit.evaluate(SqlGenerator(model, max_new_tokens=setting.max_new_tokens), asked, store=labkit.RunStore())
 print(f"run {run.id}: {run}")
 print(f"{run.valid} of {run.n} predictions could be run at all")
 run.to_frame()[["question_id", "prediction", "verdict", "reason"]].head(5)

@@ -30,6 +30,7 @@ from sqlglot import exp
 import labkit
 from labkit import course
 from labkit.agent import Agent, SqlGenerator
+from labkit.prompting import few_shot
 
 setting = course.setup()
 setting
@@ -252,12 +253,8 @@ ATTACKS = {
 # %%
 fingerprint = hashlib.sha256(league.read_bytes()).hexdigest()
 outcomes = {name: labkit.execute(league, sql) for name, sql in ATTACKS.items()}
-pd.DataFrame(
-    [
-        {"attack": name, "limit": result.limit, "said": result.error, "seconds": round(result.seconds, 2)}
-        for name, result in outcomes.items()
-    ]
-)
+rows = [(name, r.limit, r.error.split(". ")[0], round(r.seconds, 2)) for name, r in outcomes.items()]
+pd.DataFrame(rows, columns=["attack", "limit", "what the sandbox said", "seconds"])
 
 # %% tags=["nbval-check-output"]
 print("any attack ran:       ", any(result.ok for result in outcomes.values()))
@@ -336,59 +333,103 @@ for question, (wrong, right) in PAIRS.items():
 # %% [markdown]
 # ## 5. Diagnose a whole run
 #
-# `labkit.evaluate` collects the predictions of a model, `labkit.diagnose_run` gives each failure a class with its
-# evidence. First the model on your machine. If you did Lab 0, its run is in the store and comes back at once.
+# Right or wrong is not enough to work with. `labkit.diagnose` gives a failure a finer class, with evidence and a
+# hint. It puts pieces of the right query into the wrong one and looks which of them mends it. On the malformed
+# queries from above:
+
+# %%
+diagnoses = []
+for question, (wrong, right) in PAIRS.items():
+    pair = labkit.Question(question, question, right, str(league))
+    found = labkit.diagnose(pair, wrong, labkit.score(pair, wrong, league), schema)
+    diagnoses.append({"question": question, "class": found.failure_class, "evidence": found.evidence})
+pd.DataFrame(diagnoses)
+
+# %% [markdown]
+# `labkit.evaluate` collects the predictions of a model, and `labkit.diagnose_run` diagnoses all that failed.
+# First the model on your machine. If you did Lab 0, its run is in the store and comes back at once.
 
 # %%
 questions = labkit.load_questions(course.datasets() / "league" / "start.jsonl")
 asked = questions[: course.shorter(len(questions), 3)]
 model = labkit.load_model(setting.model)
 store = labkit.RunStore()
-live = labkit.evaluate(SqlGenerator(model), asked, store=store)
-print(live)
-print("run", live.id)
+live = labkit.evaluate(SqlGenerator(model, max_new_tokens=setting.max_new_tokens), asked, store=store)
+print(f"run {live.id}: {live}; {live.valid} of {live.n} predictions could be run")
 
 # %%
 diagnosed = labkit.diagnose_run(live, asked)
-diagnosed.slices("class")
-
-# %% [markdown]
-# Look at single failures: what was asked, what came, and the evidence.
+diagnosed.slices("class").round(2)
 
 # %%
-diagnosed.to_frame().head(8)
+shown = ["question", "prediction", "class", "evidence"]
+diagnosed.to_frame()[shown].head(4)
 
 # %% [markdown]
-# A model this small fails in one way: hardly any of its queries can be run. A class full of one failure teaches
-# little. So the kit carries answers that a larger model gave to the same kind of questions. They were recorded
-# once; scored and diagnosed they are here and now.
+# The default model fails in one way: it talks. Asked for SQL, it answers with a sentence. A table with one class
+# in it teaches little, but it names the first thing to mend: the **format**.
+#
+# A few examples in the prompt are enough for that. None of them is in the question set.
+
+# %%
+EXAMPLES = {
+    "How many games were played in 2029?": "SELECT COUNT(*) FROM games WHERE season = 2029",
+    "Which teams are in the North?": "SELECT nickname FROM teams WHERE conference = 'North'",
+    "Which team does Basil Ackroyd play for?": "SELECT t.nickname FROM players AS p "
+    "JOIN teams AS t ON t.team_id = p.team_id WHERE p.name = 'Basil Ackroyd'",
+}
+examples = [labkit.Question(f"example-{n}", text, sql, "league") for n, (text, sql) in enumerate(EXAMPLES.items(), 1)]
+
+
+def with_examples(question: str, schema_text: str) -> list[dict]:
+    """The plain prompt, with the examples before the question as if they had been asked and answered."""
+    return few_shot(question, schema_text, examples)
+
+
+second = labkit.evaluate(SqlGenerator(model, with_examples, max_new_tokens=setting.max_new_tokens), asked, store=store)
+print(f"run {second.id}: {second}; {second.valid} of {second.n} predictions could be run")
+
+# %%
+diagnosed_second = labkit.diagnose_run(second, asked)
+diagnosed_second.slices("class").round(2)
+
+# %%
+diagnosed_second.to_frame()[shown].head(8)
+
+# %% [markdown]
+# Now it writes SQL, and the next layer of failures lies open: look for invented columns and tables, wrong joins,
+# conditions on the wrong thing. This is why diagnosis is **iterative**. Mend one class of failure and the next
+# one shows. The score may not have moved at all, and still you know more.
+#
+# ### A larger model
+#
+# The kit also carries answers that a larger model gave. They were recorded once. Scored and diagnosed they are
+# here and now.
 
 # %%
 recordings = course.recorded_runs()
-print(*recordings or ["No recorded run in datasets/league/runs: the cells below show your own run again."], sep="\n")
+print(*recordings or ["No recorded run in datasets/league/runs: the cells below show your second run again."], sep="\n")
 
 # %%
+larger, diagnosed_larger = second, diagnosed_second
 if recordings:
-    answered = labkit.QuestionSet(
-        questions.name, [q for q in questions if q.id in recordings[0].predictions], questions.path
-    )
+    sets = [labkit.load_questions(course.datasets() / "league" / f"{name}.jsonl") for name in ("start", "dev")]
+    answered = recordings[0].answered(sets)
+    answered = answered[: course.shorter(len(answered), 6)]
     larger = labkit.evaluate(recordings[0], answered, store=store)
     diagnosed_larger = labkit.diagnose_run(larger, answered)
-else:
-    larger, diagnosed_larger = live, diagnosed
-print(larger)
-print("run", larger.id)
-diagnosed_larger.slices("class")
+print(f"run {larger.id}: {larger}; {larger.valid} of {larger.n} predictions could be run")
+diagnosed_larger.slices("class").round(2)
+
+# %%
+diagnosed_larger.to_frame()[shown].head(12)
 
 # %% [markdown]
-# Compare the two tables. With a better model the invalid queries become fewer, and the malformed ones come to
-# light. That is why diagnosis is **iterative**: mend one class of failure and the next one shows.
+# What a larger model writes more often runs, and then its failures are *malformed*. Which knowledge do the failed
+# questions need? Each question carries tags.
 
 # %%
-diagnosed_larger.slices("tag")
-
-# %%
-diagnosed_larger.to_frame().head(12)
+diagnosed_larger.slices("tag").round(2)
 
 # %% [markdown]
 # ### A next target
@@ -397,25 +438,31 @@ diagnosed_larger.to_frame().head(12)
 # that you can reach: first small, then bigger.
 
 # %%
-classes = Counter(diagnosed_larger.to_frame()["class"])
-failed = {name: count for name, count in classes.items() if name}
-largest = max(failed, key=failed.get) if failed else ""
-if largest:
-    print(f"largest class of failure: {largest}, {failed[largest]} of {larger.n} questions")
-    print(f"right now: {larger.correct} of {larger.n}; with that class mended: {larger.correct + failed[largest]}")
+classes = Counter(name for name in diagnosed_larger.to_frame()["class"] if name)
+for name, count in classes.most_common(1):
+    print(f"largest class of failure: {name}, {count} of {larger.n} questions")
+    print(f"right now: {larger.correct} of {larger.n}; with that class mended: {larger.correct + count}")
 
 # %% [markdown]
 # ## 6. The adversarial playground
 #
 # Try to break it. Ask something easy, then change one thing: another word for a column, a missing value, a tie,
 # two tables. Where does it start to fail? That boundary is where new questions for the evaluation are worth most.
+# Put in your own questions.
 
 # %%
-agent = Agent(model, league)
-for question in ("How many arenas are there?", "How many arenas opened before 1990?", "Which arena is the oldest?"):
+agent = Agent(model, league, prompt=with_examples, max_new_tokens=setting.max_new_tokens)
+for question, right in {
+    "How many teams are in the South?": "SELECT COUNT(*) FROM teams WHERE conference = 'South'",
+    "How many teams are there?": "SELECT COUNT(*) FROM teams",
+    "How many arenas are there?": "SELECT COUNT(*) FROM arenas",
+}.items():
     answer = agent.ask(question)
-    names = invented(answer.sql, columns) if answer.result is not None and answer.result.ok else ""
-    print(f"{question}\n  {answer.sql}\n  {answer.sentence}\n  {names}\n")
+    print(f"{question}\n  SQL: {answer.sql}\n  {answer.sentence}\n  The league says: {run(right)}\n")
+
+# %% [markdown]
+# Read the SQL, not only the sentence. A wrong number comes in a sentence as good as a right one. And a right
+# number may come from a query that only happens to give it: change the data, and it is wrong.
 
 # %% [markdown]
 # ## Recap

@@ -15,7 +15,9 @@ from sqlglot import exp
 
 from labkit import course
 from labkit.course import checks, lab00, lab01, places, steps
+from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
+from labkit.evaluation import evaluate
 
 NAMES = [f"lab00.{name}" for name in lab00.EXERCISES] + [f"lab01.{name}" for name in lab01.EXERCISES]
 NOTEBOOK_NAMES = {"np": np, "Counter": Counter, "sqlglot": sqlglot, "exp": exp}
@@ -574,6 +576,26 @@ def test_a_recording_answers_like_a_model(tmp_path):
     other = type("Q", (), {"id": "q9"})
     assert recording([question, other]) == ["SELECT 1", ""]
     assert recording.describe()["sha256"] == "ab" and "recorded 2031-01-01" in recording.describe()["model"]
+
+
+def test_a_recording_finds_the_set_that_it_answers(tmp_path):
+    recording = places.read_recording(_recording(tmp_path, HEADER, {"id": "b2", "prediction": ""}))
+    sets = [
+        QuestionSet(name, tuple(Question(f"{name}{n}", "How many?", "SELECT 1", "league") for n in range(4)))
+        for name in "ab"
+    ]
+    assert [question.id for question in recording.answered(sets)] == ["b2"]
+    with pytest.raises(LabkitError, match="answers no question of a"):
+        recording.answered(sets[:1])
+
+
+def test_a_recording_is_evaluated_like_a_model(tmp_path, root):
+    questions = load_questions(root / "datasets" / "league" / "start.jsonl")[:3]
+    lines = [{"id": question.id, "prediction": question.sql} for question in questions[:2]]
+    recording = places.read_recording(_recording(tmp_path, HEADER, *lines))
+    run = evaluate(recording, questions)
+    assert (run.correct, run.n, run.prompt) == (2, 3, "plain") and "recorded" in run.model
+    assert evaluate(recording, questions).id == run.id
 
 
 def test_without_recordings_the_list_is_empty(tmp_path):

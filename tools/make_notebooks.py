@@ -210,9 +210,21 @@ def clean(notebook: nbformat.NotebookNode) -> None:
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
-        cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
+        cell.outputs = _joined([output for output in cell.outputs if not _is_progress(output)])
         for output in cell.outputs:
             output.get("data", {}).pop(WIDGET, None)
+
+
+def _joined(outputs: list) -> list:
+    """Printed text in one piece: in how many pieces it came is up to chance."""
+    joined = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _is_progress(output) -> bool:

@@ -4,15 +4,18 @@ Labs are opened from my-labs/, notebooks/ or solutions/, or run by a test: data 
 is downloaded here, and no model is loaded.
 """
 
+import hashlib
 import json
 import os
 import platform
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import labkit
 from labkit.course.workspace import course_root
+from labkit.dataset import QuestionSet
 from labkit.errors import LabkitError
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -28,6 +31,11 @@ class Setting:
     profile: str
     device: str
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Tokens that a reply may have; few in the short profile."""
+        return 24 if self.profile == "ci" else 160
 
     def __str__(self) -> str:
         packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
@@ -93,7 +101,16 @@ class Recording:
     def describe(self) -> dict:
         """What the run store keeps: the model and its hash, the prompt, and that nothing was generated."""
         label = f"{self.model} (recorded {self.date})"
-        return {"model": label, "sha256": self.sha256, "adapter": "", "prompt": self.prompt, "seed": 0}
+        answers = hashlib.sha256(json.dumps(self.predictions, sort_keys=True).encode()).hexdigest()
+        return {"model": label, "sha256": self.sha256, "prompt": self.prompt, "answers": answers, "device": "recorded"}
+
+    def answered(self, sets: Sequence[QuestionSet]) -> QuestionSet:
+        """Of `sets`, the one with the most questions that this recording answers, cut to those."""
+        kept = [(s, tuple(q for q in s if q.id in self.predictions)) for s in sets]
+        best, questions = max(kept, key=lambda pair: len(pair[1]))
+        if not questions:
+            raise LabkitError(f"{self.path} answers no question of {', '.join(s.name for s in sets)}.")
+        return replace(best, questions=questions)
 
     def __str__(self) -> str:
         return f"{self.model}, recorded {self.date}, prompt {self.prompt}, {len(self.predictions)} answers"
