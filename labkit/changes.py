@@ -59,8 +59,8 @@ class World:
 
     @cached_property
     def missing(self) -> dict[tuple[str, str], list[Row]]:
-        """For each hot column the rows in which it has no value."""
-        columns = [(name, self.schema.table(name).column(c)) for name, names in self.hot.items() for c in names]
+        """For each column of the gold's tables the rows in which it has no value."""
+        columns = [(name, c) for name in self.hot for c in self.schema.table(name).columns if not c.generated]
         return {(n, c.name): [row for row in self.data[n] if is_missing(row[c.name], c)] for n, c in columns}
 
 
@@ -111,7 +111,7 @@ class _Copy:
         for slip in (self._meet, self._change, self._tie, self._lack, self._refer, self._twin):
             for _ in range(round(rng.choice(_RATES) * len(rows) + rng.random())):
                 slip(name, rng.choice(rows))
-        for _ in range(rng.choice((0, 0, len(rows) // 10, len(rows) // 3))):
+        for _ in range(rng.choice((0, 0, len(rows) // 10, 1 + len(rows) // 3))):
             self._add(name)
 
     def _attach(self, name: str, row: Row) -> None:
@@ -140,22 +140,23 @@ class _Copy:
             self._lend(name, row, self.rng.choice(found), condition.columns)
         self._attach(name, row)
 
+    def _column(self, name: str) -> str:
+        """A column that the gold speaks of, seldom another: a prediction may have chosen that."""
+        hot, every = self.world.hot[name], list(self.data[name][0])
+        return self.rng.choice(hot if hot and self.rng.random() < 0.85 else every)
+
     def _change(self, name: str, row: Row) -> None:
         """Another value, stored or invented."""
-        if self.world.hot[name]:
-            self._lend(name, row, self.rng.choice(self.world.donors[name]), [self.rng.choice(self.world.hot[name])])
-            self._attach(name, row)
+        self._lend(name, row, self.rng.choice(self.world.donors[name]), [self._column(name)])
+        self._attach(name, row)
 
     def _tie(self, name: str, row: Row) -> None:
         """The value that another row of the copy has."""
-        if self.world.hot[name]:
-            self._lend(name, row, self.rng.choice(self.data[name]), [self.rng.choice(self.world.hot[name])])
+        self._lend(name, row, self.rng.choice(self.data[name]), [self._column(name)])
 
     def _lack(self, name: str, row: Row) -> None:
         """No value: written as the database does, or NULL where the schema allows it and nothing speaks against it."""
-        if not self.world.hot[name]:
-            return
-        column = self.rng.choice(self.world.hot[name])
+        column = self._column(name)
         missing = self.world.missing[name, column]
         if missing:
             self._lend(name, row, self.rng.choice(missing), [column])

@@ -72,9 +72,7 @@ def _move(made: Path, folder: Path) -> None:
 
 
 def _make_copies(database: Path, gold: Question, rng: random.Random, folder: Path) -> None:
-    world = _world(database, gold.sql)
-    if world is None:
-        return
+    world = known_world(database, gold.sql)
     alive, statements = _alive(world, gold), schema_sql(world.schema)
     kept = 0
     for i in range(_MORE_TRIES):
@@ -83,8 +81,8 @@ def _make_copies(database: Path, gold: Question, rng: random.Random, folder: Pat
         path = folder / f"{i:02}.sqlite"
         write_database(path, statements, perturbed(world, rng), world.observed)
         reference = references(path, [gold], _LIMITS)[0]
-        killed = [] if _says_nothing(reference) else _told_apart(path, reference, alive)
-        if _says_nothing(reference) or not (killed or kept < _AT_LEAST):
+        killed = [] if says_nothing(reference) else told_apart(path, reference, alive)
+        if says_nothing(reference) or not (killed or kept < _AT_LEAST):
             path.unlink()
             continue
         kept += 1
@@ -99,11 +97,12 @@ def _alive(world: World, gold: Question) -> list[str]:
     around = neighbours(gold.sql, world.schema)
     if reference.fault is not None:
         return around
-    told = set(_told_apart(world.schema.database, reference, around))
+    told = set(told_apart(world.schema.database, reference, around))
     return [sql for sql in around if sql not in told]
 
 
-def _told_apart(database: Path, reference: Reference, sqls: Sequence[str]) -> list[str]:
+def told_apart(database: Path, reference: Reference, sqls: Sequence[str]) -> list[str]:
+    """Those of `sqls` that do not give the reference's rows on `database`."""
     results = execute_many(database, sqls, _LIMITS)
     return [sql for sql, r in zip(sqls, results, strict=True) if not (_whole(r) and reference.agrees(r))]
 
@@ -112,7 +111,7 @@ def _whole(result: ExecutionResult) -> bool:
     return result.error is None and not result.truncated
 
 
-def _says_nothing(reference: Reference) -> bool:
+def says_nothing(reference: Reference) -> bool:
     """A copy on which the gold is unstable or empty (or only NULL) would reject queries that are as good."""
     rows = reference.result.rows
     return reference.fault is not None or all(value is None for row in rows for value in row)
@@ -128,12 +127,12 @@ def _facts(database: Path, modified: int, size: int) -> tuple[Schema, Data, Obse
     return schema, data, observe(data, schema)
 
 
-def _world(database: Path, sql: str) -> World | None:
+def known_world(database: Path, sql: str) -> World:
+    """All that the changes of rows for a gold rest on; where sqlglot cannot read it, they go everywhere."""
     tree, stat = parse(sql), database.stat()
-    if tree is None:
-        return None
     schema, data, observed = _facts(database, stat.st_mtime_ns, stat.st_size)
-    hot, conditions = _hot_columns(tree, schema), _conditions(tree, schema)
+    hot = (tree is not None and _hot_columns(tree, schema)) or _all_columns(schema)
+    conditions = [c for c in _conditions(tree, schema) if c.table in data] if tree is not None else []
     if any(len(data[table]) < (schema.table(table).rows or 0) for table in hot if table in data):
         data = hold(read_rows(schema, [(c.table, c.sql) for c in conditions]), observed)
     donors = {name: rows + _invented(schema, observed, name, rows, hot, conditions) for name, rows in data.items()}
@@ -141,9 +140,20 @@ def _world(database: Path, sql: str) -> World | None:
     return World(schema, observed, data, donors, hot, meeting)
 
 
+def _all_columns(schema: Schema) -> dict[str, tuple[str, ...]]:
+    tables = [table for table in schema.tables if not table.is_view]
+    return {table.name: tuple(c.name for c in table.columns if not c.generated) for table in tables}
+
+
 def _hot_columns(tree: exp.Expression, schema: Schema) -> dict[str, tuple[str, ...]]:
     sources = table_sources(tree, schema)
-    found: dict[str, dict] = {table.name: {} for table in sources.values() if not table.is_view}
+    if any(table.is_view for table in sources.values()):
+        return {}  # what a view speaks of is not read
+    every = any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star))
+    found: dict[str, dict] = {
+        table.name: dict.fromkeys(c.name for c in table.columns if every and not c.generated)
+        for table in sources.values()
+    }
     for node in tree.find_all(exp.Column):
         table, column = column_of(node, sources)
         if column is not None and table.name in found and not column.generated:

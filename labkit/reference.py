@@ -18,7 +18,7 @@ from sqlglot.tokens import TokenType
 from labkit.dataset import Question
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.matching import Table, same_bag, same_order
-from labkit.sqltext import parse
+from labkit.sqltext import outermost, parse, tokens
 
 DEFAULT_LIMITS = Limits()
 _BEYOND = 200  # rows looked at behind a LIMIT, to see whether tied rows that fell out differ from those that stayed
@@ -66,11 +66,16 @@ def references(database: str | Path, questions: Sequence[Question], limits: Limi
     results = execute_many(database, sqls, limits)
     sound = [i for i, result in enumerate(results) if cut_short(result) is None]
     backwards = _backwards(database, [sqls[i] for i in sound], limits)
-    queries = {i: ranked(sqls[i], results[i]) for i in sound}
-    asked = [i for i in sound if queries[i] is not None]
+    queries = {i: ranked(sqls[i], results[i]) for i in sound if _needs_ranks(questions[i])}
+    asked = [i for i in sound if queries.get(i) is not None]
     ranks = dict(zip(asked, execute_many(database, [queries[i] for i in asked], limits), strict=True))
     judged = {i: _judge(questions[i], results[i], back, ranks.get(i)) for i, back in zip(sound, backwards, strict=True)}
     return [judged.get(i) or Reference(result, False, (), _failure(result)) for i, result in enumerate(results)]
+
+
+def _needs_ranks(question: Question) -> bool:
+    """Ties matter where the order counts or a LIMIT cuts."""
+    return TokenType.LIMIT in outermost(question.sql) or (has_order(question.sql) and question.order is not False)
 
 
 def cut_short(result: ExecutionResult) -> str | None:
@@ -82,7 +87,7 @@ def cut_short(result: ExecutionResult) -> str | None:
 
 def has_order(sql: str) -> bool:
     """Whether the outermost query has an ORDER BY; one in a subquery, a window, a string or a comment is not meant."""
-    return TokenType.ORDER_BY in _outermost(sql)
+    return TokenType.ORDER_BY in outermost(sql)
 
 
 def depends_on_clock_or_chance(sql: str) -> bool:
@@ -98,31 +103,13 @@ _CLOCK_OR_CHANCE = (
 
 
 def _words(sql: str) -> list[str]:
-    try:
-        tokens = sqlglot.tokenize(sql, dialect="sqlite")
-    except (SqlglotError, ValueError):
-        return sql.lower().split()
-    return [_word(token) for token in tokens]
+    return [_word(token) for token in tokens(sql)] or sql.lower().split()
 
 
 def _word(token) -> str:
     if token.token_type == TokenType.STRING:
         return "'now'" if token.text.strip().lower() == "now" else "''"
     return '""' if token.token_type == TokenType.IDENTIFIER else token.text.lower()
-
-
-def _outermost(sql: str) -> list[TokenType]:
-    """Types of the tokens outside all brackets."""
-    try:
-        tokens = sqlglot.tokenize(sql, dialect="sqlite")
-    except (SqlglotError, ValueError):
-        return []
-    depth, types = 0, []
-    for token in tokens:
-        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-        if depth == 0:
-            types.append(token.token_type)
-    return types
 
 
 # --- the verdict on a gold --------------------------------------------------------------------------------------------
@@ -212,7 +199,7 @@ def ranked(sql: str, result: ExecutionResult) -> str | None:
 
 def _offset(sql: str) -> int:
     """The number of rows that the outermost query leaves out at the start; 0 when it is not a plain number."""
-    tree = parse(sql)
+    tree = parse(sql) if TokenType.LIMIT in outermost(sql) else None
     offset = tree.args.get("offset") if tree is not None else None
     number = offset.expression if offset is not None else None
     return int(number.name) if isinstance(number, exp.Literal) and number.is_int else 0

@@ -223,9 +223,9 @@ def _on_copies(pair: Pair, score: Score, limits: Limits) -> Score:
         if there.verdict == "wrong":
             said = f"On a perturbed copy ({copy}): {there.detail}"
             return replace(score, verdict="wrong", reason="counterexample", detail=f"{said}{_both(there)}")
-    if copies and score.reason == "gold_empty":
-        return replace(score, verdict="right", reason="", detail="")
-    return score
+    if not copies:
+        return replace(score, detail=score.detail or "No perturbed copy could be made: right on the database only.")
+    return replace(score, verdict="right", reason="", detail="")
 
 
 def _both(score: Score) -> str:

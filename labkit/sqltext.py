@@ -8,19 +8,40 @@ import re
 import unicodedata
 from functools import lru_cache
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType
 
 _MASK = "?"
+_SQLITE = Dialect.get_or_raise("sqlite")
+
+
+@lru_cache(4096)
+def tokens(sql: str) -> tuple[Token, ...]:
+    """The query's tokens, () when it cannot be cut into any."""
+    try:
+        return tuple(_SQLITE.tokenize(sql))
+    except (SqlglotError, ValueError):
+        return ()
+
+
+@lru_cache(4096)
+def outermost(sql: str) -> frozenset[TokenType]:
+    """Kinds of the tokens outside all brackets: the clauses of the outermost query, whatever its subqueries have."""
+    depth, kinds = 0, set()
+    for token in tokens(sql):
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        if depth == 0:
+            kinds.add(token.token_type)
+    return frozenset(kinds)
 
 
 @lru_cache(4096)
 def parse(sql: str) -> exp.Expression | None:
     """The query's syntax tree, None when sqlglot cannot read it as one query. Shared: copy it before changing it."""
     try:
-        trees = [tree for tree in sqlglot.parse(sql, dialect="sqlite") if tree is not None]
+        trees = [tree for tree in _SQLITE.parser().parse(list(tokens(sql)), sql) if tree is not None]
     except (SqlglotError, RecursionError, ValueError):
         return None
     return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
@@ -58,12 +79,8 @@ def normalise_question(text: str) -> str:
 
 
 def _tokens(sql: str, mask: bool) -> list[str]:
-    try:
-        tokens = sqlglot.tokenize(sql, dialect="sqlite")
-    except (SqlglotError, ValueError):
-        return sql.split()
     words = []
-    for token in tokens:
+    for token in tokens(sql):
         if mask and token.token_type in _LITERALS:
             words.append(_MASK)
         elif token.token_type in _LITERALS or token.token_type == TokenType.IDENTIFIER:
@@ -74,7 +91,7 @@ def _tokens(sql: str, mask: bool) -> list[str]:
             words.append(token.text.lower())
     while words and words[-1] == ";":
         words.pop()
-    return words
+    return words or sql.split()
 
 
 _LITERALS = {TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.BIT_STRING, TokenType.BYTE_STRING}
