@@ -45,11 +45,6 @@ class Edit:
     query: int
     values: tuple[tuple[str, object], ...]  # arguments of the query's node to set; the name "" replaces the node
 
-    @property
-    def whole(self) -> bool:
-        """Whether it replaces a clause of the outermost query."""
-        return self.query == 0 and self.size >= 0
-
 
 def edits(prediction: exp.Query, gold: exp.Query) -> list[Edit]:
     """Every difference of two canonical queries as an edit, smallest first; whole clauses and their parts,
@@ -243,7 +238,7 @@ def _condition_parts(index: int, prediction: exp.Select, gold: exp.Select) -> li
 
 def _output_parts(index: int, prediction: exp.Select, gold: exp.Select) -> list[Edit]:
     old, new = _unshared(prediction.expressions, gold.expressions)
-    if len(old) != len(new) or len(old) < 2:
+    if len(old) != len(new) or len(prediction.expressions) < 2:
         return []
     found = []
     for p, g in zip(old, new, strict=True):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from labkit import scoring
 from labkit.canonical import canonical
+from labkit.clauses import Edit
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import Limits
@@ -157,21 +158,21 @@ def _blamed(question: Question, schema: Schema) -> set[str]:
 
 
 def _changes(cause: Cause) -> str:
-    """What the cause consists of: clause of the prediction, clause of the gold, whether the swap was enough."""
-    parts = [
-        f"{change.clause}: {_piece(change.prediction)} where the gold has {_piece(change.gold)}"
-        for change in cause.changes
-    ]
+    """What the cause consists of: clause of the prediction, clause of the gold, and whether the change was enough."""
+    said = " ".join(_difference(change) for change in cause.changes)
     if not cause.repaired:
-        return f"{'; '.join(parts)}."
-    which = "This alone" if len(parts) == 1 else "These together"
-    return (
-        f"{'; '.join(parts)}. {which}, taken from the gold, {'makes' if len(parts) == 1 else 'make'} the answer right."
-    )
+        return said
+    enough = "This change alone makes" if len(cause.changes) == 1 else "These changes together make"
+    return f"{said} {enough} the answer right."
 
 
-def _piece(sql: str) -> str:
-    return (f"`{sql}`" if len(sql) <= 200 else f"`{sql[:197]}...`") if sql else "nothing"
+def _difference(change: Edit) -> str:
+    prediction, gold = (sql if len(sql) <= 200 else sql[:197] + "..." for sql in (change.prediction, change.gold))
+    if not prediction:
+        return f"{change.clause}: the prediction lacks `{gold}`."
+    if not gold:
+        return f"{change.clause}: the prediction has `{prediction}`, the gold has nothing of it."
+    return f"{change.clause}: the prediction has `{prediction}`, the gold `{gold}`."
 
 
 def _not_stored(prediction: str, schema: Schema, failure: str) -> str:

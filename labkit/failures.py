@@ -141,6 +141,8 @@ def difference_class(prediction: exp.Expression | None, gold: exp.Expression | N
         return default
     if _operators(prediction) != _operators(gold):
         return default if default != "malformed_projection" else "malformed_filter"
+    if _count((exp.Add,), prediction, gold) and _count((exp.Sub,), prediction, gold):
+        return default  # a sum for a difference is no matter of units
     return "malformed_value" if _count(_TEXT_CASE, prediction, gold) else "malformed_type"
 
 

@@ -8,13 +8,13 @@ changes while the answer stays right (A. Zeller, R. Hildebrandt: Simplifying and
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
 from sqlglot import exp
 
-from labkit.canonical import canonical, sql_of
+from labkit.canonical import canonical, resolve, sources, sql_of
 from labkit.clauses import Edit, applied, edits, whole_clauses
 from labkit.failures import COMPARISONS, PRIORITY, difference_class, first_class
 from labkit.repairs import unknown_values
@@ -49,7 +49,7 @@ def find_cause(
     allowed = _within(SECONDS, is_right)
     return (
         _single(tree, gold, allowed)
-        or _condition(tree, gold, allowed)
+        or _condition(tree, gold, schema, allowed)
         or _stored_value(tree, schema, allowed)
         or _several(tree, gold, allowed)
     )
@@ -63,25 +63,57 @@ def _single(tree: exp.Query, gold: exp.Query, is_right: Callable[[str], bool]) -
     return None
 
 
-def _condition(tree: exp.Query, gold: exp.Query, is_right: Callable[[str], bool]) -> Cause | None:
-    """Another structure than the gold's (a join for a subquery, say), right but for one comparison of a column."""
-    for p, g in product(tree.find_all(*COMPARISONS), gold.find_all(*COMPARISONS)):
-        if not _same_column(p, g) or sql_of(p) == sql_of(g):
-            continue
-        swapped = g.copy()
-        swapped.set("this", p.this.copy())
-        if is_right(repaired := _with(tree, p, swapped)):
-            change = Edit(
-                "WHERE", difference_class(p, swapped, "malformed_filter"), sql_of(p), sql_of(swapped), 0, 0, ()
-            )
+def _condition(tree: exp.Query, gold: exp.Query, schema: Schema, is_right: Callable[[str], bool]) -> Cause | None:
+    """Another structure than the gold's (a subquery for a join, say), right but for one condition of one column."""
+    for change, repaired in [*_swapped(tree, gold), *_added(tree, gold, schema), *_dropped(tree, gold)]:
+        if is_right(repaired):
             return Cause(change.failure_class, (change,), repaired)
     return None
 
 
-def _same_column(p: exp.Expression, g: exp.Expression) -> bool:
-    columns = [side.this for side in (p, g) if isinstance(side.this, exp.Column)]
-    plain = all(isinstance(side, exp.In) or not side.expression.find(exp.Column, exp.Query) for side in (p, g))
-    return len(columns) == 2 and columns[0].name == columns[1].name and plain and not p.find(exp.Query)
+def _swapped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
+    for p, g in product(_conditions(tree), _conditions(gold)):
+        if p.this.name == g.this.name and _said(p) != _said(g):
+            twin = g.copy()
+            twin.set("this", p.this.copy())
+            yield _change(p, twin), _with(tree, p, twin)
+
+
+def _added(tree: exp.Query, gold: exp.Query, schema: Schema) -> Iterator[tuple[Edit, str]]:
+    """A condition of the gold that is nowhere in the prediction goes to each SELECT that reads its table."""
+    known = {_said(p) for p in _conditions(tree)}
+    for g in _conditions(gold):
+        table = resolve(g.this, schema)
+        for select in tree.find_all(exp.Select) if table and _said(g) not in known else ():
+            for source in sources(select, schema):
+                if source.table == table.table:
+                    twin = (g.parent if isinstance(g.parent, exp.Not) else g).copy()
+                    twin.find(exp.Column).set("table", exp.to_identifier(source.alias))
+                    yield _change(None, twin), _with(tree, select, select.copy().where(twin, copy=False))
+
+
+def _dropped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
+    known = {_said(g) for g in _conditions(gold)}
+    for p in _conditions(tree):
+        if _said(p) not in known:
+            yield _change(p, None), _with(tree, p, exp.true())
+
+
+def _conditions(tree: exp.Query) -> list[exp.Expression]:
+    """Comparisons of a column with literals, wherever they stand."""
+    found = [node for node in tree.find_all(*COMPARISONS) if isinstance(node.this, exp.Column)]
+    return [node for node in found if len(list(node.find_all(exp.Column, exp.Query))) == 1]
+
+
+def _said(condition: exp.Expression) -> str:
+    """The condition without the name of the table, which depends on the structure."""
+    copy = condition.copy()
+    copy.this.set("table", None)
+    return ("NOT " if isinstance(condition.parent, exp.Not) else "") + sql_of(copy)
+
+
+def _change(p: exp.Expression | None, g: exp.Expression | None) -> Edit:
+    return Edit("WHERE", difference_class(p, g, "malformed_filter"), sql_of(p), sql_of(g), 0, 0, ())
 
 
 def _with(tree: exp.Query, old: exp.Expression, new: exp.Expression) -> str:

@@ -144,6 +144,8 @@ def sorted_operands(gold: Gold) -> Iterator[tuple[exp.Select, exp.Expression]]:
     for select in gold.selects:
         order = select.args.get("order")
         yield from ((select, item.this) for item in (order.expressions if order else []))
+        windows = [window.args["order"] for window in own_nodes(select, exp.Window) if window.args.get("order")]
+        yield from ((select, item.this) for part in windows for item in part.expressions)
         yield from ((select, n.this) for n in own_nodes(select, exp.Max, exp.Min) if not n.expressions)
         for node in compared(select, *ORDERED):
             yield from ((select, side) for side in (node.left, node.right) if side.find(exp.Column))
@@ -205,8 +207,10 @@ def passing(gold: Gold) -> Iterator[tuple[exp.Select, exp.Expression, list]]:
 
 
 def grouped_or_top(gold: Gold) -> Iterator[tuple[exp.Select, exp.Expression, list]]:
-    """Keys of groups, and sort keys of the rows that a LIMIT keeps."""
+    """Keys of groups, single columns under DISTINCT, and sort keys of the rows that a LIMIT keeps."""
     for select in gold.selects:
+        if select.args.get("distinct") and len(select.expressions) == 1 and select.parent is None:
+            yield select, select.expressions[0], gold.values(select, select.expressions[0])
         keys = select.args["group"].expressions if select.args.get("group") else []
         for key in keys:
             yield select, key, gold.values(select, key, "group having order limit offset")

@@ -175,7 +175,7 @@ def test_the_clause_that_decides_is_blamed_whatever_else_differs(schemas):
     )
     found = _diagnose(schemas, gold, prediction)
     assert found.failure_class == "malformed_order"
-    assert "DESC" in found.evidence and "This alone" in found.evidence
+    assert "DESC" in found.evidence and "This change alone" in found.evidence
 
 
 def test_one_difference_deep_in_a_subquery_is_blamed_there(schemas):
@@ -184,6 +184,25 @@ def test_one_difference_deep_in_a_subquery_is_blamed_there(schemas):
     assert found.failure_class == "malformed_aggregate" and "AVG" in found.evidence
     found = _diagnose(schemas, gold, gold.replace("'North'", "'South'"))
     assert found.failure_class == "malformed_value"
+
+
+@pytest.mark.parametrize(
+    ("condition", "failure"),
+    [
+        ("conference = 'North'", "malformed_filter"),
+        ("conference = 'North' AND titles >= 2", "malformed_filter"),
+        ("conference = 'South' AND titles > 2", "malformed_value"),
+        ("conference = 'North' AND titles > 2 AND founded > 1960", "malformed_filter"),
+    ],
+)
+def test_a_condition_is_found_in_another_structure(schemas, condition, failure):
+    join = (
+        "SELECT p.name FROM players p JOIN teams t ON t.team_id = p.team_id "
+        "WHERE t.conference = 'North' AND t.titles > 2"
+    )
+    subquery = f"SELECT name FROM players WHERE team_id IN (SELECT team_id FROM teams WHERE {condition})"
+    found = _diagnose(schemas, join, subquery)
+    assert found.failure_class == failure and "alone" in found.evidence
 
 
 def test_a_tie_that_the_prediction_cuts_is_a_matter_of_limit(schemas):
