@@ -1,7 +1,7 @@
 """Where the kit keeps its files on this machine, and how it writes one so that a crash never leaves half of it.
 
-``LABKIT_HOME`` names the folder; without it the platform's cache folder is used. This is not a settings module: whatever
-can be decided in a call is an argument of that call.
+``LABKIT_HOME`` names the folder; without it the platform's cache folder is used. This is no settings module: what can
+be decided in a call is an argument of that call.
 """
 
 import os

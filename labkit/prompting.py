@@ -14,11 +14,21 @@ INSTRUCTION = "You write SQL for SQLite. Answer with one SELECT query and nothin
 
 
 def plain(question: str, schema_text: str) -> list[Message]:
-    """The question below the schema. The schema comes first, so that all questions on a database share a prefix."""
+    """The question below the schema. The schema comes first, so that all questions on a database share a prefix; the
+    task is repeated last, because a small model that reads it only in front answers in prose."""
     return [
         {"role": "system", "content": INSTRUCTION},
-        {"role": "user", "content": f"Tables:\n{schema_text}\n\nQuestion: {question}"},
+        {"role": "user", "content": f"Tables:\n{schema_text}\n\n{_task(question)}"},
     ]
+
+
+def _task(question: str) -> str:
+    return f"Question: {question}\nWrite one SQLite query that answers the question. Answer with the SQL only."
+
+
+def begun(question: str, schema_text: str) -> list[Message]:
+    """`plain`, with the first word of the answer given: a model that would rather chat has to go on with a query."""
+    return [*plain(question, schema_text), {"role": "assistant", "content": "SELECT"}]
 
 
 def few_shot(question: str, schema_text: str, examples: Sequence) -> list[Message]:
@@ -26,7 +36,7 @@ def few_shot(question: str, schema_text: str, examples: Sequence) -> list[Messag
     first, *turns = [*((e.question, e.sql) for e in examples), (question, None)]
     messages = plain(first[0], schema_text)
     for previous, (text, _) in zip([first, *turns], turns, strict=False):
-        messages += [{"role": "assistant", "content": previous[1]}, {"role": "user", "content": f"Question: {text}"}]
+        messages += [{"role": "assistant", "content": previous[1]}, {"role": "user", "content": _task(text)}]
     return messages
 
 

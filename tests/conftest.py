@@ -1,4 +1,4 @@
-"""What every test shares: a home of its own for the kit's files, and a way to forbid skips (CI sets LABKIT_FORBID_SKIPS)."""
+"""What every test shares: a home of its own for the kit's files; CI forbids skips (LABKIT_FORBID_SKIPS)."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def league() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_home(request, tmp_path, monkeypatch):
-    """Tests never write into the user's run store; those marked `real` and `notebook` see the fetched models through a link."""
+    """Tests never write into the user's run store; `real` and `notebook` ones see the models by a link."""
     users = home()
     folder = tmp_path / "labkit-home"
     folder.mkdir()

@@ -15,7 +15,7 @@ from labkit.errors import LabkitError
 
 @dataclass(frozen=True)
 class CopiedLabs:
-    """What `copy_missing_labs` did: file names copied now, and file names kept although the course has another version."""
+    """What `copy_missing_labs` did: names copied now, and names kept although the course has another version."""
 
     folder: Path
     copied: tuple[str, ...]
@@ -23,16 +23,18 @@ class CopiedLabs:
 
 
 def course_root(start: str | Path | None = None) -> Path:
-    """The checkout that holds `notebooks/` and `datasets/`: the nearest one above `start` (default: here), else the package's."""
+    """The checkout with `notebooks/` and `datasets/`: the nearest above `start` (default: here), else the package's."""
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents, Path(__file__).resolve().parents[2]):
         if (folder / "notebooks").is_dir() and (folder / "datasets").is_dir():
             return folder
-    raise LabkitError(f"There is no course above {start}. Go into the folder that you cloned and run the command there.")
+    raise LabkitError(
+        f"There is no course above {start}. Go into the folder that you cloned and run the command there."
+    )
 
 
 def copy_missing_labs(root: Path) -> CopiedLabs:
-    """Copy each `notebooks/lab*.ipynb` that `my-labs/` lacks; a file that is there is the learner's and stays as it is."""
+    """Copy each `notebooks/lab*.ipynb` that `my-labs/` lacks; a file that is there is the learner's and stays."""
     folder = root / "my-labs"
     folder.mkdir(exist_ok=True)
     copied, kept = [], []
