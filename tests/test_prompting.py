@@ -135,7 +135,7 @@ def test_plain_puts_the_schema_before_the_question():
     assert [message["role"] for message in messages] == ["system", "user"]
     assert "SQLite" in messages[0]["content"] and "one SELECT query" in messages[0]["content"]
     text = messages[1]["content"]
-    assert text.index("t(a INTEGER)") < text.index("How many?") and text.endswith("How many?")
+    assert text.index("t(a INTEGER)") < text.index("How many?") and text.endswith("Answer with the SQL only.")
 
 
 def test_few_shot_tells_examples_as_turns():
