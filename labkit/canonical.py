@@ -86,7 +86,8 @@ def resolve(column: exp.Column, schema: Schema) -> Source | None:
         else:
             fitting = [s for s in among if column.name.lower() in s.columns]
         if fitting:
-            return fitting[0] if len(fitting) == 1 else None
+            known = not fitting[0].table or column.name.lower() in fitting[0].columns
+            return fitting[0] if len(fitting) == 1 and known else None
         select = select.find_ancestor(exp.Select)
     return None
 

@@ -66,7 +66,7 @@ def misspelt_names(sql: str, schema: Schema, gold: exp.Expression | None = None)
     found = silent_literals(tree, schema) if tree is not None else []
     repairs = []
     for column in found:
-        if _means_column(column, schema):
+        if column.name.strip() and _means_column(column, schema):
             repair = column_repair(sql, column.name, schema, gold)
             evidence = f"\"{column.name}\" is no column here, so SQLite silently took it for the text '{column.name}'. "
             repairs.append(Repair(repair.name, evidence + repair.evidence, repair.suggestion, repair.attempts))
