@@ -86,7 +86,6 @@ print("The league says:", labkit.execute(league, "SELECT city, titles FROM teams
 # it gives what such an answer usually looks like.
 #
 # Nearly right does not help. A report with a wrong number that looks like a right one is worse than no report.
-
 #
 # ## 3. Why a SQL agent
 #

@@ -36,7 +36,7 @@ setting = course.setup()
 setting
 
 # %%
-pd.set_option("display.max_colwidth", 120)
+pd.set_option("display.max_colwidth", 300)
 league = course.league()
 schema = labkit.read_schema(league)
 columns = {table.name: [column.name for column in table.columns] for table in schema.tables}
@@ -107,8 +107,8 @@ for sql in (
 # %% [markdown]
 # ## 2. Malformed SQL: it runs, and means something else
 #
-# The dangerous kind. No error, rows come back, the sentence looks fine. On the left what a model tends to write,
-# beside it what answers the question.
+# The dangerous kind. No error, rows come back, the sentence looks fine. Of each pair, the first query is what a
+# model tends to write, and the second answers the question.
 
 # %%
 PAIRS = {
@@ -346,6 +346,9 @@ for question, (wrong, right) in PAIRS.items():
 pd.DataFrame(diagnoses)
 
 # %% [markdown]
+# Look at the double-quoted column: it ran, so you called it malformed. The kit knows that the name is invented,
+# and calls it so. The class should say what to mend.
+#
 # `labkit.evaluate` collects the predictions of a model, and `labkit.diagnose_run` diagnoses all that failed.
 # First the model on your machine. If you did Lab 0, its run is in the store and comes back at once.
 
