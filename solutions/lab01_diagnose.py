@@ -110,7 +110,7 @@ for sql in (
 # The dangerous kind. No error, rows come back, the sentence looks fine. Of each pair, the first query is what a
 # model tends to write, and the second answers the question.
 
-# %%
+# %% tags=["nbval-check-output"]
 PAIRS = {
     "Which salary is the highest?": (
         "SELECT MAX(salary) FROM contracts",
@@ -143,7 +143,6 @@ PAIRS = {
     ),
 }
 
-# %% tags=["nbval-check-output"]
 for question, (wrong, right) in PAIRS.items():
     print(f"{question}\n  {wrong}\n  gives {run(wrong)}, and the answer is {run(right)}\n")
 
@@ -250,7 +249,6 @@ ATTACKS = {
     "join everything with everything": "SELECT COUNT(*) FROM games, games AS g2, games AS g3, games AS g4",
 }
 
-# %%
 fingerprint = hashlib.sha256(league.read_bytes()).hexdigest()
 outcomes = {name: labkit.execute(league, sql) for name, sql in ATTACKS.items()}
 rows = [(name, r.limit, r.error.split(". ")[0], round(r.seconds, 2)) for name, r in outcomes.items()]
@@ -359,8 +357,6 @@ model = labkit.load_model(setting.model)
 store = labkit.RunStore()
 live = labkit.evaluate(SqlGenerator(model, max_new_tokens=setting.max_new_tokens), asked, store=store)
 print(f"run {live.id}: {live}; {live.valid} of {live.n} predictions could be run")
-
-# %%
 diagnosed = labkit.diagnose_run(live, asked)
 diagnosed.slices("class").round(2)
 
@@ -391,8 +387,6 @@ def with_examples(question: str, schema_text: str) -> list[dict]:
 
 second = labkit.evaluate(SqlGenerator(model, with_examples, max_new_tokens=setting.max_new_tokens), asked, store=store)
 print(f"run {second.id}: {second}; {second.valid} of {second.n} predictions could be run")
-
-# %%
 diagnosed_second = labkit.diagnose_run(second, asked)
 diagnosed_second.slices("class").round(2)
 
