@@ -263,7 +263,7 @@ def test_kill_9_at_any_moment_loses_the_batch_in_flight_and_no_more(questions, s
     command = [sys.executable, script, tmp_path, log, path]
     whole = evaluate(Predictor(), questions, store=store, batch_size=4)
     chance, kills = random.Random(1), 0
-    for _ in range(4):
+    for _ in range(3):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         before = log.read_text().count("\n") if log.exists() else 0
         while (log.read_text().count("\n") if log.exists() else 0) == before and process.poll() is None:
@@ -272,7 +272,7 @@ def test_kill_9_at_any_moment_loses_the_batch_in_flight_and_no_more(questions, s
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
-    assert kills >= 3
+    assert kills >= 2
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     (run,) = RunStore(path).list()
     assert done.stdout.strip() == f"{run.id} {run}" and run.finished

@@ -243,7 +243,7 @@ def _write(path, identity, barrier):
     store.finish(run.id)
 
 
-@pytest.mark.parametrize("identities", [("a", "b", "c"), ("same", "same", "same")])
+@pytest.mark.parametrize("identities", [("a", "b"), ("same", "same")])
 def test_several_processes_write_at_once(tmp_path, identities):
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(len(identities))
@@ -252,7 +252,7 @@ def test_several_processes_write_at_once(tmp_path, identities):
         writer.start()
     for writer in writers:
         writer.join(120)
-    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert [writer.exitcode for writer in writers] == [0, 0]
     runs = RunStore(tmp_path / "runs.db").list()
     assert sorted(run.identity for run in runs) == sorted(set(identities))
     assert all(run.n == 60 and run.finished for run in runs)
