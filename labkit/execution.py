@@ -116,14 +116,17 @@ def execute_many(
     database: str | os.PathLike,
     sqls: Sequence[str],
     limits: Limits = Limits(),
+    reverse: bool = False,
 ) -> list[ExecutionResult]:
     """Run each query on its own fresh connection, over all children of the pool; results in the order given.
 
-    Each has the whole of `limits` for itself: one that overruns costs the others nothing. Raises like `execute`.
+    Each has the whole of `limits` for itself: one that overruns costs the others nothing. `reverse` has SQLite
+    visit rows the other way round where the query leaves their order open (PRAGMA reverse_unordered_selects): a result
+    that differs rests on chance. Raises like `execute`.
     """
     if isinstance(sqls, str):
         raise LabkitError("execute_many takes a list of queries, and this is one text. Use execute for a single query.")
-    job = _Job(existing_file(database), limits, list(sqls))
+    job = _Job(existing_file(database), limits, list(sqls), reverse)
     job.run()
     return job.results
 
@@ -148,8 +151,8 @@ def connect_readonly(database: str | os.PathLike) -> "apsw.Connection":
 class _Job:
     """The queries of one `execute_many`, in batches: one message to a child, one reply for each query."""
 
-    def __init__(self, path: str, limits: Limits, sqls: Sequence[str]):
-        self.path, self.limits = path, limits
+    def __init__(self, path: str, limits: Limits, sqls: Sequence[str], reverse: bool):
+        self.path, self.limits, self.reverse = path, limits, reverse
         self.results = [_refusal(sql) for sql in sqls]
         self.batches = deque(_batches([(place, sql) for place, sql in enumerate(sqls) if not self.results[place]]))
         self.lent: set[Child] = set()
@@ -205,7 +208,8 @@ class _Job:
 
     def _request(self, sqls: list[str]) -> bytes:
         limits = self.limits
-        return json.dumps([self.path, limits.seconds, limits.rows, limits.bytes, limits.memory, sqls]).encode()
+        bounds = [limits.seconds, limits.rows, limits.bytes, limits.memory]
+        return json.dumps([self.path, *bounds, self.reverse, sqls]).encode()
 
 
 def _batches(todo: list[tuple[int, str]]) -> Iterator[deque[tuple[int, str]]]:

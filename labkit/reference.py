@@ -48,13 +48,6 @@ class Reference:
         return same_order(ours, theirs, self.blocks) if self.ordered else same_bag(ours, theirs)
 
 
-def _backwards(database, sqls, limits):  # until execution has it
-    try:
-        return execute_many(database, sqls, limits, reverse=True)
-    except TypeError:
-        return execute_many(database, sqls, limits)
-
-
 def as_table(result: ExecutionResult) -> Table:
     """The result as `matching` compares it."""
     return Table(result.rows, len(result.columns))
@@ -65,7 +58,7 @@ def references(database: str | Path, questions: Sequence[Question], limits: Limi
     sqls = [question.sql for question in questions]
     results = execute_many(database, sqls, limits)
     sound = [i for i, result in enumerate(results) if cut_short(result) is None]
-    backwards = _backwards(database, [sqls[i] for i in sound], limits)
+    backwards = execute_many(database, [sqls[i] for i in sound], limits, reverse=True)
     queries = {i: ranked(sqls[i], results[i]) for i in sound if _needs_ranks(questions[i])}
     asked = [i for i in sound if queries.get(i) is not None]
     ranks = dict(zip(asked, execute_many(database, [queries[i] for i in asked], limits), strict=True))

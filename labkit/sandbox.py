@@ -33,8 +33,9 @@ _FRAME = struct.Struct("!Q")
 class Query:
     """One query on its own connection."""
 
-    def __init__(self, path: str, sql: str, seconds: float, max_rows: int, max_bytes: int):
+    def __init__(self, path: str, sql: str, seconds: float, max_rows: int, max_bytes: int, reverse: bool):
         self.path, self.sql, self.seconds, self.max_rows, self.max_bytes = path, sql, seconds, max_rows, max_bytes
+        self.reverse = reverse
         self.start = time.perf_counter()
         self.guard = Guard()
         self.columns: list[str] = []
@@ -61,6 +62,8 @@ class Query:
         connection = open_database(self.path)
         try:
             connection.set_busy_timeout(int(500 * self.seconds))
+            if self.reverse:
+                connection.execute("PRAGMA reverse_unordered_selects=1")
             connection.set_progress_handler(self._over_time, _STEPS_PER_CHECK)
             self.guard.put_on(connection, self.sql, self.max_bytes)
             found = self._fetch(connection)
@@ -123,15 +126,15 @@ def _size(value: object) -> int:
 
 
 def main() -> None:
-    """Read requests [path, seconds, rows, bytes, memory, [sql, ...]] until stdin ends; one reply for each query."""
+    """Read requests [path, seconds, rows, bytes, memory, reverse, [sql, ...]] until stdin ends; one reply a query."""
     room = _confine_process()
     write_frame(1, b"[]")  # ready
     while request := _read_request():
-        path, seconds, rows, size, memory, queries = request
+        path, seconds, rows, size, memory, reverse, queries = request
         apsw.hard_heap_limit(memory)
         for sql in queries:
             room(seconds, memory + 16 * size)
-            write_frame(1, _pack(Query(path, sql, seconds, rows, size).reply()))
+            write_frame(1, _pack(Query(path, sql, seconds, rows, size, reverse).reply()))
 
 
 def _pack(reply: list) -> bytes:

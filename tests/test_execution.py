@@ -143,7 +143,9 @@ def test_the_overrunning_cost_the_others_nothing(database):
 
 def test_cpu_limit_holds_without_the_parents_clock(database):
     child = Child("labkit.sandbox")
-    child.send(json.dumps([str(database), 0.1, 10, 1_000_000_000, 256_000_000, ["SELECT 1", ONE_OPCODE]]).encode())
+    child.send(
+        json.dumps([str(database), 0.1, 10, 1_000_000_000, 256_000_000, False, ["SELECT 1", ONE_OPCODE]]).encode()
+    )
     assert json.loads(child.receive(10, 1_000))[1] == [[1]]
     with pytest.raises(ChildEnded) as end:
         child.receive(20, 1_000)
