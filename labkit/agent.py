@@ -28,8 +28,7 @@ Prompt = Callable[[str, str], list[prompting.Message]]
 class SqlGenerator:
     """A chat model as what `evaluate` wants: questions in, SQL out.
 
-    prompt: "plain", "begun" (the answer's first word is given), or a function of question and schema text that returns
-    messages; a last message of the assistant is how the answer begins. settings: what `chat` takes
+    prompt: "plain", or a function of question and schema text that returns messages. settings: what `chat` takes
     (temperature, seed, max_new_tokens ...). Each question's `database` must be the path of its file.
     """
 
@@ -40,10 +39,9 @@ class SqlGenerator:
 
     def __call__(self, questions: Sequence) -> list[str]:
         conversations = [self.prompt(q.question, _schema_text(q.database)) for q in questions]
-        beginning = _beginning(conversations[0]) if conversations else ""
-        settings = {"stop": lambda reply: prompting.sql_finished(beginning + reply), "progress": False} | self.settings
+        settings = {"stop": prompting.sql_finished, "progress": False} | self.settings
         replies = self.chat_model.chat(conversations, **settings)
-        return [_sql(beginning, reply) if isinstance(reply, str) else reply for reply in replies]
+        return [prompting.extract_sql(reply) if isinstance(reply, str) else reply for reply in replies]
 
     def describe(self) -> dict:
         """What the model says of itself, with the prompt's name and text (as a hash) and the decoding settings."""
@@ -188,23 +186,9 @@ def _html_row(tag: str, values) -> str:
 def _prompt(prompt: str | Prompt) -> Prompt:
     if callable(prompt):
         return prompt
-    named = {"plain": prompting.plain, "begun": prompting.begun}
-    if prompt not in named:
-        raise LabkitError(
-            f"There is no prompt {prompt!r}. Give 'plain', 'begun', or a function of question and schema text."
-        )
-    return named[prompt]
-
-
-def _beginning(conversation: Sequence[prompting.Message]) -> str:
-    last = conversation[-1]
-    return last["content"] if last["role"] == "assistant" else ""
-
-
-def _sql(beginning: str, reply: str) -> str:
-    """The query in a reply. A server that does not go on with a begun answer writes its own from the first word."""
-    begins_anew = reply.lstrip(" `\n").upper().startswith(("SELECT", "WITH", "SQL"))
-    return prompting.extract_sql(reply if begins_anew else beginning + reply)
+    if prompt != "plain":
+        raise LabkitError(f"There is no prompt {prompt!r}. Give 'plain', or a function of question and schema text.")
+    return prompting.plain
 
 
 def _schema_text(database: str | Path) -> str:

@@ -32,7 +32,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, a contract for s
 Model = Annotated[str, typer.Option("--model", "-m", help="A known name, hub id, local folder or GGUF file.")]
 Adapter = Annotated[str | None, typer.Option("--adapter", help="Folder of a PEFT adapter to load on the model.")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible endpoint that serves --model.")]
-Prompt = Annotated[str, typer.Option("--prompt", help="plain, or begun: the answer's first word SELECT is given.")]
 Database = Annotated[str, typer.Option("--db", help="The SQLite file.")]
 Mode = Annotated[str, typer.Option("--mode", help="exact, execution or semantic.")]
 DEFAULT_MODEL = "smollm2-135m"
@@ -111,11 +110,10 @@ def ask(
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
     base_url: BaseUrl = None,
-    prompt: Prompt = "plain",
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
-    answer = labkit.Agent(_chat_model(model, adapter, base_url), db, prompt).ask(question)
+    answer = labkit.Agent(_chat_model(model, adapter, base_url), db).ask(question)
     if as_json:
         _print_json(
             {"question": question, "sentence": answer.sentence, "sql": answer.sql, "result": answer.result.to_json()}
@@ -193,7 +191,6 @@ def evaluate(
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
     base_url: BaseUrl = None,
-    prompt: Prompt = "plain",
     mode: Mode = "execution",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     db_dir: Annotated[
@@ -203,7 +200,7 @@ def evaluate(
 ) -> int:
     """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class."""
     loaded = labkit.load_questions(questions, db_dir=db_dir)
-    generator = labkit.SqlGenerator(_chat_model(model, adapter, base_url), prompt)
+    generator = labkit.SqlGenerator(_chat_model(model, adapter, base_url))
     run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh)
     if as_json:
         keys = ("mode", "n", "correct", "accuracy", "low", "high", "valid", "seconds")

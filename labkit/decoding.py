@@ -126,20 +126,17 @@ def next_token_logits(model, prompt: str | Sequence[dict]) -> Tensor:
 
 
 def render(tokenizer, messages: Sequence[dict]) -> str:
-    """The text that the network sees: the tokenizer's chat template, and where it has none the contents, line by line.
-
-    A last message of the assistant is the beginning of the answer: the text ends with it, and the network goes on.
-    """
+    """The text that the network sees: the tokenizer's chat template, and where it has none the contents, line by
+    line."""
     if not messages or any(not isinstance(m, dict) or {"role", "content"} - m.keys() for m in messages):
         raise LabkitError(
             'A conversation is a list of messages, each {"role": "system", "user" or "assistant", "content": text}.'
         )
     messages = [{**message, "content": _clean(message["content"])} for message in messages]
-    beginning = messages.pop()["content"] if len(messages) > 1 and messages[-1]["role"] == "assistant" else ""
     if not tokenizer.chat_template:
-        return "\n\n".join(message["content"] for message in messages) + "\n" + beginning
+        return "\n\n".join(message["content"] for message in messages) + "\n"
     try:
-        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False) + beginning
+        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     except Exception as error:  # templates raise whatever their authors chose
         raise LabkitError(f"The model's chat template refuses this conversation: {error}") from error
 

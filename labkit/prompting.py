@@ -26,11 +26,6 @@ def _task(question: str) -> str:
     return f"Question: {question}\nWrite one SQLite query that answers the question. Answer with the SQL only."
 
 
-def begun(question: str, schema_text: str) -> list[Message]:
-    """`plain`, with the first word of the answer given: a model that would rather chat has to go on with a query."""
-    return [*plain(question, schema_text), {"role": "assistant", "content": "SELECT"}]
-
-
 def few_shot(question: str, schema_text: str, examples: Sequence) -> list[Message]:
     """`plain`, after worked `examples` (anything with `.question` and `.sql`) told as earlier turns."""
     first, *turns = [*((e.question, e.sql) for e in examples), (question, None)]

@@ -203,19 +203,3 @@ def test_a_chat_model_that_loses_an_answer_is_named(database, tmp_path):
     questions = [Question(str(i), "What?", "SELECT 1", str(database)) for i in range(2)]
     with pytest.raises(LabkitError, match="1 texts for 2 questions"):
         labkit.evaluate(SqlGenerator(model), QuestionSet("two", questions), store=tmp_path / "runs.db")
-
-
-def test_a_begun_answer_is_gone_on_with(league):
-    """The first word is in the prompt; a model gives the rest, and a server that starts anew is understood as well."""
-    asked = []
-
-    class Model:
-        def chat(self, conversations, *, stop, **settings):
-            asked.append(conversations[0][-1])
-            assert stop(" 1; and so on") and not stop(" 1")
-            return [" count(*) FROM teams;", "```sql\nSELECT 2;\n```", "SELECT 3"]
-
-    questions = [Question(str(i), "How many?", "SELECT 1", str(league)) for i in range(3)]
-    predictions = SqlGenerator(Model(), "begun")(questions)
-    assert predictions == ["SELECT count(*) FROM teams", "SELECT 2", "SELECT 3"]
-    assert asked == [{"role": "assistant", "content": "SELECT"}]
