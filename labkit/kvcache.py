@@ -16,6 +16,7 @@ from transformers import AttentionInterface, Cache
 from labkit.errors import LabkitError
 
 CHUNK = 128  # prompt tokens a forward pass; boundaries are fixed, so a reused part has the bits of a recomputed one
+PASS = 512  # tokens of all rows together in a forward pass over prompts
 _NAME = "labkit_shared_prefix"
 
 
@@ -80,16 +81,18 @@ class KeyValues(Cache):
             position_ids=positions,
             past_key_values=self,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=queries[-1:]
+            - self.used,  # as an index: sliced, rows would each get a copy of the output layer
             shared_prefix=self.prefix,
         )
         self.used += tokens.shape[1]
         return output.logits[:, -1]
 
     def prefill(self, network, tokens: Tensor) -> Tensor:
-        """`forward` over a whole prompt, CHUNK columns at a time, which bounds the memory that attention needs."""
-        for start in range(0, tokens.shape[1], CHUNK):
-            logits = self.forward(network, tokens[:, start : start + CHUNK])
+        """`forward` over whole prompts, some columns at a time: large enough for matrix products, small enough for caches."""
+        columns = min(CHUNK, max(1, PASS // len(tokens)))
+        for start in range(0, tokens.shape[1], columns):
+            logits = self.forward(network, tokens[:, start : start + columns])
         return logits
 
 
@@ -137,7 +140,7 @@ def attention(module, query, key, value, attention_mask, scaling=None, shared_pr
         shared = folded @ shared_prefix.keys[module.layer_idx][0].transpose(1, 2)
         shared = shared.view(kv_heads, rows, -1, length).transpose(0, 1)
         scores = torch.cat([shared, scores], dim=-1)
-    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = torch.softmax(scores, dim=-1)  # in float32 inside, whatever goes in and out
     output = weights[..., length:] @ value
     if length:
         folded = weights[..., :length].transpose(0, 1).reshape(kv_heads, -1, length)
