@@ -89,7 +89,7 @@ class KeyValues(Cache):
         return output.logits[:, -1]
 
     def prefill(self, network, tokens: Tensor) -> Tensor:
-        """`forward` over whole prompts, some columns at a time: large enough for matrix products, small enough for caches."""
+        """`forward` over whole prompts, some columns at a time, which bounds the memory that attention needs."""
         columns = min(CHUNK, max(1, PASS // len(tokens)))
         for start in range(0, tokens.shape[1], columns):
             logits = self.forward(network, tokens[:, start : start + columns])
