@@ -1,0 +1,224 @@
+"""Question and SQL pairs from a database alone: sample a query from a grammar over what it holds, run it, word it as
+people ask, filter, count what each filter dropped.
+
+Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` (English), `glossary`, `conditions`,
+`speaker`, `subjects`, `build` (SQL), `intents`, then the families `rows`, `numbers`, `nested`; `filters`, `known`,
+`coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`. No code here knows a database.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from labkit.datagen import nested, numbers, rows
+from labkit.datagen.coverage import Coverage, coverage
+from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
+from labkit.datagen.focus import Focus, focus
+from labkit.datagen.glossary import Glossary, read_glossary
+from labkit.datagen.intents import Drawer, Intent
+from labkit.datagen.known import GENERATED, known_sets
+from labkit.datagen.phrases import roughened
+from labkit.datagen.speaker import Speaker
+from labkit.datagen.world import read_world
+from labkit.dataset import Question, QuestionSet, save_questions
+from labkit.errors import LabkitError
+from labkit.execution import execute_many
+from labkit.schema import read_schema
+
+FAMILIES = {**rows.FAMILIES, **numbers.FAMILIES, **nested.FAMILIES}
+_NAMES = tuple(family.__name__ for family in FAMILIES)
+_BATCH = 400  # intents drawn, and run, at a time
+_IDLE = 12  # batches that bring nothing new before the grammar counts as exhausted
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was asked for and what came out: `dropped` counts queries and wordings by filter, in the filters' order."""
+
+    wanted: int
+    kept: int
+    drawn: int
+    dropped: dict[str, int]
+    sets: tuple[str, ...] = ()
+    not_understood: tuple[str, ...] = ()  # glossary lines that no rule could read
+    note: str = ""
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.kept:,} pairs of {self.wanted:,} wanted, from {self.drawn:,} queries drawn.",
+            "Dropped: " + ", ".join(f"{name} {n:,}" for name, n in self.dropped.items() if n) + ".",
+        ]
+        lines += [f"Kept apart from: {', '.join(self.sets) or 'no known set'}."]
+        lines += [f"{len(self.not_understood)} glossary lines were not understood."] if self.not_understood else []
+        return "\n".join([*lines, *([self.note] if self.note else [])])
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Pairs (as questions, ids `gen-QUERY-WORDING`), the report of the filters, the coverage of the set."""
+
+    pairs: tuple[Question, ...]
+    report: Report
+    coverage: Coverage
+    _name: str = field(default="generated", repr=False)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self):
+        return iter(self.pairs)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the pairs as a question set."""
+        return save_questions(path, self.pairs)
+
+
+def generate(
+    database: str | Path,
+    n: int = 5000,
+    seed: int = 0,
+    avoid: Iterable[str | Path | QuestionSet] = (),
+    exclude: Iterable[str] = (),
+    glossary: str | Path | None = None,
+    target: object = None,
+    *,
+    wordings: int = 5,
+    typos: float = 0.06,
+    too_easy: Callable[[list[Question]], list[str]] | None = None,
+    store: object = None,
+    progress: bool = True,
+) -> Generated:
+    """`n` verified pairs for a database, the same for the same arguments.
+
+    `avoid`: evaluation sets, beside those found near the database and in the run `store`; `exclude`: private tables and
+    columns, never looked at; `glossary`: a Markdown file or text (None: `glossary.md` beside the database, if there is
+    one); `target`: a diagnosed run, or names of classes, tags, tables, columns to draw more of; `wordings`: for each
+    query at least; `typos`: share of wordings with a slip; `too_easy`: a generator of SQL (as for `evaluate`) whose right
+    answers are dropped. `LabkitError` when the database holds nothing to ask about.
+    """
+    if n < 1 or wordings < 1:
+        raise LabkitError("Ask for one pair and one wording at least.")
+    world = read_world(database, exclude)
+    if not any(entity.label or entity.key for entity in world.entities.values()):
+        raise LabkitError(f"{database} holds no table whose rows have a name or a key: there is nothing to ask about.")
+    found = _glossary(world, database, glossary)
+    filters = Filters(known_sets(Path(database), avoid, store))
+    run = _Run(world, found, filters, focus(target, _NAMES), random.Random(seed), n, wordings, typos, too_easy)
+    note = run.fill(progress)
+    pairs = tuple(run.pairs[:n])
+    dropped = {name: filters.dropped[name] for name in FILTERS}
+    report = Report(n, len(pairs), run.drawn, dropped, filters.known.sets, tuple(found.not_understood), note)
+    return Generated(pairs, report, coverage(pairs, read_schema(database), _NAMES))
+
+
+def _glossary(world, database: str | Path, given: str | Path | None) -> Glossary:
+    path = Path(database).parent / "glossary.md" if given is None else Path(given) if "\n" not in str(given) else None
+    if path is None:
+        return read_glossary(str(given), world)
+    if not path.is_file():
+        if given is None:
+            return Glossary()
+        raise LabkitError(f"There is no glossary {path}. Give a Markdown file, or the text itself.")
+    return read_glossary(path.read_text("utf-8"), world)
+
+
+class _Run:
+    """One generation: draw a batch of intents, run their queries, word and filter, until there are enough pairs."""
+
+    def __init__(
+        self,
+        world,
+        found: Glossary,
+        filters: Filters,
+        wanted: Focus,
+        rng,
+        n: int,
+        wordings: int,
+        typos: float,
+        too_easy,
+    ):
+        self.world, self.filters, self.focus, self.rng, self.n = world, filters, wanted, rng, n
+        self.wordings, self.typos, self.too_easy = wordings, typos, too_easy
+        self.drawer = Drawer(Speaker(world, found), rng, wanted.favoured)
+        self.weights = [weight * wanted.family(family.__name__) for family, weight in FAMILIES.items()]
+        self.pairs: list[Question] = []
+        self.spare: list[Question] = []
+        self.drawn = self.queries = 0
+
+    def fill(self, progress: bool) -> str:
+        """Batches until there are `n` pairs; a note when the grammar has no more to give."""
+        idle = 0
+        with tqdm(total=self.n, desc="pairs", disable=not progress, leave=False) as bar:
+            while len(self.pairs) < self.n and idle < _IDLE:
+                before = len(self.pairs)
+                self._batch()
+                idle = idle + 1 if len(self.pairs) == before else 0
+                bar.update(min(self.n, len(self.pairs)) - min(self.n, before))
+        if len(self.pairs) < self.n:
+            return f"The database gave no more than {len(self.pairs):,} pairs: its tables are few, or known sets took them."
+        return ""
+
+    def _batch(self) -> None:
+        missing = max(1, (self.n - len(self.pairs)) // self.wordings)
+        drawn = [intent for intent in self._draw(min(_BATCH, 40 + 2 * missing)) if self.filters.new_query(intent.sql)]
+        probes = [intent for intent in drawn if intent.unique]
+        sqls = [intent.sql for intent in drawn] + [intent.unique for intent in probes]
+        results = execute_many(self.world.database, sqls)
+        probed = dict(zip(map(id, probes), results[len(drawn) :], strict=True))
+        kept = [i for i, r in zip(drawn, results, strict=False) if self.filters.good_result(r, probed.get(id(i)))]
+        taken = [pairs for intent in kept if len(self.pairs) < self.n and (pairs := self._worded(intent))]
+        self.pairs += self._hard([q for pairs in taken for q in pairs]) if self.too_easy else []
+
+    def _draw(self, count: int) -> Iterable[Intent]:
+        """Intents of families by weight; of those that a focus on tags does not want, one in three."""
+        for _ in range(count):
+            family = self.rng.choices(list(FAMILIES), self.weights)[0]
+            self.drawn += 1
+            intent = family(self.drawer)
+            if intent and (not self.focus.tags or self.focus.tags & set(intent.tags) or self.rng.random() < 0.34):
+                yield intent
+
+    def _worded(self, intent: Intent) -> list[Question]:
+        per_skeleton = max(1, int(0.02 * self.n / self.wordings))
+        if not self.filters.in_balance(
+            intent.sql, intent.family, per_skeleton, max(2, int(0.25 * self.n / self.wordings))
+        ):
+            return []
+        tries = [roughened(intent.word(self.rng), self.rng, self.typos) for _ in range(4 * self.wordings)]
+        texts = self.filters.new_wordings(tries, intent.sql)
+        used = texts[: self._room()]
+        self.filters.forget(texts[len(used) :])
+        if len(used) < self.wordings:
+            self.filters.forget(used)
+            self.filters.drop(FEW)
+            return []
+        self.filters.took(intent.sql, intent.family)
+        self.queries += 1
+        tags = tuple(dict.fromkeys([intent.family, *intent.tags]))
+        pairs = [self._pair(i, text, intent.sql, tags) for i, text in enumerate(used, 1)]
+        self.pairs += [] if self.too_easy else pairs
+        return pairs
+
+    def _room(self) -> int:
+        """Wordings for the next query: the last one takes what is left over, so that none gets too few."""
+        left = self.n - len(self.pairs)
+        return left if self.wordings <= left < 2 * self.wordings else self.wordings
+
+    def _pair(self, i: int, text: str, sql: str, tags: tuple[str, ...]) -> Question:
+        return Question(f"{GENERATED}{self.queries:05d}-{i}", text, sql, self.world.database.stem, tags=tags)
+
+    def _hard(self, pairs: Sequence[Question]) -> list[Question]:
+        """Those that the present model gets wrong."""
+        from labkit.scoring import Pair, score_many
+
+        pairs = list(pairs)
+        answers = self.too_easy(pairs) if pairs else []
+        scores = score_many([Pair(q, a, self.world.database) for q, a in zip(pairs, answers, strict=True)])
+        self.filters.drop(EASY, sum(s.right for s in scores))
+        return [q for q, s in zip(pairs, scores, strict=True) if not s.right]
+
+
+__all__ = ["Coverage", "Generated", "Report", "coverage", "generate"]

@@ -1,0 +1,125 @@
+"""A query over one table and the tables that it refers to, built with sqlglot in one regular style.
+
+The style is what a small model has to learn, so there is one of everything: bare columns over a single table, else
+`table AS alias` with every column qualified; `JOIN ... ON child = parent`; conditions against placeholders before the
+comparison that needs them.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from sqlglot import exp, parse_one
+from sqlglot.dialects.sqlite import SQLite
+
+from labkit.datagen.conditions import Condition, sql_of
+from labkit.datagen.world import Entity, Path_, World
+from labkit.schema import sql_name
+
+_IDS = itertools.count()
+
+
+class Source:
+    """The FROM of a query: a root table, and by path the tables joined to it. `at(path)` gives the alias to use."""
+
+    def __init__(self, world: World, root: Entity):
+        self.world, self.root = world, root
+        self.mark = f"q{next(_IDS)}_"
+        self.paths: list[Path_] = [()]
+        self.tests: list[str] = []
+
+    def at(self, path: Path_ = ()) -> str:
+        """A stand-in for the alias of the table at the end of `path`, which is joined from now on."""
+        for length in range(1, len(path) + 1):
+            if path[:length] not in self.paths:
+                self.paths.append(path[:length])
+        return f"{self.mark}{self.paths.index(path)}"
+
+    def where(self, *conditions: Condition | str) -> "Source":
+        """Add conditions; one that is already there is not written twice."""
+        for condition in conditions:
+            texts = [condition] if isinstance(condition, str) else tests_sql(condition, self.at(condition.path))
+            self.tests += [text for text in texts if text not in self.tests]
+        return self
+
+    def select(
+        self,
+        *columns: str,
+        group: Sequence[str] = (),
+        having: str = "",
+        order: Iterable[str] = (),
+        limit: int = 0,
+        distinct: bool = False,
+        offset: int = 0,
+    ) -> exp.Select:
+        """The finished query, its aliases in place."""
+        query = exp.select(*columns, dialect="sqlite").from_(self._table(()), dialect="sqlite")
+        for path in sorted(self.paths[1:], key=lambda p: (len(p), self.paths.index(p))):
+            link, left = path[-1], self.at(path[:-1])
+            on = f"{left}.{sql_name(link.column)} = {self.at(path)}.{sql_name(link.other_column)}"
+            query = query.join(self._table(path), on=on, dialect="sqlite")
+        query = query.where(" AND ".join(self.tests), dialect="sqlite") if self.tests else query
+        query = query.group_by(*group, dialect="sqlite") if group else query
+        query = query.having(having, dialect="sqlite") if having else query
+        query = query.order_by(*order, dialect="sqlite") if order else query
+        query = query.limit(limit) if limit else query
+        query = query.offset(offset) if offset else query
+        return self._named(query.distinct() if distinct else query)
+
+    def _table(self, path: Path_) -> str:
+        return f"{sql_name(self.world.end(self.root.table, path).table)} AS {self.at(path)}"
+
+    def _aliases(self) -> dict[str, str | None]:
+        if len(self.paths) == 1:
+            return {self.at(()): None}
+        given: dict[str, str] = {}
+        for path in self.paths:
+            role = path[-1].role if path else ""
+            wanted = role.replace(" ", "_") if role else self.world.end(self.root.table, path).alias
+            given[self.at(path)] = wanted if wanted not in given.values() else f"{wanted}{len(given) + 1}"
+        return given
+
+    def _named(self, query: exp.Select) -> exp.Select:
+        aliases = self._aliases()
+        for column in query.find_all(exp.Column):
+            if column.table in aliases:
+                name = aliases[column.table]
+                column.set("table", exp.to_identifier(name) if name else None)
+        for table in query.find_all(exp.Table):
+            if table.alias in aliases:
+                name = aliases[table.alias]
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(name)) if name else None)
+        return query
+
+
+def tests_sql(condition: Condition, alias: str) -> list[str]:
+    """A condition's tests in SQL."""
+    return [text for test in condition.tests for text in sql_of(test, alias)]
+
+
+class _Style(SQLite.generator_class):
+    """SQLite as people write it: SUBSTR, IS NOT NULL, NOT IN."""
+
+    TRANSFORMS = {
+        **SQLite.generator_class.TRANSFORMS,
+        exp.Substring: lambda self, e: self.func("SUBSTR", e.this, e.args.get("start"), e.args.get("length")),
+    }
+
+    def not_sql(self, expression: exp.Not) -> str:
+        inner = expression.this
+        if isinstance(inner, exp.Is):
+            return f"{self.sql(inner, 'this')} IS NOT {self.sql(inner, 'expression')}"
+        if isinstance(inner, (exp.In, exp.Like, exp.Between)):
+            left, whole = self.sql(inner, "this"), self.sql(inner)
+            return f"{left} NOT{whole[len(left) :]}"
+        return super().not_sql(expression)
+
+
+def subquery(query: exp.Expression) -> str:
+    """The query as text in parentheses, to stand within another."""
+    return f"({text(query)})"
+
+
+def text(query: exp.Expression | str) -> str:
+    """The query on one line in the style of all pairs; a text is parsed first."""
+    tree = parse_one(query, dialect="sqlite") if isinstance(query, str) else query
+    return _Style(dialect="sqlite", normalize_functions="upper").generate(tree)

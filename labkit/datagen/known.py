@@ -1,0 +1,69 @@
+"""Known evaluation sets: what a generated pair must not share a question or a query with.
+
+They are loaded only to drop what overlaps; nothing else of them is looked at.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.dataset import Question, QuestionSet, load_questions
+from labkit.errors import LabkitError
+from labkit.sqltext import normalise_question, normalise_sql
+
+GENERATED = "gen-"  # how ids of generated pairs begin: a set of those is no evaluation set
+
+
+@dataclass(frozen=True)
+class Known:
+    """Normalised questions and queries of sets, and the names of the sets."""
+
+    questions: frozenset[str] = frozenset()
+    queries: frozenset[str] = frozenset()
+    sets: tuple[str, ...] = ()
+
+
+def known_sets(database: Path, avoid: Iterable[str | Path | QuestionSet] = (), store: object = None) -> Known:
+    """The sets beside the database (and beside its neighbours in `datasets/`), those in the run store, and `avoid`.
+
+    `LabkitError` when a set of `avoid` cannot be read; a file of another kind beside the database is passed over.
+    """
+    given = [s if isinstance(s, QuestionSet) else load_questions(s) for s in avoid]
+    paths = {path.resolve() for path in [*_beside(database), *_in_store(store)]}
+    found = [s for s in map(_maybe, sorted(paths)) if s]
+    sets = [s for s in [*given, *found] if not all(q.id.startswith(GENERATED) for q in s)]
+    return of_questions([q for s in sets for q in s], tuple(dict.fromkeys(_name(s) for s in sets)))
+
+
+def of_questions(questions: Iterable[Question], names: tuple[str, ...] = ()) -> Known:
+    """What those questions and their queries, alternatives included, are after normalising."""
+    questions = list(questions)
+    texts = frozenset(normalise_question(q.question) for q in questions)
+    return Known(texts, frozenset(normalise_sql(sql) for q in questions for sql in (q.sql, *q.alternatives)), names)
+
+
+def _beside(database: Path) -> Iterator[Path]:
+    folder = Path(database).resolve().parent
+    yield from folder.glob("*.jsonl")
+    if folder.parent.name == "datasets":
+        yield from folder.parent.glob("*/*.jsonl")
+
+
+def _in_store(store: object) -> list[Path]:
+    """Paths of the sets that the store's runs were about; none when there is no store."""
+    try:
+        runs = store.list() if store is not None else []
+    except LabkitError:
+        return []
+    return [Path(run.set_path) for run in runs if run.set_path and Path(run.set_path).is_file()]
+
+
+def _maybe(path: Path) -> QuestionSet | None:
+    try:
+        return load_questions(path)
+    except LabkitError:
+        return None
+
+
+def _name(questions: QuestionSet) -> str:
+    return f"{questions.path.parent.name}/{questions.name}" if questions.path else questions.name

@@ -1,0 +1,189 @@
+"""English in small: templates with alternatives, plurals, third persons, lists, and slips of the pen.
+
+A template is a text with (one|of|these), [something optional] and {slots}. Nothing here knows SQL or a database.
+"""
+
+import random
+import re
+from collections.abc import Mapping
+
+_CHOICE = re.compile(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]")
+
+
+def expand(template: str, rng: random.Random, slots: Mapping[str, str] | None = None) -> str:
+    """One text of the template; an optional part is there every second time. Slot values are taken as they are."""
+    text = template
+    while found := _CHOICE.search(text):
+        if found[1] is not None:
+            chosen = rng.choice(found[1].split("|"))
+        else:
+            chosen = found[2] if rng.random() < 0.5 else ""
+        text = text[: found.start()] + chosen + text[found.end() :]
+    for name, value in (slots or {}).items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+def literal(text: str) -> str:
+    """A stored text as a template that expands to it alone."""
+    return text.translate(_SAFE)
+
+
+_SAFE = str.maketrans({"(": "\x01", ")": "\x02", "[": "\x03", "]": "\x04", "|": "\x05", "{": "\x06", "}": "\x0e"})
+_BACK = str.maketrans({v: chr(k) for k, v in _SAFE.items()})
+
+
+def tidy(text: str) -> str:
+    """Spaces and punctuation mended, the first letter capital, the marks of `literal` taken back."""
+    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r" ([,.?!;:])", r"\1", text)
+    text = re.sub(r"[,;:]([.?!])", r"\1", text)
+    text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
+    text = re.sub(r"(\w)s's\b", r"\1s'", text)
+    text = re.sub(r"\b([Aa]) (?=[aeioAEIO]\w|8\b|11\b|18\b)", r"\1n ", text)
+    return (text[:1].upper() + text[1:]).translate(_BACK)
+
+
+_IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "foot": "feet", "series": "series",
+              "staff": "staff", "medium": "media", "criterion": "criteria", "mouse": "mice", "status": "statuses"}  # fmt: skip
+_SINGULAR = {v: k for k, v in _IRREGULAR.items()}
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun phrase: its last word's, or that of the word before 'of', 'per', 'in'."""
+    head, sign, tail = _head(noun)
+    word = head.split()[-1] if head.split() else head
+    before = head[: len(head) - len(word)]
+    lower = word.lower()
+    if lower in _IRREGULAR:
+        many = _IRREGULAR[lower]
+    elif re.search(r"[^aeiou]y$", lower):
+        many = word[:-1] + "ies"
+    elif re.search(r"(s|x|z|ch|sh)$", lower):
+        many = word + "es" if not lower.endswith("s") or lower.endswith("ss") or lower.endswith("us") else word
+    else:
+        many = word + "s"
+    return before + many + sign + tail
+
+
+def singular(noun: str) -> str:
+    """The singular of a plural noun; a word that is none is returned as it is."""
+    head, sign, tail = _head(noun)
+    words = head.split(" ")
+    word = words[-1]
+    lower = word.lower()
+    if lower in _SINGULAR:
+        one = _SINGULAR[lower]
+    elif lower in _IRREGULAR or len(lower) < 4 or re.search(r"(ss|us|is)$", lower):
+        one = word
+    elif lower.endswith("ies"):
+        one = word[:-3] + "y"
+    elif re.search(r"(xes|ches|shes|sses|zes)$", lower):
+        one = word[:-2]
+    else:
+        one = word[:-1] if lower.endswith("s") else word
+    return " ".join([*words[:-1], one]) + sign + tail
+
+
+def is_plural(noun: str) -> bool:
+    """Whether the head of the noun phrase is a plural ('games played', 'points')."""
+    return singular(noun) != noun
+
+
+def _head(noun: str) -> tuple[str, str, str]:
+    found = re.search(r" (of|per|in|played|with|on) ", noun + " ")
+    if not found:
+        return noun, "", ""
+    return noun[: found.start()], noun[found.start() :], ""
+
+
+def listed(parts: list[str], word: str = "and") -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" {word} " + parts[-1]
+
+
+_PAST = ["went", "played", "won", "came", "got", "made", "had", "did", "was", "wore", "lost", "drew", "scored", "kept", "took", "gave", "sold", "bought", "wrote", "held"]
+
+
+def third(verb_phrase: str) -> str:
+    """A verb phrase of the plural present for one person: 'have two cars' -> 'has two cars'; the past stays."""
+    word, _, rest = verb_phrase.partition(" ")
+    known = {"are": "is", "were": "was", "have": "has", "do": "does", "don't": "doesn't", "go": "goes"}
+    if word in known:
+        word = known[word]
+    elif word not in _PAST and not word.endswith("ed") and word not in ("did", "never", "can"):
+        word = word + "es" if re.search(r"(s|x|ch|sh|o)$", word) else re.sub(r"([^aeiou])y$", r"\1ie", word) + "s"
+    return f"{word} {rest}".strip()
+
+
+def possessive(name: str) -> str:
+    """'Foxes' -> "Foxes'", 'Ann' -> "Ann's"."""
+    return name + ("'" if name.endswith("s") else "'s")
+
+
+# --- slips of the pen -------------------------------------------------------------------------------------------------
+
+_ABBREVIATIONS = {
+    "average": "avg", "number": "no.", "please": "pls", "maximum": "max", "minimum": "min", "versus": "vs",
+    "and": "&", "you": "u", "percentage": "pct", "million": "m",
+}  # fmt: skip
+_POLITE = (
+    "Can you tell me {q}", "Could you tell me {q}", "I'd like to know {q}", "Do you know {q}", "Hi, {q}", "Quick one: {q}",
+    "Quick question: {q}", "Please tell me: {q}", "For my report: {q}", "I'm wondering: {q}", "Hey, {q}", "A colleague asks: {q}",
+)  # fmt: skip
+
+
+def politely(text: str, rng: random.Random) -> str:
+    """The question with a greeting or a 'please' before or behind it."""
+    if rng.random() < 0.4 and text.endswith("?"):
+        return text[:-1] + rng.choice((", please?", ", do you know?", " exactly?", "? Thanks."))
+    opening = rng.choice([p for p in _POLITE if p.endswith((", {q}", ": {q}"))])
+    return opening.replace("{q}", lower_first(text))
+
+
+_STARTERS = frozenset(
+    ["what", "what's", "which", "who", "who's", "whose", "how", "when", "where", "give", "list", "show", "tell", "name", "find", "count", "the", "in", "at", "on", "for", "i", "all", "is", "are", "please", "number", "average", "total", "return", "from", "of", "by", "add", "top", "every", "each", "get", "among", "do", "does", "did", "per", "out", "looking"]
+)
+
+
+def lower_first(text: str) -> str:
+    """The text as the middle of a sentence: its first word in lower case unless it is a name."""
+    word = re.match(r"[\w']*", text)[0]
+    return text[:1].lower() + text[1:] if word.lower() in _STARTERS and word != "I" else text
+
+
+def abbreviated(text: str, rng: random.Random) -> str:
+    """One or more words shortened as in a chat."""
+    for word, short in _ABBREVIATIONS.items():
+        if rng.random() < 0.6:
+            text = re.sub(rf"\b{word}\b", short, text)
+    return text
+
+
+def misspelt(text: str, rng: random.Random) -> str:
+    """One letter of one longer word doubled, dropped or swapped; digits are left alone."""
+    words = [m for m in re.finditer(r"[A-Za-z]{5,}", text)]
+    if not words:
+        return text
+    word = rng.choice(words)
+    place = word.start() + rng.randrange(1, len(word[0]) - 1)
+    slip = rng.choice("dsx")
+    if slip == "d":
+        return text[:place] + text[place + 1 :]
+    if slip == "s":
+        return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+    return text[:place] + text[place] + text[place:]
+
+
+def roughened(text: str, rng: random.Random, typos: float = 0.06) -> str:
+    """The question as typed in a hurry, now and then: lower case, no question mark, abbreviations, a typo."""
+    dice = rng.random()
+    if dice < 0.10:
+        text = politely(text, rng)
+    elif dice < 0.16:
+        text = abbreviated(text, rng)
+    if rng.random() < 0.08:
+        text = text.lower()
+    if rng.random() < 0.08:
+        text = text.rstrip("?.")
+    return misspelt(text, rng) if rng.random() < typos else text
