@@ -19,7 +19,7 @@ from labkit.changes import perturbed
 from labkit.copying import schema_sql, write_database
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.neighbours import neighbours
-from labkit.perturb import known_world, perturbed_copies, says_nothing, told_apart
+from labkit.perturb import known_world, perturbed_copies, told_apart
 from labkit.reference import references
 from labkit.schema import read_schema
 from labkit.scoring import Pair, score_many
@@ -112,7 +112,7 @@ def _count(question: Question, database: Path, copies: list[Path], total: Counts
 
 def _survivors(path: Path, gold: Question, alive: list[str]) -> list[str]:
     reference = references(path, [gold])[0]
-    told = set() if says_nothing(reference) else set(told_apart(path, reference, alive))
+    told = set(told_apart(path, reference, alive))
     return [sql for sql in alive if sql not in told]
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from labkit.observed import Data, Inclusion, Observed, Row, Stock, hold, is_missing
 from labkit.schema import Schema
 
-_SIZES = (8, 15, 25, 40, 80, 150, 400)  # rows a table
+SIZES = (8, 15, 25, 40, 80, 150, 400, 1000)  # rows a table
 _RATES = (0, 0.03, 0.1, 0.3)  # changes of a kind, a row
 
 
@@ -64,11 +64,11 @@ class World:
         return {(n, c.name): [row for row in self.data[n] if is_missing(row[c.name], c)] for n, c in columns}
 
 
-def perturbed(world: World, rng: random.Random) -> Data:
-    """Rows for all tables of a copy: the mix of changes differs from call to call."""
-    copy = _Copy(world, rng)
+def perturbed(world: World, rng: random.Random, sizes: Sequence[int] = SIZES) -> Data:
+    """Rows for all tables of a copy, about as many in each as one of `sizes`; the mix of changes differs each time."""
+    copy, size = _Copy(world, rng), rng.choice(sizes)
     for name in world.children_last:
-        copy.choose(name, rng.choice(_SIZES) if rng.random() < 0.2 else copy.size)
+        copy.choose(name, rng.choice(sizes) if rng.random() < 0.2 else size)
     for name in world.hot:
         if copy.data.get(name):
             copy.change(name)
@@ -82,7 +82,6 @@ class _Copy:
 
     def __init__(self, world: World, rng: random.Random):
         self.world, self.observed, self.rng = world, world.observed, rng
-        self.size = rng.choice(_SIZES)
         self.data: Data = {}
         self.keys: dict[Inclusion, dict[tuple, None]] = {}  # what rows may refer to, by rule
         self.favourites: dict[Inclusion, list[tuple]] = {}  # those of rows that meet a condition of the gold
@@ -184,6 +183,8 @@ class _Copy:
             column = group[0]
             if len(group) == 1 and self.observed.parent(name, column) is None and column in row:
                 row[column] = self._new_key(name, column, row[column])
+                if row[column] is None:
+                    return  # there is no telling how such a key is made
         self._attach(name, row)
         self.data[name].append(row)
 

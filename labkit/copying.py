@@ -11,6 +11,7 @@ from pathlib import Path
 
 import apsw
 
+from labkit.errors import LabkitError
 from labkit.execution import Limits, connect_readonly, execute_many
 from labkit.observed import Data, Inclusion, Observed, Row
 from labkit.schema import Schema, Table, quote
@@ -19,6 +20,7 @@ MOST_ROWS = 2_000  # of a table, in a copy
 _READ = Limits(seconds=10.0, rows=20_000, bytes=64_000_000)
 _HITS = 300  # rows of a large table that a condition of the gold picks
 _WRITE_SECONDS = 5.0
+_NOT_MADE = (apsw.SQLError, apsw.AuthError, apsw.TooBigError, apsw.InterruptError, apsw.ConstraintError, MemoryError)
 
 
 def read_rows(schema: Schema, conditions: Sequence[tuple[str, str]] = ()) -> Data:
@@ -105,7 +107,11 @@ def write_database(path: Path, statements: Sequence[str], data: Data, observed: 
         for name, rows in data.items():
             _insert(connection, name, rows)
         _drop_dangling(connection, observed.inclusions)
-        connection.execute("COMMIT")
+        connection.set_progress_handler(None)
+        if connection.in_transaction:  # an interrupt may have ended it
+            connection.execute("COMMIT")
+    except apsw.Error as error:
+        raise LabkitError(f"The copy {path} cannot be written: {error}. Is the disk full?") from error
     finally:
         connection.close()
     return path
@@ -122,7 +128,7 @@ def _bound(connection: apsw.Connection) -> None:
 
 def _try(connection: apsw.Connection, sql: str) -> None:
     """What cannot be made (a function of an extension is missing) is left out: the queries that need it fail here."""
-    with contextlib.suppress(apsw.SQLError, apsw.AuthError):
+    with contextlib.suppress(*_NOT_MADE):
         connection.execute(sql)
 
 
@@ -132,7 +138,7 @@ def _insert(connection: apsw.Connection, name: str, rows: Sequence[Row]) -> None
     columns = ", ".join(quote(column) for column in rows[0])
     places = ", ".join("?" * len(rows[0]))
     sql = f"INSERT OR IGNORE INTO {quote(name)} ({columns}) VALUES ({places})"
-    with contextlib.suppress(apsw.SQLError):  # the table could not be made
+    with contextlib.suppress(*_NOT_MADE):
         connection.executemany(sql, [tuple(row.values()) for row in rows])
 
 

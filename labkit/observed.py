@@ -292,6 +292,12 @@ def _respects(row: Row, rule: Relation) -> bool:
 # --- new values in stored formats -------------------------------------------------------------------------------------
 
 
+def is_closed(values: list) -> bool:
+    """Whether a column takes a few values again and again: a season, a status, a rank. No other is to be invented."""
+    distinct = len(set(values))
+    return distinct <= 12 and len(values) >= 20 * distinct
+
+
 class Stock:
     """The texts of a column by shape, from whose parts new texts of the same shape are made."""
 

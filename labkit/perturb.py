@@ -17,13 +17,13 @@ from pathlib import Path
 
 from sqlglot import exp
 
-from labkit.changes import Condition, World, perturbed
+from labkit.changes import SIZES, Condition, World, perturbed
 from labkit.copying import read_rows, schema_sql, write_database
 from labkit.dataset import Question
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.home import home
 from labkit.neighbours import column_of, neighbours, table_sources
-from labkit.observed import Data, Observed, Row, Stock, hold, is_missing, observe
+from labkit.observed import Data, Observed, Row, Stock, hold, is_closed, is_missing, observe
 from labkit.reference import Reference, references
 from labkit.schema import Column, Schema, quote, read_schema
 from labkit.sqltext import parse
@@ -74,15 +74,18 @@ def _move(made: Path, folder: Path) -> None:
 def _make_copies(database: Path, gold: Question, rng: random.Random, folder: Path) -> None:
     world = known_world(database, gold.sql)
     alive, statements = _alive(world, gold), schema_sql(world.schema)
-    kept = 0
+    kept = idle = 0
     for i in range(_MORE_TRIES):
         if i >= _TRIES and kept >= _AT_LEAST:
             return
         path = folder / f"{i:02}.sqlite"
-        write_database(path, statements, perturbed(world, rng), world.observed)
+        sizes = SIZES if idle <= i / 2 else SIZES[len(SIZES) // 2 :]  # the gold may need many rows to show any
+        write_database(path, statements, perturbed(world, rng, sizes), world.observed)
         reference = references(path, [gold], _LIMITS)[0]
-        killed = [] if says_nothing(reference) else told_apart(path, reference, alive)
-        if says_nothing(reference) or not (killed or kept < _AT_LEAST):
+        killed = told_apart(path, reference, alive)
+        telling = reference.fault is None and not is_nothing(reference.result.rows)
+        if not (killed or (telling and kept < _AT_LEAST)):
+            idle += not telling
             path.unlink()
             continue
         kept += 1
@@ -102,19 +105,27 @@ def _alive(world: World, gold: Question) -> list[str]:
 
 
 def told_apart(database: Path, reference: Reference, sqls: Sequence[str]) -> list[str]:
-    """Those of `sqls` that do not give the reference's rows on `database`."""
+    """Those of `sqls` that give other rows than the reference on a database; none where that is not to be trusted."""
+    if reference.fault is not None:
+        return []
     results = execute_many(database, sqls, _LIMITS)
-    return [sql for sql, r in zip(sqls, results, strict=True) if not (_whole(r) and reference.agrees(r))]
+    return [sql for sql, result in zip(sqls, results, strict=True) if not (_whole(result) and alike(reference, result))]
+
+
+def alike(reference: Reference, result: ExecutionResult) -> bool:
+    """Whether a result agrees with the reference's, or both find nothing and only write that down differently."""
+    if reference.agrees(result):
+        return True
+    return is_nothing(reference.result.rows) and is_nothing(result.rows)
 
 
 def _whole(result: ExecutionResult) -> bool:
     return result.error is None and not result.truncated
 
 
-def says_nothing(reference: Reference) -> bool:
-    """A copy on which the gold is unstable or empty (or only NULL) would reject queries that are as good."""
-    rows = reference.result.rows
-    return reference.fault is not None or all(value is None for row in rows for value in row)
+def is_nothing(rows: Sequence[tuple]) -> bool:
+    """No row, or one of NULL and 0: of nothing at all a list has no row, a sum is NULL, a count 0."""
+    return not rows or (len(rows) == 1 and set(rows[0]) <= {None, 0})
 
 
 # --- what is known before rows are changed ----------------------------------------------------------------------------
@@ -209,7 +220,8 @@ def _invented(schema: Schema, observed: Observed, name: str, rows: list[Row], ho
     if name not in hot or not rows:
         return []
     rng = random.Random(name)
-    columns = [schema.table(name).column(c) for c in hot[name] if observed.is_free(name, c)]
+    free = [c for c in hot[name] if observed.is_free(name, c) and not is_closed([row[c] for row in rows])]
+    columns = [schema.table(name).column(c) for c in free]
     stocks = {c.name: Stock([row[c.name] for row in rows]) for c in columns}
     constants = {c.name: _constants(conditions, c) for c in columns}
     invented = []
@@ -217,7 +229,7 @@ def _invented(schema: Schema, observed: Observed, name: str, rows: list[Row], ho
         row = dict(rng.choice(rows))
         for column in columns:
             row[column.name] = _new_value(row[column.name], column, stocks[column.name], constants[column.name], rng)
-        _set_ratio(row, [c.name for c in columns], [c for c in conditions if c.table == name], rng)
+        _set_ratio(row, free, [c for c in conditions if c.table == name], rng)
         invented.append(row)
     return invented
 

@@ -7,21 +7,18 @@ stored, chance or the date. This module judges the reference only; comparing a p
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
 from sqlglot.tokens import TokenType
 
 from labkit.dataset import Question
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.matching import Table, same_bag, same_order
-from labkit.sqltext import outermost, parse, tokens
+from labkit.ranks import backwards, offset, ranked
+from labkit.sqltext import outermost, tokens
 
 DEFAULT_LIMITS = Limits()
-_BEYOND = 200  # rows looked at behind a LIMIT, to see whether tied rows that fell out differ from those that stayed
 
 
 @dataclass(frozen=True)
@@ -54,16 +51,20 @@ def as_table(result: ExecutionResult) -> Table:
 
 
 def references(database: str | Path, questions: Sequence[Question], limits: Limits = DEFAULT_LIMITS) -> list[Reference]:
-    """The gold of each question on `database`, each run up to three times: as it is, scanning backwards, with ranks."""
+    """The gold of each question on `database`, run as it is, scanning backwards (in two ways), and with its ranks."""
     sqls = [question.sql for question in questions]
     results = execute_many(database, sqls, limits)
     sound = [i for i, result in enumerate(results) if cut_short(result) is None]
-    backwards = execute_many(database, [sqls[i] for i in sound], limits, reverse=True)
-    queries = {i: ranked(sqls[i], results[i]) for i in sound if _needs_ranks(questions[i])}
-    asked = [i for i in sound if queries.get(i) is not None]
-    ranks = dict(zip(asked, execute_many(database, [queries[i] for i in asked], limits), strict=True))
-    judged = {i: _judge(questions[i], results[i], back, ranks.get(i)) for i, back in zip(sound, backwards, strict=True)}
+    turned = dict(zip(sound, execute_many(database, [sqls[i] for i in sound], limits, reverse=True), strict=True))
+    probes = _run({i: backwards(sqls[i]) for i in sound}, database, replace(limits, seconds=min(limits.seconds, 0.5)))
+    ranks = _run({i: ranked(sqls[i], results[i]) for i in sound if _needs_ranks(questions[i])}, database, limits)
+    judged = {i: _judge(questions[i], results[i], [turned[i], probes.get(i)], ranks.get(i)) for i in sound}
     return [judged.get(i) or Reference(result, False, (), _failure(result)) for i, result in enumerate(results)]
+
+
+def _run(queries: dict[int, str | None], database: str | Path, limits: Limits) -> dict[int, ExecutionResult]:
+    asked = {i: sql for i, sql in queries.items() if sql is not None}
+    return dict(zip(asked, execute_many(database, list(asked.values()), limits), strict=True))
 
 
 def _needs_ranks(question: Question) -> bool:
@@ -114,10 +115,10 @@ def _failure(result: ExecutionResult) -> Fault:
     return Fault("gold_error", f"gold_{why}", f"The reference {said.get(why, f'fails: {result.error}')}.")
 
 
-def _judge(question: Question, result: ExecutionResult, back: ExecutionResult, ranks: ExecutionResult | None):
+def _judge(question: Question, result: ExecutionResult, turned: list, ranks: ExecutionResult | None) -> Reference:
     ordered = has_order(question.sql) if question.order is None else question.order
     strict = tuple(range(len(result.rows)))
-    start = _offset(question.sql)
+    start = offset(question.sql)
     known = _blocks(result, ranks, start)
     reference = Reference(result, ordered, known if known is not None and has_order(question.sql) else strict)
     fault = _not_as_written(question, reference)
@@ -125,7 +126,7 @@ def _judge(question: Question, result: ExecutionResult, back: ExecutionResult, r
         fault = Fault("unstable", "clock_or_chance", "The reference asks for the time or for chance: its rows change.")
     if fault is None and _tie_is_cut(result, ranks, start):
         fault = Fault("unstable", "tie_at_limit", "A LIMIT of the reference cuts through rows that are tied.")
-    if fault is None and cut_short(back) is None and not reference.agrees(back):
+    if fault is None and any(r and cut_short(r) is None and not reference.agrees(r) for r in turned):
         fault = Fault("unstable", "scan_order", "The order in which rows are stored decides the reference's result.")
     return Reference(result, ordered, reference.blocks, fault)
 
@@ -166,96 +167,3 @@ def _tie_is_cut(result: ExecutionResult, ranks: ExecutionResult | None, start: i
     end = start + len(result.rows)
     edges = {ranks.rows[i][-1] for i in (start, end - 1) if start < end and _at_edge(i, start, end, ranks)}
     return any(len({row[:-1] for row in ranks.rows if row[-1] == rank}) > 1 for rank in edges)
-
-
-# --- the same query with a rank beside each row -----------------------------------------------------------------------
-
-
-def ranked(sql: str, result: ExecutionResult) -> str | None:
-    """The query with its rows' ranks under its ORDER BY as last column, and some rows behind its LIMIT.
-
-    The rank is SQLite's own dense_rank over the same terms, so that collations, NULLs and expressions tie as they sort.
-    Without an ORDER BY all rows are tied. None where no rank is needed or none can be had.
-    """
-    tree = parse(sql)
-    if tree is None or not (tree.args.get("order") or tree.args.get("limit")):
-        return None
-    rows = exp.Literal.number(len(result.rows) + _offset(sql) + _BEYOND)
-    try:
-        apart = tree.args.get("distinct") or tree.find(exp.Window) or not isinstance(tree, exp.Select)
-        query = (_ranked_around if apart else _ranked_inside)(tree.copy(), result)
-        query = query and query.limit(rows, copy=False)
-        return query and query.sql(dialect="sqlite", comments=False)
-    except (SqlglotError, RecursionError, ValueError):
-        return None
-
-
-def _offset(sql: str) -> int:
-    """The number of rows that the outermost query leaves out at the start; 0 when it is not a plain number."""
-    tree = parse(sql) if TokenType.LIMIT in outermost(sql) else None
-    offset = tree.args.get("offset") if tree is not None else None
-    number = offset.expression if offset is not None else None
-    return int(number.name) if isinstance(number, exp.Literal) and number.is_int else 0
-
-
-def _rank(terms: list[exp.Expression]) -> exp.Expression:
-    if not terms:
-        return exp.Literal.number(1)
-    return exp.Window(this=exp.Anonymous(this="dense_rank"), order=exp.Order(expressions=[t.copy() for t in terms]))
-
-
-def _without_limit(tree: exp.Query) -> exp.Query:
-    for part in ("order", "limit", "offset"):
-        tree.set(part, None)
-    return tree
-
-
-def _ranked_inside(tree: exp.Select, result: ExecutionResult) -> exp.Select:
-    """The rank as one more output column of the query itself: its terms may be anything that the query can see."""
-    order = tree.args.get("order")
-    values = [item.unalias() for item in tree.expressions]
-    if any(item.is_star for item in values):
-        values = [exp.column(exp.to_identifier(name, quoted=True)) for name in result.columns]
-    names = {item.alias.lower(): item.this for item in tree.expressions if isinstance(item, exp.Alias)}
-    terms = [_resolved(term, values, names) for term in (order.expressions if order else [])]
-    tree = _without_limit(tree).select(exp.alias_(_rank(terms), "labkit_rank"), copy=False)
-    return tree.order_by(*terms, copy=False) if terms else tree
-
-
-def _ranked_around(tree: exp.Query, result: ExecutionResult) -> exp.Select | None:
-    """The rank around the query: a UNION, DISTINCT or window sorts by output columns (other terms: None)."""
-    order, columns = tree.args.get("order"), [f"labkit_{i}" for i in range(len(result.columns))]
-    values = [exp.column(column) for column in columns]
-    names = dict(zip((name.lower() for name in result.columns), values, strict=True))
-    terms = [_as_output(term, tree, values) for term in (order.expressions if order else [])]
-    terms = [_resolved(term, values, names) for term in terms]
-    if any(c.name not in columns for term in terms for c in term.find_all(exp.Column)):
-        return None
-    around = f"WITH labkit_gold({', '.join(columns)}) AS (SELECT 1) SELECT * FROM labkit_gold"
-    outer = sqlglot.parse_one(around, dialect="sqlite")
-    outer.find(exp.CTE).set("this", _without_limit(tree))
-    outer = outer.select(exp.alias_(_rank(terms), "labkit_rank"), copy=False)
-    return outer.order_by(*terms, copy=False) if terms else outer
-
-
-def _as_output(term: exp.Expression, tree: exp.Query, values: list[exp.Expression]) -> exp.Expression:
-    """The term with the output expressions that it repeats replaced by their columns."""
-    term, outputs = term.copy(), [item.unalias() for item in tree.selects]
-    for node in list(term.find_all(exp.Column, exp.Func, exp.Binary)):
-        if node in outputs and len(outputs) == len(values):
-            node.replace(values[outputs.index(node)].copy())
-    return term
-
-
-def _resolved(term: exp.Expression, values: list[exp.Expression], names: dict[str, exp.Expression]) -> exp.Expression:
-    """An ORDER BY term in which positions and output names are replaced by what they stand for."""
-    term = term.copy()
-    place = term.this if isinstance(term, exp.Ordered) else term
-    while isinstance(place, (exp.Collate, exp.Paren)):
-        place = place.this
-    if isinstance(place, exp.Literal) and place.is_int and 0 < int(place.name) <= len(values):
-        place.replace(values[int(place.name) - 1].copy())
-        return term
-    for column in [c for c in term.find_all(exp.Column) if not c.table and c.name.lower() in names]:
-        column.replace(exp.paren(names[column.name.lower()].copy()))
-    return term

@@ -20,7 +20,7 @@ from labkit.dataset import Question
 from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.matching import same_bag, same_rows_once
-from labkit.perturb import perturbed_copies
+from labkit.perturb import is_nothing, perturbed_copies
 from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, references
 from labkit.sqltext import normalise_text
 
@@ -216,14 +216,16 @@ def _confirmed(pair: Pair, score: Score, limits: Limits) -> Score:
 
 
 def _on_copies(pair: Pair, score: Score, limits: Limits) -> Score:
-    """The gold gives rows on every copy, and stable ones, so that copies settle what two empty results leave open."""
-    copies = perturbed_copies(pair.database, pair.question.sql, order=pair.question.order)
-    for copy in copies:
+    """On copies the gold is stable, and on some it gives rows: so they settle what two empty results leave open."""
+    shown = False
+    for copy in perturbed_copies(pair.database, pair.question.sql, order=pair.question.order):
         there = _by_rows([Pair(replace(pair.question, rows=None), pair.prediction, copy)], copy, limits)[0]
-        if there.verdict == "wrong":
+        nothing = is_nothing(there.gold.rows)
+        if there.verdict == "wrong" and not (nothing and there.pred.ok and is_nothing(there.pred.rows)):
             said = f"On a perturbed copy ({copy}): {there.detail}"
             return replace(score, verdict="wrong", reason="counterexample", detail=f"{said}{_both(there)}")
-    if not copies:
+        shown = shown or not nothing
+    if not shown:
         return replace(score, detail=score.detail or "No perturbed copy could be made: right on the database only.")
     return replace(score, verdict="right", reason="", detail="")
 
