@@ -1,0 +1,33 @@
+"""Write a run of the store as a recording that labs can open: `python tools/record_run.py RUN OUT.jsonl [--model NAME]`.
+
+A recording is a header line {model, sha256, prompt, date}, then a line {id, prediction} for each question. Only the answers
+are recorded: scores and diagnoses are made anew wherever it is opened (`labkit.course.recorded_runs`).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import labkit
+from labkit.errors import LabkitError
+from labkit.home import write_atomically
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("run", help="the run's id, or its beginning")
+    options.add_argument("out", type=Path)
+    options.add_argument("--model", help="the name to record, such as the vendor's hub id (default: the run's)")
+    given = options.parse_args()
+    run = labkit.RunStore().get(given.run)
+    if not run.finished:
+        raise SystemExit(str(LabkitError(f"Run {run.id} is unfinished: {run}. Finish it first.")))
+    header = {"model": given.model or run.model, "sha256": run.model_hash, "prompt": run.prompt, "set": run.set}
+    lines = [header | {"date": run.finished[:10]}]
+    lines += [{"id": result.question_id, "prediction": result.prediction} for result in run.results]
+    write_atomically(given.out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    print(f"{given.out}: {len(run.results)} answers of {header['model']}, {run}")
+
+
+if __name__ == "__main__":
+    main()
