@@ -1,7 +1,7 @@
 """Write a run of the store as a recording that labs can open: `python tools/record_run.py RUN OUT [--model NAME]`.
 
-A recording is a header line {model, sha256, prompt, date}, then a line {id, prediction} for each question. Only answers are
-recorded: scores and diagnoses are made anew wherever it is opened (`labkit.course.recorded_runs`).
+A recording is a header line {model, sha256, prompt, date}, then a line {id, prediction} for each question. Only the
+answers are recorded: they are scored and diagnosed anew wherever it is opened (`labkit.course.recorded_runs`).
 """
 
 import argparse
