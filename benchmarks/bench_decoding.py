@@ -73,9 +73,9 @@ def llama_cpp(gguf: str, talks: list, tokens: int, parallel: int) -> dict:
 
     def answer(talk):
         body = {"messages": talk, "max_tokens": tokens, "temperature": 0, "cache_prompt": True, "ignore_eos": True}
-        return server.handle_chat_completions(json.dumps(body))
+        return server.handle_chat_completions(body)
 
-    answer(talks[0])
+    assert "usage" in answer(talks[0])
     start = time.perf_counter()
     with ThreadPoolExecutor(parallel) as pool:
         list(pool.map(answer, talks))
