@@ -365,10 +365,9 @@ shown = ["question", "prediction", "class", "evidence"]
 diagnosed.to_frame()[shown].head(4)
 
 # %% [markdown]
-# The default model fails in one way: it talks. Asked for SQL, it answers with a sentence. A table with one class
-# in it teaches little, but it names the first thing to mend: the **format**.
-#
-# A few examples in the prompt are enough for that. None of them is in the question set.
+# The largest class is the place to begin. With a small model much is wrong in **form**: no SQL at all, broken
+# syntax, invented names. Show it the form, then: a few worked examples in the prompt. None of them is in the
+# question set.
 
 # %%
 EXAMPLES = {
@@ -388,15 +387,16 @@ def with_examples(question: str, schema_text: str) -> list[dict]:
 second = labkit.evaluate(SqlGenerator(model, with_examples, max_new_tokens=setting.max_new_tokens), asked, store=store)
 print(f"run {second.id}: {second}; {second.valid} of {second.n} predictions could be run")
 diagnosed_second = labkit.diagnose_run(second, asked)
-diagnosed_second.slices("class").round(2)
+two = {"plain": diagnosed.slices("class")["n"], "with examples": diagnosed_second.slices("class")["n"]}
+pd.DataFrame(two).fillna(0).astype(int)
 
 # %%
 diagnosed_second.to_frame()[shown].head(8)
 
 # %% [markdown]
-# Now it writes SQL, and the next layer of failures lies open: look for invented columns and tables, wrong joins,
-# conditions on the wrong thing. This is why diagnosis is **iterative**. Mend one class of failure and the next
-# one shows. The score may not have moved at all, and still you know more.
+# Compare the two columns. Which classes became fewer, and which came up instead? This is why diagnosis is
+# **iterative**: mend one class of failure and the next one shows. The score may not have moved at all, and still
+# you know more.
 #
 # ### A larger model
 #
