@@ -13,12 +13,13 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from labkit.datagen import nested, numbers, rows
+from labkit.datagen import changes, groups, lists, lookups, nested, numbers, sides
 from labkit.datagen.coverage import Coverage, coverage
+from labkit.datagen.drawing import Drawer
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
 from labkit.datagen.focus import Focus, focus
 from labkit.datagen.glossary import Glossary, read_glossary
-from labkit.datagen.intents import Drawer, Intent
+from labkit.datagen.intents import Intent
 from labkit.datagen.known import GENERATED, known_sets
 from labkit.datagen.phrases import roughened
 from labkit.datagen.speaker import Speaker
@@ -28,7 +29,7 @@ from labkit.errors import LabkitError
 from labkit.execution import execute_many
 from labkit.schema import read_schema
 
-FAMILIES = {**rows.FAMILIES, **numbers.FAMILIES, **nested.FAMILIES}
+FAMILIES = {f: w for m in (lookups, lists, numbers, groups, nested, sides, changes) for f, w in m.FAMILIES.items()}
 _NAMES = tuple(family.__name__ for family in FAMILIES)
 _BATCH = 400  # intents drawn, and run, at a time
 _IDLE = 12  # batches that bring nothing new before the grammar counts as exhausted
@@ -164,11 +165,13 @@ class _Run:
     def _batch(self) -> None:
         missing = max(1, (self.n - len(self.pairs)) // self.wordings)
         drawn = [intent for intent in self._draw(min(_BATCH, 40 + 2 * missing)) if self.filters.new_query(intent.sql)]
-        probes = [intent for intent in drawn if intent.unique]
-        sqls = [intent.sql for intent in drawn] + [intent.unique for intent in probes]
+        probes = [intent for intent in drawn if intent.probe]
+        sqls = [intent.sql for intent in drawn] + [intent.probe for intent in probes]
         results = execute_many(self.world.database, sqls)
         probed = dict(zip(map(id, probes), results[len(drawn) :], strict=True))
-        kept = [i for i, r in zip(drawn, results, strict=False) if self.filters.good_result(r, probed.get(id(i)))]
+        kept = [
+            i for i, r in zip(drawn, results, strict=False) if self.filters.good_result(r, probed.get(id(i)), i.ranked)
+        ]
         taken = [pairs for intent in kept if len(self.pairs) < self.n and (pairs := self._worded(intent))]
         self.pairs += self._hard([q for pairs in taken for q in pairs]) if self.too_easy else []
 

@@ -56,12 +56,17 @@ class Filters:
         self.queries.add(normal)
         return True
 
-    def good_result(self, result: ExecutionResult, probe: ExecutionResult | None = None) -> bool:
-        """The query says something about this database, and always the same."""
+    def good_result(self, result: ExecutionResult, probe: ExecutionResult | None = None, ranked: bool = True) -> bool:
+        """The query says something about this database, and always the same.
+
+        `probe`: two rows must come of it, else the question is idle; where `ranked`, two different ones.
+        """
         reason = result_fault(result)
         if reason:
             return self.drop(reason)
-        if probe is not None and (not probe.ok or len(probe.rows) > 1 and probe.rows[-1] == probe.rows[-2]):
+        if probe is not None and (not probe.ok or len(probe.rows) < 2):
+            return self.drop(TRIVIAL)
+        if probe is not None and ranked and probe.rows[-1] == probe.rows[-2]:
             return self.drop(TIE)
         return True
 

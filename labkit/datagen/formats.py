@@ -9,7 +9,20 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _SHORT = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _UNITS = {
     "lb": "(pounds|lb|lbs)", "lbs": "(pounds|lb|lbs)", "kg": "(kg|kilos|kilograms)", "g": "(grams|g)",

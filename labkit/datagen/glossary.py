@@ -203,7 +203,7 @@ def _parallel_values(r: _Reader) -> bool:
     if None in said or not said:
         return False
     if len(said) == len(r.terms) and "," in match[2]:
-        return all([_add(r.found.values, (f.ref, v), [t]) for v, t in zip(said, r.terms, strict=True)])
+        return all(_add(r.found.values, (f.ref, v), [t]) for v, t in zip(said, r.terms, strict=True))
     test = Test(f, "in", tuple(said)) if len(said) > 1 else Test(f, "=", said[0])
     return _name_condition(r.found, f.table, (test,), [t for t in r.terms if not t.startswith("has ")])
 
@@ -353,7 +353,20 @@ def _compare(r: _Reader) -> bool:
         return False
     terms = [r.terms[:1], r.terms[1:2]] if match[4] else [r.terms]
     tests = [Test(a, match[2], None, b), Test(b, match[2], None, a)]
-    return all([_name_condition(r.found, a.table, (t,), ts) for t, ts in zip(tests, terms, strict=False)])
+    for test, names in zip(tests, terms, strict=False):
+        _name_condition(r.found, a.table, (test,), names)
+        role = test.field.words.split()[0]
+        if match[2] == ">" and role in {link.role for link in r.world.links}:
+            hosts = {"home": "hosts|home team|home side", "away": "visitors|guests|away team|road team"}.get(
+                role, f"{role} side"
+            )
+            r.found.named[-1].verb.append(f"were won by the ({hosts})")
+            r.found.named[-1].post.append(
+                f"(won by|that went to|in which the winners were) the ({hosts})".replace(
+                    "|in which the winners were", ""
+                )
+            )
+    return True
 
 
 def _difference(r: _Reader) -> bool:

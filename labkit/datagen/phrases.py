@@ -57,6 +57,8 @@ def plural(noun: str) -> str:
     lower = word.lower()
     if lower in _IRREGULAR:
         many = _IRREGULAR[lower]
+    elif re.search(r"[a-z]{2}man$", lower) and lower not in ("human", "german", "roman", "shaman"):
+        many = word[:-3] + "men"
     elif re.search(r"[^aeiou]y$", lower):
         many = word[:-1] + "ies"
     elif re.search(r"(s|x|z|ch|sh)$", lower):
@@ -102,7 +104,28 @@ def listed(parts: list[str], word: str = "and") -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" {word} " + parts[-1]
 
 
-_PAST = ["went", "played", "won", "came", "got", "made", "had", "did", "was", "wore", "lost", "drew", "scored", "kept", "took", "gave", "sold", "bought", "wrote", "held"]
+_PAST = [
+    "went",
+    "played",
+    "won",
+    "came",
+    "got",
+    "made",
+    "had",
+    "did",
+    "was",
+    "wore",
+    "lost",
+    "drew",
+    "scored",
+    "kept",
+    "took",
+    "gave",
+    "sold",
+    "bought",
+    "wrote",
+    "held",
+]
 
 
 def third(verb_phrase: str) -> str:
@@ -142,7 +165,53 @@ def politely(text: str, rng: random.Random) -> str:
 
 
 _STARTERS = frozenset(
-    ["what", "what's", "which", "who", "who's", "whose", "how", "when", "where", "give", "list", "show", "tell", "name", "find", "count", "the", "in", "at", "on", "for", "i", "all", "is", "are", "please", "number", "average", "total", "return", "from", "of", "by", "add", "top", "every", "each", "get", "among", "do", "does", "did", "per", "out", "looking"]
+    [
+        "what",
+        "what's",
+        "which",
+        "who",
+        "who's",
+        "whose",
+        "how",
+        "when",
+        "where",
+        "give",
+        "list",
+        "show",
+        "tell",
+        "name",
+        "find",
+        "count",
+        "the",
+        "in",
+        "at",
+        "on",
+        "for",
+        "i",
+        "all",
+        "is",
+        "are",
+        "please",
+        "number",
+        "average",
+        "total",
+        "return",
+        "from",
+        "of",
+        "by",
+        "add",
+        "top",
+        "every",
+        "each",
+        "get",
+        "among",
+        "do",
+        "does",
+        "did",
+        "per",
+        "out",
+        "looking",
+    ]
 )
 
 

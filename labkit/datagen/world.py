@@ -29,7 +29,52 @@ _FLAGS = (
 )
 _NAMING = ("nickname", "name", "title", "full name", "label", "username", "model")
 _PERSONS = frozenset(
-    ["player", "person", "customer", "client", "employee", "user", "student", "teacher", "owner", "patient", "author", "artist", "actor", "member", "driver", "doctor", "agent", "manager", "guest", "visitor", "contact", "worker", "staff", "singer", "director", "rider", "pilot", "nurse", "vet", "passenger", "supplier", "coach", "seller", "buyer", "user", "speaker", "researcher", "engineer", "candidate", "applicant", "citizen", "resident", "tenant", "borrower"]
+    [
+        "player",
+        "person",
+        "customer",
+        "client",
+        "employee",
+        "user",
+        "student",
+        "teacher",
+        "owner",
+        "patient",
+        "author",
+        "artist",
+        "actor",
+        "member",
+        "driver",
+        "doctor",
+        "agent",
+        "manager",
+        "guest",
+        "visitor",
+        "contact",
+        "worker",
+        "staff",
+        "singer",
+        "director",
+        "rider",
+        "pilot",
+        "nurse",
+        "vet",
+        "passenger",
+        "supplier",
+        "coach",
+        "seller",
+        "buyer",
+        "user",
+        "speaker",
+        "researcher",
+        "engineer",
+        "candidate",
+        "applicant",
+        "citizen",
+        "resident",
+        "tenant",
+        "borrower",
+    ]
 )
 
 

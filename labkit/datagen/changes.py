@@ -1,0 +1,114 @@
+"""Families of intents over time: who gained most from one period to the next, who moved, who has left since."""
+
+import random
+
+from labkit.datagen import saying
+from labkit.datagen.build import Source
+from labkit.datagen.drawing import Drawer
+from labkit.datagen.frames import frames
+from labkit.datagen.intents import Intent, finished
+from labkit.datagen.numbers import can_average
+from labkit.datagen.phrases import listed, plural
+from labkit.datagen.subjects import View
+from labkit.datagen.world import quoted
+from labkit.schema import sql_name
+
+
+def _periodic(d: Drawer) -> View | None:
+    """Rows of an owner, one for each period."""
+    return d.view(lambda v: bool(v.path) and v.period is not None and v.one_each and len(v.period.values) > 1)
+
+
+def _twice(d: Drawer, view: View, low: object, high: object) -> tuple[str, str]:
+    """FROM and WHERE of the same owner's rows in two periods, called a and b."""
+    table, key, period = (sql_name(n) for n in (view.root.table, view.path[0].column, view.period.name))
+    return (
+        f"FROM {table} AS a JOIN {table} AS b ON a.{key} = b.{key}",
+        f"WHERE a.{period} = {quoted(low)} AND b.{period} = {quoted(high)}",
+    )
+
+
+def gain(d: Drawer) -> Intent | None:
+    """Whose number climbed or fell the most between two periods."""
+    view = _periodic(d)
+    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f) and not f.missing]) if view else None
+    if f is None:
+        return None
+    low, high = sorted(d.rng.sample([v for v, _ in view.period.values], 2))
+    body, fixed = _twice(d, view, low, high)
+    up, beside, label = d.chance(0.7), d.chance(0.5), view.who.label
+    change = f"{f.read('b')} - {f.read('a')}" if up else f"{f.read('a')} - {f.read('b')}"
+    alias = view.who.alias if view.who.alias not in ("a", "b") else "w"
+    link = view.path[0]
+    body += f" JOIN {sql_name(view.who.table)} AS {alias} ON a.{sql_name(link.column)} = {alias}.{sql_name(link.other_column)} {fixed}"
+    shown = [label.column(alias), *([change] if beside else [])]
+    word = d.speaker.label(label, view.who)
+    gains = "(gain|increase|rise|jump)" if up else "(drop|decrease|fall)"
+    did = "(climbed|rose|went up|improved|increased)" if up else "(dropped|fell|went down|declined)"
+    cols = f"{word} and the {'gain' if up else 'drop'}"
+    tail = (
+        f" ({cols.capitalize()}|I need {cols}|{word.capitalize()} and {'gain' if up else 'loss'}, please)."
+        if beside
+        else ""
+    )
+    span = f"(from {low} to {high}|between {low} and {high})"
+    asked = frames(
+        "gain", noun=d.speaker.noun(f), did=did, gain=gains, span=span, who=d.speaker.nouns(view.who)[0], tail=tail
+    )
+    query = f"SELECT {listed(shown).replace(' and ', ', ')} {body} ORDER BY {change} DESC LIMIT 1"
+    probe = f"SELECT {change} {body} ORDER BY {change} DESC LIMIT 2"
+    return finished("gain", query, asked, lambda rng: {}, ("self-join", "superlative"), probe)
+
+
+def switched(d: Drawer) -> Intent | None:
+    """How many have another text in one period than in another."""
+    view = _periodic(d)
+    f = d.pick(d.facts(view, ("category", "text"))) if view else None
+    if f is None:
+        return None
+    low, high = sorted(d.rng.sample([v for v, _ in view.period.values], 2))
+    body, fixed = _twice(d, view, low, high)
+    column, noun = sql_name(f.name), d.speaker.words(f).nouns[0]
+    whos = plural(d.speaker.nouns(view.who)[0])
+    span = f"(from {low} to {high}|between {low} and {high})"
+    asked = frames("switched", whos=whos, noun=noun, nouns=plural(noun), low=str(low), high=str(high), span=span)
+    return finished(
+        "switched",
+        f"SELECT COUNT(*) {body} {fixed} AND a.{column} <> b.{column}",
+        asked,
+        lambda rng: {},
+        ("self-join", "count"),
+    )
+
+
+def left(d: Drawer) -> Intent | None:
+    """Those whose row names one group in a period while their own link leads elsewhere, or nowhere, today."""
+    view = _periodic(d)
+    named = [f for f in view.root.fields if f.names] if view else []
+    now = [
+        link
+        for link in d.world.links
+        if view and link.table == view.who.table and named and link.other == named[0].names
+    ]
+    if not now:
+        return None
+    f, link, value = named[0], now[0], None
+    value = d.rng.choice(f.values)[0]
+    entity = d.world.entities[f.names]
+    when = saying.period(d.speaker, view.period, d.rng)
+    source = Source(d.world, view.root)
+    source.where(when, f"{f.column(source.at())} = {quoted(value)}")
+    key = f"(SELECT {sql_name(link.other_column)} FROM {sql_name(entity.table)} WHERE {sql_name(entity.label.name)} = {quoted(value)})"
+    source.where(f"{source.at(view.path)}.{sql_name(link.column)} IS NOT {key}")
+    name = d.speaker.name(entity, value)
+
+    def slots(rng: random.Random) -> dict[str, str]:
+        return {"a": name, "when": f" {rng.choice(when.time)}"}
+
+    was = "(played for|was with|was on)" if entity.noun == "team" else "(was with|belonged to)"
+    whos = plural(d.speaker.nouns(view.who)[0])
+    query = source.select(view.who.label.column(source.at(view.path)))
+    return finished("left", query, frames("left", was=was, whos=whos), slots, ("join", "null"))
+
+
+FAMILIES = {gain: 2, switched: 1, left: 1}

@@ -1,0 +1,167 @@
+"""Draws whom a question is about: a view of the database, conditions on it, facts to show, all from one random stream."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from labkit.datagen import saying
+from labkit.datagen.conditions import Condition, Test
+from labkit.datagen.phrases import literal, plural, possessive
+from labkit.datagen.speaker import ON, Speaker
+from labkit.datagen.subjects import Subject, View, views
+from labkit.datagen.world import Entity, Field, Path_
+
+_GROUPS = frozenset(("team", "squad", "band", "club"))
+
+
+class Drawer:
+    """The random choices of one generation. `favoured` gives a factor for the weight of a field."""
+
+    def __init__(self, speaker: Speaker, rng: random.Random, favoured: Callable[[Field], float] | None = None):
+        self.speaker, self.rng, self.world = speaker, rng, speaker.world
+        self.views = views(speaker)
+        self.favoured = favoured or (lambda f: 1.0)
+
+    def chance(self, share: float) -> bool:
+        return self.rng.random() < share
+
+    def pick(self, fields: Sequence[Field]) -> Field | None:
+        """One of the fields, None when there are none."""
+        return self.rng.choices(fields, list(map(self.favoured, fields)))[0] if fields else None
+
+    # --- subjects -----------------------------------------------------------------------------------------------------
+
+    def view(self, test: Callable[[View], bool] = lambda v: True) -> View | None:
+        """A view; tables with more columns come up more often."""
+        usable = [v for v in self.views if test(v)]
+        weights = [(len(v.root.fields) + 2) * max(map(self.favoured, v.root.fields), default=1) for v in usable]
+        return self.rng.choices(usable, weights)[0] if usable else None
+
+    def subject(self, view: View, odds: Sequence[float], without: Sequence[Field] = (), period: bool = True) -> Subject:
+        """A subject with 0, 1, 2 ... conditions, by `odds`, on fields not in `without`; the period fixed where needed."""
+        wanted = self.rng.choices(range(len(odds)), odds)[0]
+        chosen: list[Condition] = []
+        if view.period and period and (not view.own or self.chance(0.75)):
+            chosen.append(saying.period(self.speaker, view.period, self.rng))
+        fixed = len(chosen)
+        taken = {f.ref for f in without} | {f.ref for c in chosen for f in c.fields}
+        for _ in range(wanted * 3):
+            if len(chosen) - fixed >= wanted:
+                break
+            condition = self.condition(view)
+            if condition and not taken & {f.ref for f in condition.fields} and _fits(chosen, condition):
+                chosen.append(condition)
+                taken |= {f.ref for f in condition.fields}
+        return Subject(self.speaker, view, [*chosen, *self._scope(view, taken)])
+
+    def _scope(self, view: View, taken: set[str]) -> list[Condition]:
+        """Where the glossary takes a fact from the active rows only, a question on all rows says which it means."""
+        tests = {t for ref, t in self.speaker.glossary.implied.items() if ref in taken}
+        if not view.own or not tests or {t.field.ref for t in tests} & taken:
+            return []
+        test = min(tests, key=lambda t: t.field.ref)
+        if self.chance(0.6):
+            return [saying.is_value(self.speaker, test.field, test.value)]
+        others = [str(v) for v, _ in test.field.values if v != test.value]
+        said = (
+            f"({literal(others[0])} ones included|including {literal(others[0])} ones)"
+            if len(others) == 1
+            else "of any status"
+        )
+        return [Condition((), (), post=(said, "on file, old ones included"))]
+
+    def condition(self, view: View) -> Condition | None:
+        """A condition on the rows, on their owner, or on what they belong to."""
+        paths = self.world.paths(view.root.table, 2)
+        if self.chance(0.5) or len(paths) == 1:
+            return self.own(view)
+        path = view.path if view.path and self.chance(0.3) else self.rng.choice(paths[1:])
+        entity = self.world.end(view.root.table, path)
+        if path == view.path:
+            return saying.draw(self.speaker, entity, self.rng, path)
+        if len(path) > 1 and path[:1] != view.path:
+            return None
+        if path[-1].role or (entity.label and self.chance(0.75)):
+            return self.belonging(view, path)
+        return self._shared(view, path)
+
+    def own(self, view: View) -> Condition | None:
+        """A condition on the rows' own columns."""
+        fixed = {t.field.ref for t in view.implied}
+        named = [n for n in self.speaker.glossary.named if n.table == view.root.table]
+        if named and self.chance(0.4):
+            return saying.from_named(self.rng.choice(named))
+        f = self.pick([f for f in saying.sayable(view.root) if f.ref not in fixed])
+        return saying.draw_on(self.speaker, f, self.rng) if f else None
+
+    def _shared(self, view: View, path: Path_) -> Condition | None:
+        """A category of what the rows belong to: 'players on northern teams'."""
+        entity = self.world.end(view.root.table, path)
+        fields = [f for f in entity.fields if f.kind == "category" and not f.names]
+        if not fields:
+            return None
+        inner = saying.equal(self.speaker, self.rng.choice(fields), self.rng, path)
+        noun, at = plural(self.speaker.nouns(entity)[0]), self.speaker.preposition(view.who, entity)
+        posts = [f"{at} {a} {noun}" for a in inner.adjective] + [f"{at} {noun} {p}" for p in inner.post]
+        posts += [f"{at} {plural(n)}" for n in inner.noun]
+        verb = [f"play for {a} {noun}" for a in inner.adjective] if entity.noun in ON and view.who.person else []
+        return Condition(path, inner.tests, post=tuple(posts), verb=tuple(verb), tags=inner.tags)
+
+    def belonging(self, view: View, path: Path_, value: object = None) -> Condition | None:
+        """The rows belong to one named row elsewhere: 'on the Foxes', "Ann's pets", 'home games of the Owls'."""
+        entity = self.world.end(view.root.table, path)
+        if not entity.label or not entity.label.values:
+            return None
+        value = self.rng.choice(entity.label.values)[0] if value is None else value
+        name, test = self.speaker.name(entity, value), (Test(entity.label, "=", value),)
+        if path[-1].role:
+            return _on_side(path[-1].role, entity, name, path, test)
+        if view.who.person and not entity.person:
+            return self._member(view, entity, name, value, path, test)
+        if entity.person:
+            post = (f"(of|belonging to|owned by) {name}" if view.own else f"of {name}",)
+            return Condition(path, test, adjective=(possessive(name),), post=post, verb=(f"belong to {name}",))
+        at = "(of|for)" if entity.noun in _GROUPS else "(at|in)"
+        return Condition(path, test, post=(f"{at} {name}",), tags=("nickname",))
+
+    def _member(self, view: View, entity: Entity, name: str, value: object, path: Path_, test: tuple) -> Condition:
+        at, plain, group = self.speaker.preposition(view.who, entity), literal(str(value)), entity.noun in ON
+        people = group and str(value).endswith("s")
+        verb = (f"(play for|are on|play for|are with) {name}",) if group else (f"(are with|belong to) {name}",)
+        post = (f"{at} {name}", f"(on|for|with|of) {name}" if group else f"{at} {name}")
+        post += (f"on {possessive(name)} (roster|squad|books)",) if group else ()
+        adjective = (plain, possessive(name)) if people else (possessive(name),)
+        return Condition(path, test, (f"={plain}",) * people, adjective, post, verb, tags=("nickname",))
+
+    # --- facts --------------------------------------------------------------------------------------------------------
+
+    def facts(self, view: View, kinds: Sequence[str] | None = None) -> list[Field]:
+        """Fields of the rows themselves that can be shown or measured."""
+        fixed = {t.field.ref for t in view.implied}
+        usable = [f for f in view.root.fields if f.kind not in ("id", "link", "label", "period") and f.ref not in fixed]
+        return [f for f in usable if f.values and (kinds is None or f.kind in kinds)]
+
+
+def _on_side(role: str, entity: Entity, name: str, path: Path_, test: tuple) -> Condition:
+    """One of two links to the same table: 'home games of the Owls'."""
+    if role == "home":
+        post = (f"hosted by {name}", f"that {name} (hosted|played at home)")
+        return Condition(path, test, adjective=(f"{possessive(name)} home",), post=post, tags=("role",))
+    if role == "away":
+        post = (f"that {name} played (on the road|away)", f"with {name} (as visitors|on the road)")
+        return Condition(path, test, adjective=(f"{possessive(name)} (away|road)",), post=post, tags=("role",))
+    post = (f"with {name} as [the] {role} {entity.noun}", f"whose {role} {entity.noun} is {name}")
+    return Condition(path, test, post=post, tags=("role",))
+
+
+def _fits(chosen: Sequence[Condition], condition: Condition) -> bool:
+    """At most one condition can be the head noun and nothing else."""
+    return sum(map(_only_head, [*chosen, condition])) < 2
+
+
+def _only_head(condition: Condition) -> bool:
+    return bool(condition.noun and not (condition.adjective or condition.post or condition.verb or condition.time))
+
+
+def is_plain(subject: Subject) -> bool:
+    """Whether nothing but a period narrows the subject down."""
+    return not [c for c in subject.conditions if not c.time]

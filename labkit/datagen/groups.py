@@ -1,0 +1,228 @@
+"""Families of intents that group: a number for each group, the group with the most, groups beyond a bound, the best row
+of each group."""
+
+import re
+
+from labkit.datagen.build import subquery
+from labkit.datagen.drawing import Drawer, is_plain
+from labkit.datagen.frames import frames
+from labkit.datagen.intents import Intent, finished, subject_slots
+from labkit.datagen.lists import superlatives
+from labkit.datagen.numbers import can_average, can_sum
+from labkit.datagen.phrases import plural
+from labkit.datagen.saying import many_things
+from labkit.datagen.subjects import Subject, View
+from labkit.datagen.world import Field, Path_
+
+
+class Grouped:
+    """A subject and the column that its rows are grouped by, joined and known."""
+
+    def __init__(self, d: Drawer, view: View, field: Field, path: Path_):
+        self.subject = d.subject(view, (6, 4, 1), without=[field], period=field.kind != "period")
+        self.field, self.path, source = field, path, self.subject.source
+        self.column = field.column(source.at(path))
+        source.where(*field.known(source.at(path), null_matters=True))
+        self.word = group_word(d, field, path)
+
+
+def _grouped(d: Drawer, view: View | None = None) -> Grouped | None:
+    """Rows of a view by a category of theirs, of their owner's, or by what they belong to."""
+    view = view or d.view(lambda v: v.root.rows > 8 and (v.one_each or v.own))
+    columns = _columns(d, view) if view else []
+    if not columns:
+        return None
+    field, path = d.rng.choices(columns, [d.favoured(f) for f, _ in columns])[0]
+    return Grouped(d, view, field, path)
+
+
+def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
+    fixed = {t.field.ref for t in view.implied}
+    found = [(f, ()) for f in view.root.fields if f.kind in ("category", "period") and f.ref not in fixed]
+    found += [(f, ()) for f in view.root.fields if f.kind == "year" and len(f.values) <= 40]
+    found += [
+        (f, ()) for f in view.root.fields if f.kind == "text" and any(n > 1 for _, n in f.values) and len(f.values) < 60
+    ]
+    found += [(f, ()) for f in view.root.fields if f.kind == "number" and not can_average(f)]
+    for path in d.world.paths(view.root.table, 2)[1:]:
+        entity = d.world.end(view.root.table, path)
+        if path[-1].role and len(path) > 1:
+            continue
+        if entity.label and entity.label.unique and path != view.path:
+            found += [(entity.label, path)] * 3
+        found += [(f, path) for f in entity.fields if f.kind == "category" and not f.names]
+    return found
+
+
+def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
+    """What one group is called: 'position', 'team', 'home team'."""
+    if f.kind == "label":
+        role = f"{path[-1].role} " if path and path[-1].role else ""
+        return role + d.speaker.nouns(d.world.entities[f.table])[0]
+    return f.words if f.kind == "period" else d.speaker.words(f).nouns[0]
+
+
+def _measured(d: Drawer, g: Grouped) -> tuple[str, str, list[str]]:
+    """(SQL, noun phrase template of the number, tags): a count or an aggregate of the group's rows."""
+    numbers = [f for f in d.facts(g.subject.view, ("number",)) if can_average(f) and f is not g.field]
+    if not numbers or d.chance(0.45):
+        return "COUNT(*)", "number of {np}{when}", ["count"]
+    f = d.pick(numbers)
+    kind = d.rng.choice(("AVG", "SUM", "SUM") if can_sum(f) else ("AVG", "AVG", "MAX"))
+    g.subject.source.where(*f.known(g.subject.source.at()))
+    words = d.speaker.words(f)
+    noun = d.speaker.things(f) if words.counts and kind != "AVG" else d.speaker.noun(f)
+    said = [
+        f"{w} {noun}"
+        for w in {
+            "AVG": ("average", "average", "mean"),
+            "SUM": ("total", "total", "combined"),
+            "MAX": ("highest", "top"),
+        }[kind]
+    ]
+    said += d.speaker.glossary.sums.get(f.ref, []) * 2 if kind == "SUM" else []
+    of = "" if is_plain(g.subject) else " of [the] {np}"
+    inches = "(| in inches)" if f.format.unit == "ft" else ""
+    return f"{kind}({g.subject.read(f)})", f"({'|'.join(said)}){of}{{when}}{inches}", [kind.lower()]
+
+
+def group(d: Drawer) -> Intent | None:
+    """A number for each group."""
+    g = _grouped(d)
+    if not g:
+        return None
+    value, said, tags = _measured(d, g)
+    order, tail = [], ""
+    if d.chance(0.35):
+        down = d.chance(0.75)
+        order = [f"{value}{' DESC' if down else ''}"]
+        tail = "(, highest first|, most first|, from highest to lowest|, in descending order|, from most to fewest)"
+        tail = tail if down else "(, lowest first|, from lowest to highest|, in ascending order)"
+    query = g.subject.source.select(g.column, value, group=[g.column], order=order)
+    fills = {"word": g.word, "tail": tail}
+    asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
+    probe = g.subject.source.select(g.column, distinct=True, limit=2)
+    return finished(
+        "group", query, asked, subject_slots(g.subject), ["group", *tags, *g.subject.tags], probe, ranked=False
+    )
+
+
+def group_extreme(d: Drawer) -> Intent | None:
+    """The group with the most or the least; all of them in case of a tie, where asked."""
+    view = _owned(d) if d.chance(0.25) else None
+    g = _grouped(d, view)
+    if not g:
+        return None
+    value, said, tags = _measured(d, g)
+    high, beside, source = d.chance(0.8), d.chance(0.5), g.subject.source
+    order = [f"{value}{' DESC' if high else ''}"]
+    columns = [g.column, *([value] if beside else [])]
+    tail = (
+        f" (Show {g.word} and number|{g.word.capitalize()} and number, please|I need both the {g.word} and the number)."
+        if beside
+        else ""
+    )
+    also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
+    asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if beside else f"?{tail}")
+    tags = ["group", "superlative", *tags, *g.subject.tags]
+    probe = source.select(value, group=[g.column], order=order, limit=2)
+    if d.chance(0.12):
+        best = subquery(source.select(value, group=[g.column], order=order, limit=1))
+        query = source.select(*columns, group=[g.column], having=f"{value} = {best}")
+        asked = tuple(
+            f"{a} (If several tie, show them all|Ties: show all of them|All of them in case of a tie)." for a in asked
+        )
+        return finished("group_extreme", query, asked, subject_slots(g.subject), [*tags, "ties"], probe, ranked=False)
+    query = source.select(*columns, group=[g.column], order=order, limit=1)
+    return finished("group_extreme", query, asked, subject_slots(g.subject), tags, probe)
+
+
+def _owned(d: Drawer) -> View | None:
+    """Rows that several belong to one owner each, to be added up over the owner: points over all seasons."""
+    found = [v for v in d.views if v.path and (v.period or not v.one_each) and v.who.label and v.who.label.unique]
+    view = d.rng.choice(found) if found else None
+    return View(view.root, view.root) if view else None
+
+
+def _extreme_group_frames(word: str, said: str, counting: bool, high: bool, tail: str, also: str) -> tuple[str, ...]:
+    if counting:
+        most = "(most|most|most|largest number of)" if high else "(fewest|fewest|smallest number of)"
+        return frames("group extreme count", word=word, most=most, tail=tail, also=also)
+    best = "(highest|biggest|largest)" if high else "(lowest|smallest)"
+    asked = frames("group extreme", word=word, best=best, said=said, tail=tail, also=also)
+    return asked if high else tuple(a for a in asked if "leads" not in a)
+
+
+def having(d: Drawer) -> Intent | None:
+    """The groups with more, fewer, at least so many rows."""
+    g = _grouped(d)
+    if not g:
+        return None
+    average = max(1, g.subject.view.root.rows // max(1, len(g.field.values)))
+    op = d.rng.choice((">", ">", "<", ">=", "<="))
+    n = max(1 if op == ">" else 2, int(average * d.rng.choice((0.3, 0.5, 0.7, 0.9, 1, 1.1, 1.3))))
+    beside = d.chance(0.5)
+    query = g.subject.source.select(
+        g.column, *(["COUNT(*)"] if beside else []), group=[g.column], having=f"COUNT(*) {op} {n}"
+    )
+    many = "(" + "|".join(many_things(op, str(n), "{np}")) + ")"
+    tail = (
+        f" (Show {g.word} and number|{g.word.capitalize()} and number, please|I also need the number)."
+        if beside
+        else ""
+    )
+    asked = frames("having", words=plural(g.word), many=many, tail=tail)
+    return finished("having", query, asked, subject_slots(g.subject), ["group", "having", *g.subject.tags])
+
+
+def best_of_each(d: Drawer) -> Intent | None:
+    """For each group the row with the most: a window function, ties included."""
+    view = d.view(lambda v: v.one_each and v.who.label and bool(d.facts(v, ("number",))))
+    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f)]) if view else None
+    columns = (
+        [
+            (g, p)
+            for g, p in _columns(d, view)
+            if len(g.values) <= 30 and g.kind in ("category", "label") and not (p and p[-1].role)
+        ]
+        if f
+        else []
+    )
+    if not columns:
+        return None
+    g, path = d.rng.choice(columns)
+    subject, high = d.subject(view, (1,)), d.chance(0.75)
+    source = subject.source
+    source.where(*f.known(source.at()), *g.known(source.at(path), null_matters=True))
+    shown = [g.column(source.at(path)), subject.label(), subject.column(f)]
+    names = [c.split(".", 1)[1] for c in shown]
+    if len(set(names)) < 3:
+        return None
+    way = f"{subject.read(f)}{' DESC' if high else ''}"
+    inner = source.select(*shown, f"RANK() OVER (PARTITION BY {shown[0]} ORDER BY {way}) AS place")
+    kept = names if d.chance(0.7) else names[:2]
+    query = f"SELECT {', '.join(kept)} FROM {subquery(inner)} WHERE place = 1"
+    asked = _each_frames(d, subject, f, high, group_word(d, g, path), len(kept) == 3)
+    return finished("best_of_each", query, asked, subject_slots(subject), ["window", "group", "superlative"])
+
+
+def _each_frames(d: Drawer, subject: Subject, f: Field, high: bool, word: str, beside: bool) -> tuple[str, ...]:
+    view, noun = subject.view, d.speaker.words(f).nouns[0]
+    label = d.speaker.label(view.label, view.who)
+    cols = f"{word}, {label} and {noun}" if beside else f"{word} and {label}"
+    tail = f" (I need the {cols}|Show {cols}|{cols.capitalize()}, please)."
+    sup = superlatives(d.speaker, f, high)
+    asked = [a for vp in sup["vp"] for a in frames("each best vp", does=vp, word=word, tail=tail)]
+    asked += [
+        a for np in sup["np"] for a in frames("each best np", best=np.replace("{n}", "{np1}"), word=word, tail=tail)
+    ]
+    person = view.who.person
+    return tuple(
+        re.sub(r"\(who\|which \{np1\}\)", "(who|which {np1})" if person else "which {np1}", a).replace(
+            "(Who|Which)", "Who" if person else "Which"
+        )
+        for a in asked
+    )
+
+
+FAMILIES = {group: 9, group_extreme: 7, having: 4, best_of_each: 2}
