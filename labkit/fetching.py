@@ -20,6 +20,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit import hub
 from labkit.errors import LabkitError
 from labkit.home import home
 
@@ -46,7 +47,7 @@ class KnownModel:
     @property
     def fetched(self) -> bool:
         """Is it on this machine?"""
-        return (_default_folder() if self.name == DEFAULT else _cached(self.hub_id)) is not None
+        return (_default_folder() if self.name == DEFAULT else hub.cached(self.hub_id)) is not None
 
 
 _KNOWN = (
@@ -79,11 +80,11 @@ def fetch_model(name: str | Path = DEFAULT) -> Path:
         if known and known.name == DEFAULT:
             return _default_folder() or _fetch_default()
         if known:
-            return _from_hub(known.hub_id)
+            return hub.fetch_from_hub(known.hub_id)
         if path := _existing(text):
             return _from_path(path)
         if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", text) and not text.endswith(".gguf"):
-            return _from_hub(text)
+            return hub.fetch_from_hub(text)
     raise LabkitError(_unknown(text))
 
 
@@ -252,66 +253,6 @@ def _put(made: Path, folder: Path) -> Path:
         if not _is_made_from(folder, source["gguf_sha256"]):
             raise
     return folder
-
-
-# --- hubs
-# --------------------------------------------------------------------------------------------------------------
-
-_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
-
-
-def _cached(hub_id: str) -> Path | None:
-    """The folder of a hub's model in the hub's cache; looks at no network."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=_FILES))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
-        return None
-    return folder if (folder / "config.json").exists() and any(folder.glob("*.safetensors")) else None
-
-
-def _from_hub(hub_id: str) -> Path:
-    if folder := _cached(hub_id):
-        return folder
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        raise LabkitError(f"{hub_id} is not on this machine, and HF_HUB_OFFLINE forbids to ask the hub for it.")
-    _ask_hub(hub_id, constants.ENDPOINT, huggingface_hub.get_token())
-    _say(f"Fetching {hub_id} from {constants.ENDPOINT} ...")
-    try:
-        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=_FILES))
-    except Exception as error:  # whatever ends a download, what has arrived is kept by the hub's client
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise
-        raise LabkitError(f"Fetching {hub_id} broke off: {error}. The same command goes on from there.") from error
-
-
-def _ask_hub(hub_id: str, endpoint: str, token: str | None) -> None:
-    """Ask once, briefly: an unreachable hub is told in seconds, not after the client's minutes of retries."""
-    import httpx
-
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    try:
-        url = f"{endpoint}/{hub_id}/resolve/main/config.json"
-        status = httpx.head(url, headers=headers, timeout=5, follow_redirects=True).status_code
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise LabkitError(
-            f"{hub_id} is not on this machine, and the hub {endpoint} cannot be reached ({error}). "
-            f"{DEFAULT} needs no hub."
-        ) from error
-    if status == 404:
-        raise LabkitError(f"The hub {endpoint} has no model {hub_id}. Check the spelling.")
-    if status in (401, 403):
-        raise LabkitError(
-            f"The hub does not let you have {hub_id}: it doesn't exist, or asks you to accept its licence at "
-            f"{endpoint}/{hub_id} and to log in with `hf auth login`."
-        )
-    if status >= 400:
-        raise LabkitError(f"The hub {endpoint} answered {status} for {hub_id}. Try again later.")
 
 
 # --- files

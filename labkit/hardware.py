@@ -1,7 +1,6 @@
-"""This machine: is all in place for the labs (`doctor`), and which models fit it before any is downloaded (`fit`)?
+"""The doctor: is all in place on this machine for the labs, and if not, which line mends it?
 
-Both only look; nothing is installed, changed or fetched. The memory figures are arithmetic on a model's shape, the
-times follow from one measured matrix product: right to a factor of two, which is enough to choose a model.
+It only looks; nothing is installed, changed or fetched. Which models fit is `fitting`.
 """
 
 import importlib.metadata
@@ -11,15 +10,15 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.fetching import DEFAULT, KnownModel, known_models
+from labkit.fetching import DEFAULT, known_models
+from labkit.fitting import GB, Fit, cpu_dtype, fit, free_memory, needs
 from labkit.home import home
 
-GB = 1e9
+__all__ = ["Check", "Fit", "doctor", "fit"]
 
 
 @dataclass(frozen=True)
@@ -30,20 +29,6 @@ class Check:
     ok: bool
     detail: str
     mend: str = ""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Whether a known model fits: gigabytes needed, what they allow here, and minutes that the labs take, None if
-    they can't."""
-
-    model: str
-    hub_id: str
-    gb_to_ask: float
-    gb_to_tune: float
-    gb_to_tune_4bit: float
-    fits: str  # "ask and tune", "ask and tune in 4-bit", "tune in 4-bit" (and ask so), "ask", "no"
-    minutes: int | None
 
 
 def doctor() -> list[Check]:
@@ -150,54 +135,17 @@ def _instructions() -> Check:
     old = platform.machine().lower() in ("x86_64", "amd64") and "AVX2" not in found and bool(has)
     mend = "It works, but slowly; take another machine, or an endpoint (--base-url)." if old else ""
     detail = ", ".join(found) or f"nothing known of {platform.machine()}"
-    return Check("instruction set", not old, f"{detail}; computes in {_cpu_dtype()}", mend)
-
-
-def _cpu_dtype() -> str:
-    from labkit.models import cpu_computes_bfloat16
-
-    return "bfloat16" if cpu_computes_bfloat16() else "float32"
+    return Check("instruction set", not old, f"{detail}; computes in {cpu_dtype()}", mend)
 
 
 def _memory() -> Check:
     free, total = free_memory()
-    needed = _needs(known_models()[0], _cpu_dtype())["tune"]
+    needed = needs(known_models()[0], cpu_dtype())["tune"]
     ok = free >= needed
     detail = f"{free / GB:.1f} GB free of {total / GB:.1f}; the labs take {needed / GB:.1f} on {DEFAULT}"
     return Check(
         "memory", ok, detail, "" if ok else "Close other programs and notebooks (each open one keeps its model)."
     )
-
-
-def free_memory() -> tuple[int, int]:
-    """Bytes of memory that are free, and in all, for this process: the machine's, or its container's where that is
-    less."""
-    import psutil
-
-    memory = psutil.virtual_memory()
-    free, total = memory.available, memory.total
-    for folder in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limit = int(Path(folder).read_text())
-        except (OSError, ValueError):
-            continue
-        if limit < total:
-            used = _cgroup_used(Path(folder).parent)
-            free, total = min(free, max(0, limit - used)), limit
-    return free, total
-
-
-def _cgroup_used(folder: Path) -> int:
-    """What the container holds and cannot give back: its memory without the file cache."""
-    try:
-        used = next(
-            int(p.read_text()) for p in (folder / "memory.current", folder / "memory.usage_in_bytes") if p.exists()
-        )
-        words = (folder / "memory.stat").read_text().split()
-        statistics = dict(zip(words[::2], words[1::2], strict=False))
-        return used - int(statistics.get("inactive_file", statistics.get("total_inactive_file", 0)))
-    except (OSError, ValueError, StopIteration):
-        return 0
 
 
 def _disk() -> Check:
@@ -263,95 +211,3 @@ _CHECKS = {
     "model": _model,
     "sandbox": _sandbox,
 }
-
-
-# --- which models fit
-
-PROMPT, QUESTION, ANSWER = 1000, 60, 60  # tokens: the schema prompt that all rows share, a question, its SQL
-ROWS = 32  # answers decoded at once
-MICRO_BATCH = 1200  # tokens in one forward and backward pass
-RANK = 16  # of the LoRA matrices
-LAB_ANSWERS, LAB_TRAINED = 2_500, 400_000  # answers decoded, tokens trained on, over all labs
-EFFICIENCY = 0.35  # of a large matrix product's speed, reached by a whole network
-
-
-def fit() -> list[Fit]:
-    """For each known model, whether it fits the memory that is free now, and about how long the labs take on it.
-
-    Takes a second: one matrix product is timed on the GPU or, without one, on the CPU.
-    """
-    import torch
-
-    cuda = torch.cuda.is_available()
-    free = torch.cuda.mem_get_info()[0] if cuda else free_memory()[0]
-    dtype = ("bfloat16" if torch.cuda.get_device_capability()[0] >= 8 else "float16") if cuda else _cpu_dtype()
-    speed = matmul_speed("cuda" if cuda else "cpu", dtype)
-    return [_fit(model, free, dtype, speed, cuda) for model in known_models()]
-
-
-def _fit(model: KnownModel, free: int, dtype: str, speed: float, cuda: bool) -> Fit:
-    needs = _needs(model, dtype)
-    able = [verb for verb in ("ask", "tune") if needs[verb] <= free]
-    if "tune" not in able and cuda and needs["tune_4bit"] <= free:
-        able.append("tune in 4-bit")
-    minutes = lab_seconds(model, speed, cuda) / 60 if any(verb.startswith("tune") for verb in able) else None
-    gigabytes = {key: round(value / GB, 1) for key, value in needs.items()}
-    return Fit(
-        model.name,
-        model.hub_id,
-        gigabytes["ask"],
-        gigabytes["tune"],
-        gigabytes["tune_4bit"],
-        " and ".join(able) if able else "no",
-        None if minutes is None else max(1, round(minutes)),
-    )
-
-
-def _needs(model: KnownModel, dtype: str) -> dict[str, float]:
-    """Bytes to ask, to tune, and to tune with the linear layers in 4 bits.
-
-    Weights, and for asking the keys and values of a batch with its logits; for tuning the LoRA matrices (weight,
-    gradient and two moments, in float32) and the activations kept for the backward pass, 34 bytes per token, layer
-    and unit of hidden width (Korthikanti et al. 2022, "Reducing activation recomputation", equation 1, without its
-    attention term).
-    """
-    size = 4 if dtype == "float32" else 2
-    process = 0.8 * GB  # Python, torch, a GPU's context
-    weights = model.parameters * size
-    embedding = model.vocabulary * model.hidden
-    four_bit = embedding * 2 * size + max(0, model.parameters - 2 * embedding) * 0.516  # NF4 with quantised scales
-    cache = 2 * model.layers * model.kv_width * size * (PROMPT + ROWS * (QUESTION + ANSWER))
-    logits = ROWS * model.vocabulary * 4 * 3
-    lora = RANK * model.layers * (7 * model.hidden + 2 * model.kv_width + 3 * model.inner)
-    activations = 34 * size / 2 * MICRO_BATCH * model.layers * model.hidden
-    answers = MICRO_BATCH / 2 * model.vocabulary * 10  # logits of answer positions, their softmax, its gradient
-    tuning = 16 * lora + activations + answers + process
-    return {"ask": weights + cache + logits + process, "tune": weights + tuning, "tune_4bit": four_bit + tuning}
-
-
-def lab_seconds(model: KnownModel, speed: float, cuda: bool) -> float:
-    """About how long the labs compute with this model, given a matrix product's floating-point operations per second.
-
-    Two operations per parameter and token read or written, six per token trained on; and a GPU can't hurry through the
-    steps of decoding, each of which starts every layer's kernels anew.
-    """
-    read = LAB_ANSWERS * (QUESTION + ANSWER)
-    operations = model.parameters * (2 * read + 6 * LAB_TRAINED)
-    launches = LAB_ANSWERS / ROWS * ANSWER * model.layers * 0.0004 if cuda else 0
-    return operations / (EFFICIENCY * speed) + launches
-
-
-def matmul_speed(device: str, dtype: str, seconds: float = 0.4) -> float:
-    """Floating-point operations per second of a 512-row matrix product, the best of as many as `seconds` allow."""
-    import torch
-
-    width = 4096 if device == "cuda" else 1024
-    rows, weight = (torch.randn(n, width, device=device).to(getattr(torch, dtype)) for n in (512, width))
-    best, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        torch.nn.functional.linear(rows, weight)
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return 2 * 512 * width * width / best

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from labkit import hardware
+from labkit import fitting, hardware
 from labkit.fetching import DEFAULT, known_models
 from labkit.hardware import Check, doctor, fit
 
@@ -82,7 +82,8 @@ def test_torch_that_cannot_be_imported(monkeypatch):
 
 
 def test_little_memory(monkeypatch):
-    monkeypatch.setattr(hardware, "free_memory", lambda: (int(0.5e9), int(4e9)))
+    for module in (hardware, fitting):
+        monkeypatch.setattr(module, "free_memory", lambda: (int(0.5e9), int(4e9)))
     check = failing("memory")
     assert "0.5 GB free of 4.0" in check.detail and "Close" in check.mend
     assert {one.fits for one in fit()} == {"no"} and all(one.minutes is None for one in fit())
@@ -114,7 +115,7 @@ def fake_gpu(monkeypatch, free, capability=(8, 0)):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 16 * 10**9))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Card of the test")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *device: capability)
-    monkeypatch.setattr(hardware, "matmul_speed", lambda device, dtype: 60e12)
+    monkeypatch.setattr(fitting, "matmul_speed", lambda device, dtype: 60e12)
 
 
 def test_a_gpu_is_told_with_its_memory(monkeypatch):
@@ -172,12 +173,12 @@ def test_bigger_models_need_more_memory_and_time(monkeypatch):
 
 
 def test_float32_takes_more_than_bfloat16():
-    small, large = (hardware._needs(known_models()[0], dtype) for dtype in ("bfloat16", "float32"))
+    small, large = (fitting.needs(known_models()[0], dtype) for dtype in ("bfloat16", "float32"))
     assert all(large[key] > small[key] for key in small)
 
 
 def test_speed_is_measured_in_half_a_second():
-    assert 1e8 < hardware.matmul_speed("cpu", "float32", seconds=0.1) < 1e15
+    assert 1e8 < fitting.matmul_speed("cpu", "float32", seconds=0.1) < 1e15
 
 
 def test_a_container_has_its_own_memory(monkeypatch, tmp_path):
@@ -186,10 +187,10 @@ def test_a_container_has_its_own_memory(monkeypatch, tmp_path):
     (tmp_path / "memory.current").write_text("1500000000")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500000000\n")
     real = Path
-    monkeypatch.setattr(hardware, "Path", lambda text: limit if str(text).endswith("memory.max") else real(text))
-    assert hardware.free_memory() == (1_000_000_000, 2_000_000_000)
+    monkeypatch.setattr(fitting, "Path", lambda text: limit if str(text).endswith("memory.max") else real(text))
+    assert fitting.free_memory() == (1_000_000_000, 2_000_000_000)
     limit.write_text("max\n")
-    assert hardware.free_memory()[1] > 2_000_000_000
+    assert fitting.free_memory()[1] > 2_000_000_000
 
 
 def test_a_container_has_its_own_cores(monkeypatch, tmp_path):
