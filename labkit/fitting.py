@@ -25,10 +25,9 @@ class Fit:
     they can't."""
 
     model: str
-    hub_id: str
-    gb_to_ask: float
-    gb_to_tune: float
-    gb_to_tune_4bit: float
+    ask_gb: float
+    tune_gb: float
+    tune_4bit_gb: float
     fits: str  # "ask and tune", "ask and tune in 4-bit", "tune in 4-bit" (and ask so), "ask", "no"
     minutes: int | None
 
@@ -56,7 +55,6 @@ def _fit(model: KnownModel, free: int, dtype: str, speed: float, cuda: bool) -> 
     gigabytes = {key: round(value / GB, 1) for key, value in need.items()}
     return Fit(
         model.name,
-        model.hub_id,
         gigabytes["ask"],
         gigabytes["tune"],
         gigabytes["tune_4bit"],

@@ -158,18 +158,18 @@ def test_memory_on_a_16_gb_card(monkeypatch):
     fits = {one.model: one for one in fit()}
     assert fits[DEFAULT].fits == fits["qwen2.5-coder-1.5b"].fits == "ask and tune"
     assert fits["llama-3.1-8b"].fits == "tune in 4-bit" and fits["llama-3.1-8b"].minutes > fits[DEFAULT].minutes
-    assert 3 < fits["llama-3.2-3b"].gb_to_tune_4bit < 10 and 6 < fits["llama-3.1-8b"].gb_to_tune_4bit < 15
-    assert fits["llama-3.1-8b"].gb_to_ask > 16
+    assert 3 < fits["llama-3.2-3b"].tune_4bit_gb < 10 and 6 < fits["llama-3.1-8b"].tune_4bit_gb < 15
+    assert fits["llama-3.1-8b"].ask_gb > 16
 
 
 def test_bigger_models_need_more_memory_and_time(monkeypatch):
     fake_gpu(monkeypatch, 10**12)
     fits = sorted(fit(), key=lambda one: next(m.parameters for m in known_models() if m.name == one.model))
-    for name in ("gb_to_ask", "gb_to_tune", "minutes"):
+    for name in ("ask_gb", "tune_gb", "minutes"):
         assert getattr(fits[0], name) < getattr(fits[4], name) < getattr(fits[-1], name)
-    assert all(one.gb_to_tune_4bit < one.gb_to_tune for one in fits if one.model.endswith("b") and one.gb_to_tune > 4)
+    assert all(one.tune_4bit_gb < one.tune_gb for one in fits if one.model.endswith("b") and one.tune_gb > 4)
     weights = {model.name: 2 * model.parameters / 1e9 for model in known_models()}
-    assert all(one.gb_to_ask > weights[one.model] for one in fits)
+    assert all(one.ask_gb > weights[one.model] for one in fits)
 
 
 def test_float32_takes_more_than_bfloat16():
