@@ -64,11 +64,11 @@ class World:
         return {(n, c.name): [row for row in self.data[n] if is_missing(row[c.name], c)] for n, c in columns}
 
 
-def perturbed(world: World, rng: random.Random, sizes: Sequence[int] = SIZES) -> Data:
-    """Rows for all tables of a copy, about as many in each as one of `sizes`; the mix of changes differs each time."""
-    copy, size = _Copy(world, rng), rng.choice(sizes)
+def perturbed(world: World, rng: random.Random, size: int | None = None) -> Data:
+    """Rows for all tables of a copy, about `size` in most; the mix of changes differs each time."""
+    copy, size = _Copy(world, rng), size or rng.choice(SIZES)
     for name in world.children_last:
-        copy.choose(name, rng.choice(sizes) if rng.random() < 0.2 else size)
+        copy.choose(name, rng.choice(SIZES) if rng.random() < 0.2 else size)
     for name in world.hot:
         if copy.data.get(name):
             copy.change(name)
@@ -107,7 +107,7 @@ class _Copy:
 
     def change(self, name: str) -> None:
         rows, rng = self.data[name], self.rng
-        for slip in (self._meet, self._change, self._tie, self._lack, self._refer, self._twin):
+        for slip in (self._meet, self._change, self._tie, self._lack, self._refer, self._twin, self._swap):
             for _ in range(round(rng.choice(_RATES) * len(rows) + rng.random())):
                 slip(name, rng.choice(rows))
         for _ in range(rng.choice((0, 0, len(rows) // 10, 1 + len(rows) // 3))):
@@ -175,6 +175,14 @@ class _Copy:
     def _twin(self, name: str, row: Row) -> None:
         """All the values of another row but its keys: what DISTINCT is about."""
         self._lend(name, row, self.rng.choice(self.data[name]), list(row))
+
+    def _swap(self, name: str, row: Row) -> None:
+        """A name or a number changes places with another row's, keys of this table aside: who is T-01 is no law."""
+        primary = self.world.schema.table(name).primary_key
+        names = [g[0] for g in self.observed.unique[name] if len(g) == 1 and g[0] not in primary and g[0] in row]
+        if names:
+            column, other = self.rng.choice(names), self.rng.choice(self.data[name])
+            row[column], other[column] = other[column], row[column]
 
     def _add(self, name: str) -> None:
         """A new row: one of the copy's or the database's under new keys."""

@@ -225,6 +225,8 @@ def _order(node, sources) -> Iterator[Edit]:
         for i in range(len(node.expressions)):
             rest = [e.copy() for j, e in enumerate(node.expressions) if j != i]
             yield _setting("expressions", rest) if rest else lambda n: n.pop()
+    if isinstance(node, exp.Select) and node.parent is None and not node.args.get("limit") and not _is_one_row(node):
+        yield lambda n: n.limit(1)
     if isinstance(node, exp.Limit) and isinstance(node.expression, exp.Literal):
         yield lambda n: exp.Limit(expression=exp.Literal.number(int(n.expression.name) + 1))
         yield lambda n: n.pop()

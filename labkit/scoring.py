@@ -20,7 +20,7 @@ from labkit.dataset import Question
 from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.matching import same_bag, same_rows_once
-from labkit.perturb import is_nothing, perturbed_copies
+from labkit.perturb import is_nothing, is_silent, perturbed_copies
 from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, references
 from labkit.sqltext import normalise_text
 
@@ -220,6 +220,8 @@ def _on_copies(pair: Pair, score: Score, limits: Limits) -> Score:
     shown = False
     for copy in perturbed_copies(pair.database, pair.question.sql, order=pair.question.order):
         there = _by_rows([Pair(replace(pair.question, rows=None), pair.prediction, copy)], copy, limits)[0]
+        if is_silent(there.gold):
+            continue
         nothing = is_nothing(there.gold.rows)
         if there.verdict == "wrong" and not (nothing and there.pred.ok and is_nothing(there.pred.rows)):
             said = f"On a perturbed copy ({copy}): {there.detail}"

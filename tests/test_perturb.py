@@ -87,6 +87,7 @@ def test_each_kind_of_slip_is_among_the_neighbours(schema, old, new):
             "SELECT city FROM teams UNION SELECT city FROM arenas",
             "SELECT city FROM teams UNION ALL SELECT city FROM arenas",
         ),
+        ("SELECT city FROM teams", "SELECT city FROM teams LIMIT 1"),
         ("SELECT points - assists FROM season_stats", "SELECT points + assists FROM season_stats"),
         ("SELECT CAST(weight AS INTEGER) FROM players", "SELECT weight FROM players"),
         ("SELECT COALESCE(college, 'none') FROM players", "SELECT college FROM players"),
