@@ -37,9 +37,13 @@ class Source:
     def where(self, *conditions: Condition | str) -> "Source":
         """Add conditions; one that is already there is not written twice."""
         for condition in conditions:
-            texts = [condition] if isinstance(condition, str) else tests_sql(condition, self.at(condition.path))
+            texts = [condition] if isinstance(condition, str) else self.tests_of(condition)
             self.tests += [text for text in texts if text not in self.tests]
         return self
+
+    def tests_of(self, condition: Condition) -> list[str]:
+        """A condition's tests in SQL; what they reach is joined from now on."""
+        return [text for test in condition.tests for text in sql_of(test, lambda path: self.at(condition.path + path))]
 
     def select(
         self,
@@ -89,11 +93,6 @@ class Source:
                 name = aliases[table.alias]
                 table.set("alias", exp.TableAlias(this=exp.to_identifier(name)) if name else None)
         return query
-
-
-def tests_sql(condition: Condition, alias: str) -> list[str]:
-    """A condition's tests in SQL."""
-    return [text for test in condition.tests for text in sql_of(test, alias)]
 
 
 class _Style(SQLite.generator_class):

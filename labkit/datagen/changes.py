@@ -106,9 +106,9 @@ def left(d: Drawer) -> Intent | None:
         return {"a": name, "when": f" {rng.choice(when.time)}"}
 
     was = "(played for|was with|was on)" if entity.noun == "team" else "(was with|belonged to)"
-    whos = plural(d.speaker.nouns(view.who)[0])
+    whos, were = plural(d.speaker.nouns(view.who)[0]), was.replace("was", "were")
     query = source.select(view.who.label.column(source.at(view.path)))
-    return finished("left", query, frames("left", was=was, whos=whos), slots, ("join", "null"))
+    return finished("left", query, frames("left", was=was, were=were, whos=whos), slots, ("join", "null"))
 
 
 FAMILIES = {gain: 2, switched: 1, left: 1}

@@ -4,13 +4,10 @@ A `Test` is a column, an operator and a value; `sql_of` writes it with the cast 
 joins tests with wordings. Drawing conditions for a table is `drawing`, what the glossary calls them is `glossary`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from labkit.datagen.formats import say
-from labkit.datagen.phrases import literal
 from labkit.datagen.world import Field, Path_, quoted
-
-ORDER = {"<": "<", ">": ">", "<=": "<=", ">=": ">="}
 
 
 @dataclass(frozen=True)
@@ -23,40 +20,50 @@ class Computed:
 
 @dataclass(frozen=True)
 class Test:
-    """`op`: = <> in < > <= >= between null known like year month; `value` as stored for texts, as read for numbers."""
+    """`op`: = <> in < > <= >= between null known like month, year= year< ..., "in query" or "not in query".
+
+    `value`: as stored for texts, as read for numbers, SQL for a query. `other`: a column to compare with, at the end of
+    `reach` from the test's own table; or a computed number, to compare with the value.
+    """
 
     field: Field
     op: str
     value: object = None
-    other: Field | Computed | None = None  # a column of the row to compare with; or what to compare with the value
+    other: Field | Computed | None = None
+    reach: Path_ = ()
 
 
-def sql_of(test: Test, alias: str) -> list[str]:
-    """The conditions in SQL, to be joined by AND; those against placeholders first."""
+def sql_of(test: Test, at: Callable[[Path_], str]) -> list[str]:
+    """The conditions in SQL, to be joined by AND; those against placeholders first. `at` gives the alias at a path."""
+    alias = at(())
     f, column = test.field, test.field.column(alias)
     if isinstance(test.other, Computed):
-        return [*f.known(alias), f"{test.other.sql.replace('{a}', alias)} {test.op} {test.value}"]
+        return [*f.known(alias), f"{test.other.sql.replace('{a}', alias)} {test.op} {quoted(test.value)}"]
     if test.other is not None:
-        return [f"{f.read(alias)} {test.op} {test.other.read(alias)}"]
-    if test.op == "null":
-        text = next((m for m in f.missing if m is not None), None)
-        return [f"{column} = {quoted(text)}" if text is not None else f"{column} IS NULL"]
-    if test.op == "known":
-        return f.known(alias, null_matters=True)
+        known = f.known(alias) if test.reach else []
+        return [*known, f"{f.read(alias)} {test.op} {test.other.read(at(test.reach))}"]
+    if test.op in ("null", "known"):
+        return _presence(f, alias, test.op == "null")
+    if test.op.endswith("query"):
+        return [f"{column} {test.op[:-6].upper()} ({test.value})"]
     if test.op == "in":
         return [f"{column} IN ({', '.join(map(quoted, test.value))})"]
-    if test.op in ("like", "=", "<>") and (
-        test.op == "like" or not f.format.stored_as_text or isinstance(test.value, str)
-    ):
-        return [f"{column} {test.op.upper()} {quoted(test.value)}"]
-    if test.op.startswith("year"):  # "year=", "year<" ...
-        return [f"{f.format.year.replace('{c}', column)} {test.op[4:]} {quoted(str(test.value))}"]
-    if test.op == "month":
+    if test.op in ("like", "month"):
         return [f"{column} LIKE {quoted(test.value)}"]
+    if test.op in ("=", "<>") and (not f.format.stored_as_text or isinstance(test.value, str)):
+        return [f"{column} {test.op} {quoted(test.value)}"]
+    if test.op.startswith("year"):
+        return [f"{f.format.year.replace('{c}', column)} {test.op[4:]} {quoted(str(test.value))}"]
     if test.op == "between":
-        low, high = test.value
-        return [*f.known(alias), f"{f.read(alias)} BETWEEN {quoted(low)} AND {quoted(high)}"]
+        return [*f.known(alias), f"{f.read(alias)} BETWEEN {' AND '.join(map(quoted, test.value))}"]
     return [*f.known(alias), f"{f.read(alias)} {test.op} {quoted(test.value)}"]
+
+
+def _presence(f: Field, alias: str, absent: bool) -> list[str]:
+    if not absent:
+        return f.known(alias, null_matters=True)
+    text = next((m for m in f.missing if m is not None), None)
+    return [f"{f.column(alias)} = {quoted(text)}" if text is not None else f"{f.column(alias)} IS NULL"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,3 @@ class Named:
     adjective: list[str] = field(default_factory=list)
     post: list[str] = field(default_factory=list)
     verb: list[str] = field(default_factory=list)
-
-
-def spoken(f: Field, value: object) -> str:
-    """The wording template of a value of that field."""
-    return literal(value) if isinstance(value, str) else say(value, f.format) if f.kind == "number" else f"{value:g}"

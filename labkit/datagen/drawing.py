@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from labkit.datagen import saying
 from labkit.datagen.conditions import Condition, Test
-from labkit.datagen.phrases import literal, plural, possessive
+from labkit.datagen.phrases import literal, plural, possessive, third
 from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.subjects import Subject, View, views
 from labkit.datagen.world import Entity, Field, Path_
@@ -67,7 +68,7 @@ class Drawer:
             if len(others) == 1
             else "of any status"
         )
-        return [Condition((), (), post=(said, "on file, old ones included"))]
+        return [Condition((), (), time=(f", {said}", ", old ones included", f", {said}"))]
 
     def condition(self, view: View) -> Condition | None:
         """A condition on the rows, on their owner, or on what they belong to."""
@@ -91,7 +92,9 @@ class Drawer:
         if named and self.chance(0.4):
             return saying.from_named(self.rng.choice(named))
         f = self.pick([f for f in saying.sayable(view.root) if f.ref not in fixed])
-        return saying.draw_on(self.speaker, f, self.rng) if f else None
+        condition = saying.draw_on(self.speaker, f, self.rng) if f else None
+        ends = f is not None and self.speaker.words(f).participle in ("ending", "expiring")
+        return _of_theirs(condition, view.root.noun) if condition and ends and not view.own else condition
 
     def _shared(self, view: View, path: Path_) -> Condition | None:
         """A category of what the rows belong to: 'players on northern teams'."""
@@ -151,6 +154,12 @@ def _on_side(role: str, entity: Entity, name: str, path: Path_, test: tuple) -> 
         return Condition(path, test, adjective=(f"{possessive(name)} (away|road)",), post=post, tags=("role",))
     post = (f"with {name} as [the] {role} {entity.noun}", f"whose {role} {entity.noun} is {name}")
     return Condition(path, test, post=post, tags=("role",))
+
+
+def _of_theirs(condition: Condition, noun: str) -> Condition:
+    """What a contract does is not said of its player: 'whose contract ends in 2031'."""
+    post = tuple(f"whose {noun} {third(v)}" for v in condition.verb)
+    return replace(condition, post=post, verb=tuple(f"have a {noun} that {third(v)}" for v in condition.verb))
 
 
 def _fits(chosen: Sequence[Condition], condition: Condition) -> bool:

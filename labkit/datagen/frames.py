@@ -122,6 +122,19 @@ Who {does}{when}?{tail}
 Who {does}{when}?{tail}
 Who {does} of all{when}?{tail}
 
+== extremes
+Name the {best}{when}, {cols}.
+SHOW {cols} of the {best}{when}.
+(What|Which) are the {best}{when}? {Cols}, please.
+The {best}{when}: {cols}.
+
+== any period
+(Which|What) {clause} in (a|any) {word}? {Cols}[, please].
+SHOW all {words} in which {clause}: {cols}.
+SHOW {cols} of [all] {np}, (in whatever {word}|whatever the {word}|over all {words}).
+In which {words} were there {np}? {Cols}[, please].
+{np} (in any {word}|over all {words}): {cols}.
+
 == top
 TELL the {k} {best}{when}.{tail}
 (What|Which) are the {k} {best}{when}?{tail}
@@ -229,7 +242,7 @@ All (different|distinct) {things} among [the] {np}{when}, without repeats.
 (Different|Distinct) {things} of [the] {np}{when}[, please].
 
 == distinct count
-(From how many|How many) (different|distinct) {things} (are there among|do we have among) [the] {np}{when}?
+How many (different|distinct) {things} (are there among|do we have among) [the] {np}{when}?
 Number of (different|distinct) {things} (of|among) [the] {np}{when}?
 How many (different|) {things} are represented among [the] {np}{when}?
 (What is|What's) the number of (different|distinct) {things} of [the] {np}{when}?
@@ -275,8 +288,8 @@ How many {whos} had one {noun} in {low} and another one in {high}?
 
 == left
 Who {was} {a}{when} but is no longer with them?
-(Which|What) {whos} {was} {a}{when} and (are not there any more|are elsewhere today|have left since)?
-SHOW [the] {whos} who {was} {a}{when} but are not (with them today|there now).
+(Which|What) {whos} {were} {a}{when} and (are not there any more|are elsewhere today|have left since)?
+SHOW [the] {whos} who {were} {a}{when} but are not (with them today|there now).
 {whos} of {a}{when} who have left since[, please].
 Who of {a}{when} is not with them today?
 

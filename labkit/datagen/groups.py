@@ -2,8 +2,10 @@
 of each group."""
 
 import re
+from collections.abc import Sequence
 
 from labkit.datagen.build import subquery
+from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, is_plain
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
@@ -18,8 +20,9 @@ from labkit.datagen.world import Field, Path_
 class Grouped:
     """A subject and the column that its rows are grouped by, joined and known."""
 
-    def __init__(self, d: Drawer, view: View, field: Field, path: Path_):
-        self.subject = d.subject(view, (6, 4, 1), without=[field], period=field.kind != "period")
+    def __init__(self, d: Drawer, view: View, field: Field, path: Path_, plain: bool = False):
+        odds = (1,) if plain else (6, 4, 1)
+        self.subject = d.subject(view, odds, without=[field], period=field.kind != "period")
         self.field, self.path, source = field, path, self.subject.source
         self.column = field.column(source.at(path))
         source.where(*field.known(source.at(path), null_matters=True))
@@ -62,13 +65,15 @@ def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
     return f.words if f.kind == "period" else d.speaker.words(f).nouns[0]
 
 
-def _measured(d: Drawer, g: Grouped) -> tuple[str, str, list[str]]:
+def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> tuple[str, str, list[str]]:
     """(SQL, noun phrase template of the number, tags): a count or an aggregate of the group's rows."""
     numbers = [f for f in d.facts(g.subject.view, ("number",)) if can_average(f) and f is not g.field]
-    if not numbers or d.chance(0.45):
+    if g.subject.view.own:  # a fact that the glossary takes from some rows only is asked of owners
+        numbers = [f for f in numbers if f.ref not in d.speaker.glossary.implied]
+    if not numbers or (counting and d.chance(0.45)):
         return "COUNT(*)", "number of {np}{when}", ["count"]
-    f = d.pick(numbers)
-    kind = d.rng.choice(("AVG", "SUM", "SUM") if can_sum(f) else ("AVG", "AVG", "MAX"))
+    f = d.pick([f for f in numbers if not kinds or can_sum(f)] or numbers)
+    kind = d.rng.choice(kinds or ("AVG", "SUM", "SUM") if can_sum(f) else ("AVG", "AVG", "MAX"))
     g.subject.source.where(*f.known(g.subject.source.at()))
     words = d.speaker.words(f)
     noun = d.speaker.things(f) if words.counts and kind != "AVG" else d.speaker.noun(f)
@@ -109,11 +114,11 @@ def group(d: Drawer) -> Intent | None:
 
 def group_extreme(d: Drawer) -> Intent | None:
     """The group with the most or the least; all of them in case of a tie, where asked."""
-    view = _owned(d) if d.chance(0.25) else None
-    g = _grouped(d, view)
+    owned = _owned(d) if d.chance(0.2) else None
+    g = owned or _grouped(d)
     if not g:
         return None
-    value, said, tags = _measured(d, g)
+    value, said, tags = _measured(d, g, counting=not owned, kinds=("SUM",) if owned else ())
     high, beside, source = d.chance(0.8), d.chance(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
@@ -137,11 +142,27 @@ def group_extreme(d: Drawer) -> Intent | None:
     return finished("group_extreme", query, asked, subject_slots(g.subject), tags, probe)
 
 
-def _owned(d: Drawer) -> View | None:
-    """Rows that several belong to one owner each, to be added up over the owner: points over all seasons."""
-    found = [v for v in d.views if v.path and (v.period or not v.one_each) and v.who.label and v.who.label.unique]
-    view = d.rng.choice(found) if found else None
-    return View(view.root, view.root) if view else None
+def _owned(d: Drawer) -> Grouped | None:
+    """Rows that each owner has one a period of, added up over all periods."""
+    found = [
+        v for v in d.views if v.path and v.period and v.who.label and v.who.label.unique and d.facts(v, ("number",))
+    ]
+    if not found:
+        return None
+    view = d.rng.choice(found)
+    g = Grouped(d, View(view.root, view.root), view.who.label, view.path, plain=True)
+    words = plural(view.period.words.split()[-1])
+    g.subject.conditions.append(
+        Condition(
+            (),
+            (),
+            time=(
+                f"(over|across) all {words}",
+                f"(over|in) all {words} together",
+            ),
+        )
+    )
+    return g
 
 
 def _extreme_group_frames(word: str, said: str, counting: bool, high: bool, tail: str, also: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ and `changes`; whom a question is about is drawn by `drawing`.
 """
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,12 +38,12 @@ class Intent:
         """One wording."""
         slots = self.slots(rng)
         frame = rng.choice(self.frames)
-        when = expand(slots.pop("when", ""), rng)
-        front = bool(when) and "{when}" in frame and frame.count("?") < 2 and rng.random() < 0.2
+        when = expand(slots.pop("when", ""), rng).strip()
+        front = when[:1].isalpha() and "{when}" in frame and frame.count("?") < 2 and rng.random() < 0.2
         for _ in range(2):  # a slot's template may hold slots
             for name, value in slots.items():
                 frame = frame.replace("{" + name + "}", value)
-        text = expand(frame, rng, {"when": "" if front else when})
+        text = expand(frame, rng, {"when": "" if front else f" {when}"})
         return tidy(f"{when}, {lower_first(text)}" if front else text)
 
 
@@ -75,6 +76,8 @@ def subject_slots(subject: Subject, **fixed: str) -> Slots:
 def _clause(subject: Subject, phrase: Phrase, rng: random.Random) -> tuple[str, str]:
     """('players weigh over 230 pounds', 'which players weigh ...' or 'who weighs ...')."""
     person = subject.view.who.person
+    if not phrase.verb and person and phrase.text.count("whose ") == 1 and re.match(r"\w+ whose ", phrase.text):
+        return f"{phrase.text} (are there|do we have)", phrase.text.split(" ", 1)[1]
     if not phrase.verb:
         asked = (
             f"who are (the|all) {phrase.text}" if person and rng.random() < 0.4 else f"which {phrase.text} are there"
@@ -92,7 +95,8 @@ def name_slots(name: str, when: Sequence[str] = ()) -> Slots:
 
     def fill(rng: random.Random) -> dict[str, str]:
         chosen = expand(name, rng)
-        return {"x": chosen, "own": possessive(chosen), "when": f" {rng.choice(when)}" if when else ""}
+        own = possessive(chosen)
+        return {"x": chosen, "own": own, "whose": own, "when": f" {rng.choice(when)}" if when else ""}
 
     return fill
 

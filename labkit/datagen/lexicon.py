@@ -5,6 +5,7 @@ is particular to one database comes from its glossary (`glossary`), never from h
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from labkit.datagen.phrases import is_plural, plural, singular
@@ -31,6 +32,7 @@ class Words:
     worst: tuple[str, ...] = ()
     participle: str = ""
     counts: bool = False
+    actor: str = ""  # whose number it is, for one of two sides: "(hosts|home team)"
     equal_noun: tuple[str, ...] = ()
     equal_adjective: tuple[str, ...] = ()
     equal_post: tuple[str, ...] = ()
@@ -50,7 +52,7 @@ _LONG, _BRIEF = _adjectives("long,longer,longest"), _adjectives("short,shorter,s
 _DEAR, _CHEAP = _adjectives("expensive,more expensive,most expensive"), _adjectives("cheap,cheaper,cheapest")
 _FAST, _SLOW = _adjectives("fast,faster,fastest"), _adjectives("slow,slower,slowest")
 
-# A column's last words -> what is special about them. `nouns` here are further names of the same fact.
+# A column's last words -> what is special about them. `nouns`: further names of the fact; `named`: names in place of its own.
 _KNOWN: dict[str, dict] = {
     "height": dict(ask=("how tall is {x}", "how tall is {x}"), high=_TALL, low=_SHORT),
     "weight": dict(ask=("how heavy is {x}", "how much does {x} weigh"), verbs=("weigh",), high=_HEAVY, low=_LIGHT),
@@ -100,17 +102,17 @@ _KNOWN: dict[str, dict] = {
     "email": dict(nouns=("email address",), ask=("how can (I|we) email {x}",)),
     "jersey": dict(nouns=("jersey number", "shirt number", "number"), ask=("what number does {x} wear", "(which|what) jersey [number] does {x} (wear|have)"), verbs=("wear",)),
     "rating": dict(ask=("how is {x} rated",), best=("best-rated", "top-rated"), worst=("worst-rated",)),
-    "founded": dict(nouns=("founding year", "year of foundation"), ask=("(when|in what year|what year) (was|were) {x} founded", "how long has {x} been around"), high=_YOUNG + _NEW[:1], low=_OLD, participle="founded"),
-    "opened": dict(nouns=("opening year", "year of opening"), ask=("(when|in what year) (did {x} open|was {x} opened)",), high=_NEW[:1], low=_OLD, participle="opened"),
-    "built": dict(nouns=("year of construction",), ask=("when was {x} built",), high=_NEW[:1], low=_OLD, participle="built"),
-    "signed": dict(nouns=("signing date", "date of signing"), ask=("when was {x} signed",), participle="signed", high=_NEW, low=_OLDEST),
-    "hired": dict(nouns=("hiring date", "hire date"), ask=("when was {x} hired",), participle="hired"),
-    "played on": dict(nouns=("date", "day"), ask=("(when|on which (date|day)) was {x} [played]",), participle="played"),
+    "founded": dict(named=("founding year", "year of foundation", "year founded"), ask=("(when|in what year|what year) (was|were) {x} founded", "how long has {x} been around"), high=_YOUNG + _NEW[:1], low=_OLD, participle="founded"),
+    "opened": dict(named=("opening year", "year of opening", "year opened"), ask=("(when|in what year) (did {x} open|was {x} opened)",), high=_NEW[:1], low=_OLD, participle="opened"),
+    "built": dict(named=("year of construction",), ask=("when was {x} built",), high=_NEW[:1], low=_OLD, participle="built"),
+    "signed": dict(named=("signing date", "date of signing", "date signed"), ask=("when was {x} signed",), participle="signed"),
+    "hired": dict(named=("hiring date", "hire date"), ask=("when was {x} hired",), participle="hired"),
+    "played on": dict(named=("date", "day", "date played"), ask=("(when|on which (date|day)) was {x} [played]",), participle="played"),
     "since": dict(ask=("since when is {x} with us", "how long has {x} been with us", "when did {x} join"), participle="with us since"),
     "draft year": dict(ask=("(when|in what year) was {x} drafted",), participle="drafted"),
     "draft pick": dict(nouns=("pick", "draft position"), ask=("(what|which) pick was {x}", "where was {x} picked [in the draft]")),
-    "ends": dict(nouns=("end", "last year", "final year"), ask=("when does {x} (end|run out|expire)",), participle="ending", equal_verb=("(end|run out|expire) in {v}",)),
-    "expires": dict(nouns=("expiry", "end"), ask=("when does {x} expire",), participle="expiring"),
+    "ends": dict(named=("end year", "last year", "final year"), ask=("when does {x} (end|run out|expire)",), participle="ending", equal_verb=("(end|run out|expire) in {v}",)),
+    "expires": dict(named=("expiry", "expiry date"), ask=("when does {x} expire",), participle="expiring"),
     "dose": dict(nouns=("dosage",), high=_adjectives("high,higher,highest|strong,stronger,strongest"), low=_adjectives("low,lower,lowest")),
     "days": dict(nouns=("number of days", "length in days", "duration"), ask=("how (many days|long) does {x} (last|take)",), verbs=("last",), high=_LONG, low=_BRIEF),
     "quantity": dict(ask=("how many (are|were) in {x}",)),
@@ -125,6 +127,9 @@ _COUNT_VERBS = {
 }  # fmt: skip
 
 
+SIDES = {"home": "(hosts|home team|home side)", "away": "(visitors|guests|away team|road team)"}
+
+
 def words_for(field: Field, entity: Entity) -> Words:
     """The words of a field before any glossary is read."""
     name = field.words
@@ -133,9 +138,18 @@ def words_for(field: Field, entity: Entity) -> Words:
     name = re.sub(rf"^{re.escape(entity.noun)} (?=\w)", "", name)
     known = _known(name)
     base = _base(name, field)
-    nouns = tuple(dict.fromkeys([*base.nouns, *known.get("nouns", ())]))
-    plurals = tuple(dict.fromkeys([*base.plurals, *map(plural, known.get("nouns", ()))]))
-    return replace(base, **{**known, "nouns": nouns, "plurals": plurals})
+    side, _, thing = name.partition(" ")
+    if base.counts and side in SIDES and thing:
+        asked = (f"how many {thing} did the {SIDES[side]} {bare(base.verbs[0])} in {{x}}",)
+        return replace(base, ask=asked, verbs=(), actor=SIDES[side])
+    first, more = known.get("named", base.nouns), known.get("nouns", ())
+    plurals = map(plural, first) if "named" in known else base.plurals
+    own = {k: v for k, v in known.items() if k not in ("named", "nouns")}
+    return replace(base, **own, nouns=_merged(first, more), plurals=_merged(plurals, map(plural, more)))
+
+
+def _merged(first: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*first, *more]))
 
 
 def _known(name: str) -> dict:

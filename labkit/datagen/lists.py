@@ -84,6 +84,33 @@ def fact_noun(d: Drawer, f: Field, path: Path_ = ()) -> str:
     return f"({entity.noun}|{entity.noun} {d.speaker.label(f, entity)})"
 
 
+def full_name(d: Drawer) -> Intent | None:
+    """The name that the glossary puts together from two columns, as one text."""
+    view = d.view(lambda v: v.own and v.root.table in d.speaker.glossary.full_names)
+    if not view:
+        return None
+    subject = d.subject(view, (0, 6, 2))
+    if is_plain(subject):
+        return None
+    first, second = (view.root.field(name) for name in d.speaker.glossary.full_names[view.root.table])
+    query = subject.source.select(f"{subject.column(first)} || ' ' || {subject.column(second)}")
+    said = f"full names ({first.words} and {second.words} in one text|that is {first.words} and {second.words}|as one text)"
+    asked = frames("list", labels=said.replace("(", ", (", 1))
+    return finished("full_name", query, [a for a in asked if "full name" in a], subject_slots(subject), ["text"])
+
+
+def any_period(d: Drawer) -> Intent | None:
+    """Those who did something in whatever period, with the period."""
+    view = d.view(lambda v: bool(v.path) and v.period is not None and v.one_each)
+    subject = d.subject(view, (0, 6, 3), period=False) if view else None
+    if subject is None or is_plain(subject):
+        return None
+    label, word = d.speaker.label(view.label, view.who), view.period.words.split()[-1]
+    query = subject.source.select(subject.label(), subject.column(view.period))
+    fills = {"cols": f"({view.who.noun} |){label} and {word}", "word": word, "words": plural(word)}
+    return finished("any_period", query, frames("any period", **fills), subject_slots(subject), subject.tags)
+
+
 # --- the extreme row --------------------------------------------------------------------------------------------------
 
 
@@ -125,7 +152,9 @@ def _with_ties(d: Drawer, subject: Subject, f: Field, high: bool, shown: Sequenc
     probe = inner.source.select(inner.read(f), limit=2)
     subject.source.where(f"{subject.read(f)} = {best}")
     query = subject.source.select(subject.label(), *(subject.column(g, p) for g, p in shown))
-    asked = extreme_frames(d, subject, superlatives(d.speaker, f, high), f, shown)
+    sup = superlatives(d.speaker, f, high)
+    asked = extreme_frames(d, subject, sup, f, shown)
+    asked += _plural_frames(d, subject, [t for t in sup["np"] if "{n}" in t], shown)
     if not is_plain(subject) or subject.conditions or d.chance(0.3):
         every = "everybody|everyone who shares it" if subject.view.who.person else "all of them"
         said = f"(If several tie, show them all|Ties: show {every}|All of them if several share the mark|Include ties)"
@@ -139,6 +168,16 @@ def _with_ties(d: Drawer, subject: Subject, f: Field, high: bool, shown: Sequenc
         probe,
         ranked=False,
     )
+
+
+def _plural_frames(
+    d: Drawer, subject: Subject, nps: Sequence[str], shown: Sequence[tuple[Field, Path_]]
+) -> tuple[str, ...]:
+    """'the tallest players', however many that are."""
+    label = d.speaker.label(subject.view.label, subject.view.who)
+    cols = listed([label, *(fact_noun(d, g, p) for g, p in shown)]) if shown else plural(label)
+    bests = [np.replace("{n}", "{np}") for np in nps]
+    return tuple(f for best in bests for f in frames("extremes", best=best, cols=cols))
 
 
 def superlatives(speaker: Speaker, f: Field, high: bool) -> dict[str, list[str]]:
@@ -295,4 +334,4 @@ def named_like(d: Drawer) -> Intent | None:
     )
 
 
-FAMILIES = {listing: 15, extreme: 12, top: 7, named_like: 2}
+FAMILIES = {listing: 15, full_name: 1, any_period: 2, extreme: 12, top: 7, named_like: 2}

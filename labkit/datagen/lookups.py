@@ -62,7 +62,7 @@ def lookup_related(d: Drawer) -> Intent | None:
     if f.kind == "label":
         asked = frames("called", thing=things, label=d.speaker.label(f, entity))
     else:
-        asked = fact_frames(d.speaker, f, f"{{own}} {things}", f"{{own}} {things}'s")
+        asked = fact_frames(d.speaker, f, f"{{whose}} {things}", f"{{whose}} {things}'s")
     return finished("lookup_related", source.select(f.column(source.at(path))), asked, name_slots(name), ("join",))
 
 

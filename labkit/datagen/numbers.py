@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 
 from labkit.datagen import saying
-from labkit.datagen.build import tests_sql
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, is_plain
 from labkit.datagen.frames import frames
@@ -34,7 +33,7 @@ _NO_MEAN = frozenset("jersey code number zip room".split())
 
 def can_average(f: Field) -> bool:
     """Whether a mean of the field means anything: a number that is no name."""
-    return f.kind == "number" and not _NO_MEAN & set(f.words.split())
+    return f.kind == "number" and not _NO_MEAN & set(f.words.split()) and len(set(f.numbers)) > 3
 
 
 def can_sum(f: Field) -> bool:
@@ -122,7 +121,7 @@ def share(d: Drawer) -> Intent | None:
     taken = {f.ref for c in subject.conditions for f in c.fields}
     if not part or not (part.verb or part.adjective or part.noun) or taken & {f.ref for f in part.fields}:
         return None
-    value, said = f"100.0 * SUM({' AND '.join(tests_sql(part, subject.source.at()))}) / COUNT(*)", ""
+    value, said = f"100.0 * SUM({' AND '.join(subject.source.tests_of(part))}) / COUNT(*)", ""
     if d.chance(0.5):
         value, said = rounded(value, d)
 
@@ -147,7 +146,7 @@ def two_counts(d: Drawer) -> Intent | None:
     parts = [c for c in (d.own(view), d.own(view)) if c and len(c.tests) == 1]
     if len(parts) < 2 or parts[0].tests == parts[1].tests:
         return None
-    sums = [f"SUM({' AND '.join(tests_sql(c, subject.source.at()))})" for c in parts]
+    sums = [f"SUM({' AND '.join(subject.source.tests_of(c))})" for c in parts]
 
     def slots(rng: random.Random) -> dict[str, str]:
         a, b = (Subject(d.speaker, view, [c]).phrase(rng).text for c in parts)

@@ -39,6 +39,7 @@ def tidy(text: str) -> str:
     text = re.sub(r" ([,.?!;:])", r"\1", text)
     text = re.sub(r"[,;:]([.?!])", r"\1", text)
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
+    text = re.sub(r"\b([Tt])he the\b|\b[Aa]n? (?=the\b)", lambda m: f"{m[1]}he" if m[1] else "", text)
     text = re.sub(r"(\w)s's\b", r"\1s'", text)
     text = re.sub(r"\b([Aa]) (?=[aeioAEIO]\w|8\b|11\b|18\b)", r"\1n ", text)
     return (text[:1].upper() + text[1:]).translate(_BACK)
@@ -129,7 +130,13 @@ _PAST = [
 
 
 def third(verb_phrase: str) -> str:
-    """A verb phrase of the plural present for one person: 'have two cars' -> 'has two cars'; the past stays."""
+    """A verb phrase of the plural present for one person: 'have two cars' -> 'has two cars'; the past stays.
+
+    A template's alternatives at its start are done one by one.
+    """
+    if verb_phrase.startswith("("):
+        body, _, rest = verb_phrase[1:].partition(")")
+        return "(" + "|".join(third(part) for part in body.split("|")) + ")" + rest
     word, _, rest = verb_phrase.partition(" ")
     known = {"are": "is", "were": "was", "have": "has", "do": "does", "don't": "doesn't", "go": "goes"}
     if word in known:
@@ -150,18 +157,19 @@ _ABBREVIATIONS = {
     "average": "avg", "number": "no.", "please": "pls", "maximum": "max", "minimum": "min", "versus": "vs",
     "and": "&", "you": "u", "percentage": "pct", "million": "m",
 }  # fmt: skip
-_POLITE = (
-    "Can you tell me {q}", "Could you tell me {q}", "I'd like to know {q}", "Do you know {q}", "Hi, {q}", "Quick one: {q}",
-    "Quick question: {q}", "Please tell me: {q}", "For my report: {q}", "I'm wondering: {q}", "Hey, {q}", "A colleague asks: {q}",
+_OPENINGS = (
+    "Hi, ", "Hey, ", "Quick one: ", "Quick question: ", "Please tell me: ", "For my report: ", "I'm wondering: ",
+    "A colleague asks: ", "My boss is asking again: ", "Just curious: ", "One more: ", "For the newsletter: ",
+    "For a table in the annual report: ", "Need this for a slide: ", "Somebody wants to know: ",
 )  # fmt: skip
+_ENDINGS = (", please?", ", do you know?", "? Thanks.", "? Thank you!", " again?")
 
 
 def politely(text: str, rng: random.Random) -> str:
     """The question with a greeting or a 'please' before or behind it."""
-    if rng.random() < 0.4 and text.endswith("?"):
-        return text[:-1] + rng.choice((", please?", ", do you know?", " exactly?", "? Thanks."))
-    opening = rng.choice([p for p in _POLITE if p.endswith((", {q}", ": {q}"))])
-    return opening.replace("{q}", lower_first(text))
+    if rng.random() < 0.4 and text.endswith("?") and text.count("?") == 1:
+        return text[:-1] + rng.choice(_ENDINGS)
+    return rng.choice(_OPENINGS) + lower_first(text)
 
 
 _STARTERS = frozenset(
@@ -226,7 +234,7 @@ def abbreviated(text: str, rng: random.Random) -> str:
     for word, short in _ABBREVIATIONS.items():
         if rng.random() < 0.6:
             text = re.sub(rf"\b{word}\b", short, text)
-    return text
+    return text.replace("no..", "no.")
 
 
 def misspelt(text: str, rng: random.Random) -> str:

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from labkit.datagen.conditions import Computed, Condition, Named, Test
 from labkit.datagen.formats import MONTHS, round_bound, say
+from labkit.datagen.lexicon import Words
 from labkit.datagen.phrases import literal, plural, singular
 from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.world import Entity, Field, Path_
 from labkit.schema import PLACEHOLDERS
 
-_PERIODS = 9  # a count of values: with more of them a year is no period
 _COMPASS = {"north": "northern", "south": "southern", "east": "eastern", "west": "western"}
 _IDENTIFYING = ("jersey", "number", "code", "room", "rank")  # numbers that are names: never over or under
 
@@ -181,7 +181,7 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     """A number above, below, at least, at most, between, or equal."""
     numbers, feet = field.numbers, field.format.unit == "ft"
     many = len(set(numbers)) > 25
-    identifying = any(word in field.words.split() for word in _IDENTIFYING)
+    identifying = any(word in field.words.split() for word in _IDENTIFYING) or len(set(numbers)) <= 3
     few = len(set(numbers)) <= 60 and field.format.decimals == 0
     weights = (0, 0, 0, 0, 0, 1) if identifying else (4, 3, 3, 2, 2, 3 if few else 0.3)
     kind = rng.choices((">", "<", ">=", "<=", "between", "="), weights)[0]
@@ -236,6 +236,8 @@ def compared(speaker: Speaker, field: Field, op: str, value: object, path: Path_
     test, tags = (Test(field, op, value),), ("inclusive",) if "=" in op else ("exclusive",)
     if words.counts:
         within = many_things(op, v, speaker.things(field))
+        if words.actor:
+            return Condition(path, test, post=_by_actor(words, within), tags=tags)
         verb = tuple(f"{verb} {w}" for verb in words.verbs for w in within)
         return Condition(path, test, post=tuple(f"with {w}" for w in within), verb=verb, tags=tags)
     behind, is_, after = _BOUNDS[op]
@@ -250,6 +252,15 @@ def compared(speaker: Speaker, field: Field, op: str, value: object, path: Path_
         post += [f"{c} than {{v}}" for c in comparatives]
     filled = [tuple(t.replace("{v}", v) for t in texts) for texts in (post, verb)]
     return Condition(path, test, post=filled[0], verb=filled[1], tags=tags)
+
+
+def _by_actor(words: Words, amounts: list[str]) -> tuple[str, ...]:
+    """A bound on one side's number: 'in which the hosts scored more than 130 points'."""
+    bare_amounts = [a.replace(f"({'|'.join(words.plurals[:4])})", words.plurals[0].split(" ", 1)[1]) for a in amounts]
+    did = "(scored|scored|put up|made)" if "points" in words.plurals[0] or "goals" in words.plurals[0] else "had"
+    return tuple(f"(in which|where) the {words.actor} {did} {a}" for a in bare_amounts) + tuple(
+        f"with {a}" for a in amounts
+    )
 
 
 # Bounds behind a noun, behind "is", behind a verb.

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import frames
-from labkit.datagen.glossary import twins
 from labkit.datagen.intents import Intent, Slots, finished
 from labkit.datagen.phrases import literal, plural
 from labkit.datagen.subjects import Subject, View
-from labkit.datagen.world import Entity, Field, Path_, quoted
+from labkit.datagen.world import Entity, Field, Path_, quoted, twins
 from labkit.schema import sql_name
 
 
@@ -156,8 +155,8 @@ def either_side(d: Drawer) -> Intent | None:
     sign, win, wins = _RESULTS.get(kind, ("", "play", s.games))
     if sign:
         left, right = (
-            f"{left} AND {s.own.column(at)} {sign} {s.against.column(at)}",
-            f"{right} AND {s.against.column(at)} {sign} {s.own.column(at)}",
+            f"({left} AND {s.own.column(at)} {sign} {s.against.column(at)})",
+            f"({right} AND {s.against.column(at)} {sign} {s.own.column(at)})",
         )
     subject.source.where(f"({left} OR {right})")
     asked = frames("either results", win=win, wins=wins, games=s.games, everywhere=s.everywhere)

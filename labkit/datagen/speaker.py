@@ -7,10 +7,10 @@ import re
 from dataclasses import replace
 from functools import cached_property
 
-from labkit.datagen.glossary import Glossary, Measure, twins
+from labkit.datagen.glossary import Glossary, Measure
 from labkit.datagen.lexicon import Words, words_for
 from labkit.datagen.phrases import literal, plural, singular
-from labkit.datagen.world import Entity, Field, World
+from labkit.datagen.world import Entity, Field, World, twins
 from labkit.execution import execute
 from labkit.schema import sql_name
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from labkit.datagen.build import Source
 from labkit.datagen.conditions import Condition, Test
-from labkit.datagen.phrases import listed, plural, third
+from labkit.datagen.phrases import expand, listed, plural, third
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.world import Entity, Field, Path_
 from labkit.execution import execute_many
@@ -96,7 +96,10 @@ class Subject:
         return f.read(self.source.at(path))
 
     def noun(self, rng: random.Random) -> str:
+        """The head noun; persons are people as well."""
         names = self.speaker.nouns(self.view.who)
+        if self.view.who.person and rng.random() < 0.05:
+            return rng.choice(("person", "guy", "person"))
         return names[0] if rng.random() < 0.6 else rng.choice(names)
 
     def phrase(self, rng: random.Random, many: bool = True, verb: bool = False) -> "Phrase":
@@ -121,10 +124,10 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
     for condition in sorted(order, key=lambda c: bool(c.verb or c.post or c.adjective)):
         forms = _forms(condition, fresh, many)
         if apart and not verb and condition.verb and rng.random() < 0.9:
-            verb = rng.choice(condition.verb)
+            verb = expand(rng.choice(condition.verb), rng)
             continue
         form = _pick(forms, rng)
-        text = rng.choice(forms[form])
+        text = expand(rng.choice(forms[form]), rng)
         if form == "time":
             when = text
         elif form == "noun" and fresh:

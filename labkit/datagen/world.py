@@ -172,7 +172,7 @@ class World:
 
     def paths(self, table: str, depth: int = 3) -> list[Path_]:
         """Ways from a table along its links, many to one, the shortest first; the empty one among them."""
-        if table not in self._paths:
+        if (table, depth) not in self._paths:
             found, todo = [], deque([()])
             while todo:
                 path = todo.popleft()
@@ -181,8 +181,8 @@ class World:
                 seen = {table, *(link.other for link in path)}
                 if len(path) < depth:
                     todo += [(*path, link) for link in self.links if link.table == here and link.other not in seen]
-            self._paths[table] = found
-        return self._paths[table]
+            self._paths[table, depth] = found
+        return self._paths[table, depth]
 
     def end(self, table: str, path: Path_) -> Entity:
         """The entity at the end of a path from `table`."""
@@ -221,7 +221,9 @@ def read_world(database: str | Path, exclude: Iterable[str] = ()) -> World:
 
 def quoted(value: object) -> str:
     """A value as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value)
 
 
 def spaced(name: str) -> str:
@@ -410,3 +412,14 @@ def _naming(entities: dict[str, Entity]) -> dict[str, Entity]:
         return Field(**{**_own(f), "names": fitting[0]}) if fitting else f
 
     return {t: Entity(**{**vars(e), "fields": tuple(map(marked, e.fields))}) for t, e in entities.items()}
+
+
+def twins(entity: Entity) -> list[tuple[Field, Field]]:
+    """Pairs of number columns that differ in the first word only: home_points and away_points."""
+    numbers = [f for f in entity.fields if f.kind == "number" and " " in f.words]
+    pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[i + 1 :]]
+    return [
+        (a, b)
+        for a, b in pairs
+        if a.words.split(" ", 1)[1] == b.words.split(" ", 1)[1] and a.format.unit == b.format.unit
+    ]

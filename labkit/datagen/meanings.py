@@ -1,0 +1,363 @@
+"""Ways in which a glossary puts a meaning, one rule each: from a line's terms and words to columns, conditions, numbers.
+
+A rule returns whether it understood the line. The first pass learns what columns and tables are called, the second uses it.
+"""
+
+import re
+
+from labkit.datagen.conditions import Computed, Named, Test
+from labkit.datagen.phrases import plural, singular
+from labkit.datagen.terms import Line, Measure, add, noun
+from labkit.datagen.world import Field, Path_, twins
+from labkit.schema import sql_name
+
+_VERB = re.compile(
+    r"(did|does|has|have|had|is|are|was|plays|makes|earns|gets|owes|goes|contract|works|lives|played|costs)\b"
+)
+
+# --- first pass: what a column and a table are called -----------------------------------------------------------------
+
+
+def row_of(line: Line) -> bool:
+    """'client, customer | a row of `owners`'."""
+    match = re.fullmatch(r"a row of `(\w+)`", line.meaning)
+    table = match and next((t for t in line.world.entities if t.casefold() == match[1].casefold()), None)
+    return bool(table) and add(line.found.entities, table, [singular(t) for t in line.terms])
+
+
+def column_name(line: Line) -> bool:
+    """'salary, pay | `contracts.salary`, dollars a year, of the **active** contract'."""
+    match = re.match(r"(?:the )?`([\w.]+)`(?! is\b| =| [<>]| of \d| equals)(.*)", line.meaning)
+    f = match and line.column(match[1])
+    first = re.match(r" (\w+)", match[2]) if f else None
+    if not f or (first and first[1] in {str(v) for v, _ in f.values}):
+        return False
+    _full_name(line)
+    if len(line.groups) == len(line.clauses) > 1 and f.kind == "link":
+        return _roles(line)
+    for term in line.terms:
+        if _VERB.match(term):
+            add(line.found.verbs, f.ref, [term])
+        elif not re.search(r"\bin\b|\.|[A-Z]|^(from|on|at) ", term) and f.kind not in ("link", "label", "date"):
+            add(line.found.columns, f.ref, [noun(term)])
+    bold = re.search(r"\*\*(\w+)\*\*", line.meaning)
+    fields = line.world.entities[f.table].fields
+    hit = next((g for g in fields if bold and bold[1] in [v for v, _ in g.values]), None)
+    if hit:
+        line.found.implied[f.ref] = Test(hit, "=", bold[1])
+    return bool(hit or line.found.columns.get(f.ref) or line.found.verbs.get(f.ref))
+
+
+def _full_name(line: Line) -> None:
+    match = re.search(r"full name of an? (\w+) is (\w+) and (\w+)", line.meaning)
+    entity = match and next((e for e in line.world.entities.values() if e.noun == match[1]), None)
+    if entity and entity.field(match[2]) and entity.field(match[3]):
+        line.found.full_names[entity.table] = (match[2], match[3])
+
+
+def _roles(line: Line) -> bool:
+    """'home game, host; visitors | `games.home_id`; `games.away_id`'."""
+    for terms, clause in zip(line.groups, line.clauses, strict=True):
+        name = re.match(r"`([\w.]+)`", clause)
+        f = line.column(name[1]) if name else None
+        if f and f.kind == "link":
+            add(line.found.roles, (f.table, f.name), terms)
+    return True
+
+
+def period_words(line: Line) -> bool:
+    """'"this season" and "last season" are both 2031', or 'last year, this year | 2030; 2031'."""
+    pattern = r'((?:"[^"]+"(?: and |, )?)+) (?:is|are)(?: both)? (\d{4})\b'
+    pairs = [(re.findall(r'"([^"]+)"', m[1]), m[2]) for m in re.finditer(pattern, line.meaning)]
+    if not pairs and len(line.terms) == len(line.clauses) and all(re.fullmatch(r"\d{4}", c) for c in line.clauses):
+        pairs = [([term], clause) for term, clause in zip(line.terms, line.clauses, strict=True)]
+    for phrases, year in pairs:
+        add(line.found.periods, int(year), phrases)
+    return bool(pairs)
+
+
+# --- second pass: values and conditions -------------------------------------------------------------------------------
+
+
+def stored_values(line: Line) -> bool:
+    """'point guard, shooting guard ... | `position` PG, SG ...', 'jab, shot | `reason` vaccination'."""
+    match = re.match(r"`([\w.]+)` (?:is )?(?:=\s*)?(?:the word )?`?([^;`(]+?)`?(?: \(.*|;.*)?$", line.meaning)
+    f = match and line.column(match[1])
+    if not f or re.search(r"\d", match[2]):
+        return False
+    known = {str(v).casefold(): v for v, _ in f.values} | {m.casefold(): m for m in f.missing if m is not None}
+    said = [known.get(part.strip(" `=").casefold()) for part in re.split(r",| or ", match[2])]
+    if None in said or not said:
+        return False
+    if len(said) == len(line.terms) and "," in match[2]:
+        return all(add(line.found.values, (f.ref, v), [t]) for v, t in zip(said, line.terms, strict=True))
+    test = Test(f, "in", tuple(said)) if len(said) > 1 else Test(f, "=", said[0])
+    return line.name(f.table, (test,), line.terms)
+
+
+def null(line: Line) -> bool:
+    """'free agent | `team_id` is NULL'; terms that a later clause defines otherwise are left to it."""
+    match = re.match(r"`([\w.]+)` is (not )?NULL", line.meaning)
+    f = match and line.column(match[1])
+    if not f or None not in f.missing:
+        return False
+    terms = line.terms[:-1] if len(line.clauses) == 2 and re.match(r"`[\w.]+` [=<>]", line.clauses[1]) else line.terms
+    own = [t for t in terms if not re.search(rf"\ban? {re.escape(t)} (is )?such\b", line.meaning)]
+    return line.name(f.table, (Test(f, "known" if match[2] else "null"),), own)
+
+
+def bounds(line: Line) -> bool:
+    """'`draft_pick` = 1; from 1 to 5', '`three_pct` of 40.0% or more', '`draft_year` is 2031'."""
+    done, f = False, None
+    parts = [line.terms[:-1], line.terms[-1:]] if len(line.clauses) == 2 and len(line.terms) > 1 else [line.terms] * 2
+    for clause, terms in zip(line.clauses, parts, strict=False):
+        match = re.match(r"`([\w.]+)`", clause)
+        f = line.column(match[1]) if match else f
+        test = f and _bound(f, clause)
+        done = bool(test) and line.name(f.table, (test,), terms) or done
+    return done
+
+
+_AMOUNT = re.compile(
+    r"(?:of|is|=|>=|<=|>|<) ([$€£]?\d[\d.,]*'? ?(?:\d+\")?%?(?: (?!or\b)[a-z]{1,3}\b)?)"
+    r"( or (more|taller|later|less|fewer|under|over))?"
+)
+
+
+def _bound(f: Field, clause: str) -> Test | None:
+    span = re.search(r"from (\d+) to (\d+)", clause)
+    if span:
+        return Test(f, "between", (int(span[1]), int(span[2])))
+    amount = _AMOUNT.search(clause)
+    value = amount and _read(f, amount[1])
+    if value is None or f.kind not in ("number", "year"):
+        return None
+    sign = re.search(r" (>=|<=|>|<) ", clause)
+    least = "=" if not amount[2] else "<=" if amount[3] in ("less", "fewer", "under") else ">="
+    return Test(f, sign[1] if sign else least, value)
+
+
+def _read(f: Field, text: str) -> object:
+    """The number that a bound says, in the column's format or bare."""
+    for candidate in (text.strip().rstrip("."), re.sub(r"[a-z ]+$", "", text).strip()):
+        try:
+            if f.format.stored_as_text:
+                return f.format.read(candidate)
+            return float(candidate) if "." in candidate else int(candidate)
+        except (ValueError, TypeError, IndexError):
+            continue
+    return None
+
+
+def format_bound(line: Line) -> bool:
+    """A bound in a format that only one column is written in: 7' 0" or taller."""
+    match = re.fullmatch(r"(\d+' ?\d+\") or (taller|more)", line.meaning)
+    fields = [f for f in line.world.fields() if f.format.unit == "ft"]
+    if not match or len(fields) != 1:
+        return False
+    return line.name(fields[0].table, (Test(fields[0], ">=", fields[0].format.read(match[1])),), line.terms)
+
+
+def amount_of(line: Line) -> bool:
+    """'a salary of $612,500': one stored value of a column."""
+    match = re.fullmatch(r"an? (\w[\w ]*?) of (\S+)", line.meaning)
+    f = match and line.fact(match[1])
+    if not f or match[2] not in {v for v, _ in f.values}:
+        return False
+    terms = [t for t in line.terms if t.split()[-1] == match[1].split()[-1]] or line.terms
+    post = [f"(on|for|with) the {t}" for t in terms]
+    line.found.named.append(
+        Named(f.table, (Test(f, "=", match[2]),), post=post, verb=[f"(earn|make|get|are on) the {t}" for t in terms])
+    )
+    return True
+
+
+def is_a(line: Line) -> bool:
+    """'a forward is SF or PF; a wing is SG or SF', 'a puppy is a dog born in 2031', 'a moggy is such a cat'."""
+    done, entries = False, re.split(r"; |, (?=an? \w+ such )", line.meaning)
+    for entry in entries:
+        kind = re.fullmatch(r"an? ([\w -]+?) (?:is )?(?:such )?an? (\w+)(?: born in (\d{4}))?", entry)
+        values = re.fullmatch(r"an? ([\w -]+?) is (.+)", entry)
+        if kind and line.value_of(kind[2]):
+            done |= _kind_of(line, kind[1], kind[2], kind[3], "such" in entry)
+        elif values:
+            hits = [line.value_of(v.strip()) for v in re.split(r",| or ", values[2])]
+            if all(hits):
+                test = Test(hits[0][0], "in", tuple(v for _, v in hits))
+                done |= line.name(hits[0][0].table, (test,), [values[1]])
+    return done
+
+
+def _kind_of(line: Line, term: str, value: str, year: str | None, such: bool) -> bool:
+    f, stored = line.value_of(value)
+    tests, fields = [Test(f, "=", stored)], line.world.entities[f.table].fields
+    born = next((g for g in fields if re.search(r"\b(birth|born)\b", g.words)), None)
+    if year and not born:
+        return False
+    if year:
+        tests.append(Test(born, "=", int(year)) if born.kind == "year" else Test(born, "year=", year))
+    null_column = re.search(r"`(\w+)` is NULL", line.meaning) if such else None
+    extra = null_column and line.world.entities[f.table].field(null_column[1])
+    tests += [Test(extra, "null")] if extra else []
+    return line.name(f.table, tuple(tests), [term])
+
+
+def kind_beyond(line: Line) -> bool:
+    """'overweight, heavy dog | a dog of 30 kg or more': the only column in that unit."""
+    match = re.fullmatch(r"an? (\w+) of ([\d.]+) ?(\w+) or (more|less)", line.meaning)
+    hit = match and line.value_of(match[1])
+    heavy = [f for f in line.world.entities[hit[0].table].fields if f.format.unit == match[3]] if hit else []
+    if len(heavy) != 1:
+        return False
+    value = float(match[2]) if "." in match[2] else int(match[2])
+    tests = (Test(hit[0], "=", hit[1]), Test(heavy[0], ">=" if match[4] == "more" else "<=", value))
+    terms = [t if " " in t else f"{t} {match[1]}" for t in line.terms]
+    return line.name(hit[0].table, tests, terms)
+
+
+def examples(line: Line) -> bool:
+    """'bunny, bird, puppy | a rabbit, a parrot; ...': terms and values in the same order."""
+    parts = [re.sub(r"^an? ", "", part.strip()) for part in line.clauses[0].split(",")]
+    hits = [line.value_of(v) for v in parts]
+    if not all(hits) or len(hits) > len(line.terms):
+        return False
+    return all(add(line.found.values, (f.ref, v), [t]) for (f, v), t in zip(hits, line.terms, strict=False))
+
+
+def all_of(line: Line) -> bool:
+    """'ironman | played all 46 games of a season': a number before a word of a column's name."""
+    match = re.search(r"(\w+) all (\d+) (\w+)", line.meaning)
+    f = match and (line.fact(f"{match[3]} {match[1]}") or line.fact(match[3]))
+    return bool(f) and line.name(f.table, (Test(f, "=", int(match[2])),), line.terms)
+
+
+def at_least(line: Line) -> bool:
+    """'at least 10 points and at least 10 rebounds a game': a rate where the unit is named, else a column."""
+    parts = re.findall(r"at least (\d+) (\w+)", line.meaning)
+    unit = re.search(r"\d+ \w+ (?:a|per) (\w+)", line.meaning)
+    tests = [t for n, word in parts if (t := _least(line, int(n), word, unit[1] if unit else ""))]
+    if not tests or len(tests) != len(parts) or len({t.field.table for t in tests}) > 1:
+        return False
+    return line.name(tests[0].field.table, tuple(tests), line.terms)
+
+
+def _least(line: Line, n: int, word: str, unit: str) -> Test | None:
+    rate, total = unit and line.fact(f"{word} per {unit}"), line.fact(word)
+    if rate or not unit or not total:
+        return Test(rate or total, ">=", n) if rate or total else None
+    fields = line.world.entities[total.table].fields
+    below = next((g for g in fields if g is not total and re.match(rf"{plural(unit)}\b", g.words)), None)
+    return below and Test(total, ">=", n, Computed(below, f"1.0 * {total.column('{a}')} / {below.column('{a}')}"))
+
+
+def has_a(line: Line) -> bool:
+    """'under contract | has a contract with `status` active': those that a row of another table refers to."""
+    match = re.fullmatch(r"has an? (\w+) with `(\w+)` (?:= )?(\w+)", line.meaning)
+    child = match and next((e for e in line.world.entities.values() if e.noun == match[1]), None)
+    f = child.field(match[2]) if child else None
+    links = [link for link in line.world.links if child and link.table == child.table and not link.role]
+    if not f or match[3] not in [v for v, _ in f.values] or len(links) != 1:
+        return False
+    link = links[0]
+    key = line.world.entities[link.other].field(link.other_column)
+    query = f"SELECT {sql_name(link.column)} FROM {sql_name(child.table)} WHERE {sql_name(f.name)} = '{match[3]}'"
+    line.name(link.other, (Test(key, "in query", query),), line.terms)
+    without = Named(link.other, (Test(key, "not in query", query),))
+    without.post += [f"(not|without being) {t}" for t in line.terms]
+    without.verb += [f"are not {t}" for t in line.terms]
+    line.found.named.append(without)
+    return True
+
+
+# --- second pass: two columns, computed numbers -----------------------------------------------------------------------
+
+
+def compare(line: Line) -> bool:
+    """'home win, road win | `home_points` > `away_points`; the reverse'."""
+    match = re.match(r"`([\w.]+)` ([<>=]) `([\w.]+)`(; the reverse)?", line.meaning)
+    a, b = (line.column(match[1]), line.column(match[3])) if match else (None, None)
+    if not a or not b:
+        return False
+    ways = [(Test(a, match[2], None, b), line.terms[:1])]
+    ways += [(Test(b, match[2], None, a), line.terms[1:2])] if match[4] else []
+    for test, terms in ways:
+        line.name(a.table, (test,), terms)
+        side = test.field.words.split()[0]
+        if match[2] == ">" and side in {link.role for link in line.world.links}:
+            winners = {"home": "hosts|home team|home side", "away": "visitors|guests|away team|road team"}.get(
+                side, side
+            )
+            line.found.named[-1].verb.append(f"were won by the ({winners})")
+            line.found.named[-1].post.append(f"(won by|that went to) the ({winners})")
+    return True
+
+
+def equals(line: Line) -> bool:
+    """'sold out | attendance equals the capacity of the host's arena': a column of what the row belongs to."""
+    match = re.match(r"(?:the )?`?(\w+)`? equals (?:the )?`?(\w+)`? of (.+)", line.meaning)
+    a, b = (line.fact(match[1]), line.fact(match[2])) if match else (None, None)
+    path = _path(line, a.table, b.table, match[3]) if a and b else None
+    return path is not None and line.name(a.table, (Test(a, "=", None, b, path),), line.terms)
+
+
+def _path(line: Line, start: str, end: str, words: str) -> Path_ | None:
+    """The way from one table to another whose role is spoken of."""
+    paths = [p for p in line.world.paths(start) if p and p[-1].other == end]
+    for path in paths:
+        roles = [
+            w for link in path for w in (link.role, *line.found.roles.get((link.table, link.column), ())) if link.role
+        ]
+        if not any(link.role for link in path) or any(w in words for w in roles):
+            return path
+    return None
+
+
+def difference(line: Line) -> bool:
+    """'margin, blowout | difference of the two scores; a blowout is a margin of 30 or more': of the only like columns."""
+    pairs = [p for e in line.world.entities.values() for p in twins(e)]
+    if not re.match(r"(the )?difference (of|between) (the )?(two|both)", line.meaning) or len(pairs) != 1:
+        return False
+    (a, b), bound = pairs[0], re.search(r"an? ([\w ]+?) is an? (\w+) of (\d+) or more", line.meaning)
+    sql = f"ABS({a.read('{a}')} - {b.read('{a}')})"
+    line.found.measures.append(Measure(a.table, sql, [t for t in line.terms if not bound or t != bound[1]], (a, b)))
+    if bound:
+        line.name(a.table, (Test(a, ">=", int(bound[3]), Computed(b, sql)),), [bound[1]])
+    return True
+
+
+def minus(line: Line) -> bool:
+    """'age | 2031 minus `birth_year`'."""
+    match = re.match(r"(\d{4}) minus `([\w.]+)`", line.meaning)
+    f = match and line.column(match[2])
+    nouns = [t for t in line.terms if not t.startswith("how ")]
+    if not f or not nouns:
+        return False
+    line.found.measures.append(Measure(f.table, f"{match[1]} - {f.read('{a}')}", nouns, (f,)))
+    return True
+
+
+def most(line: Line) -> bool:
+    """'top scorer | most `points` in the season'."""
+    match = re.match(r"(?:the )?(most|highest|largest) `([\w.]+)`", line.meaning)
+    f = match and line.column(match[2])
+    return bool(f) and add(line.found.tops, f.ref, line.terms)
+
+
+def sum_of(line: Line) -> bool:
+    """'payroll | sum of the disclosed salaries of the active contracts of ...', 'revenue | sum of the charged fees'."""
+    match = re.match(r"(?:the )?(?:sum|total) of (.+)", line.meaning)
+    words = re.findall(r"\w+", match[1]) if match else []
+    f = next(
+        (f for w in words for f in line.world.fields() if f.kind == "number" and w in (plural(f.words), f.words)), None
+    )
+    if f is None:
+        return False
+    categories = [g for g in line.world.entities[f.table].fields if g.kind == "category"]
+    scope = next((Test(g, "=", v) for g in categories for v, _ in g.values if v in words), None)
+    if scope and f.ref not in line.found.implied:
+        line.found.implied[f.ref] = scope
+    return add(line.found.sums, f.ref, line.terms)
+
+
+FIRST = (row_of, column_name, period_words)
+SECOND = (stored_values, null, bounds, format_bound, amount_of, is_a, kind_beyond, examples, all_of, at_least, has_a, compare, equals, difference, minus, most, sum_of)  # fmt: skip
