@@ -5,6 +5,7 @@ that the user can mend, told in a sentence; 130 interrupted. With ``--json`` sta
 ``{"error": sentence}``), everything else goes to standard error.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -39,8 +40,12 @@ DEFAULT_MODEL = "smollm2-135m"
 
 def main() -> None:
     """Entry point of `labkit`: run a command, turn the kit's errors into a sentence and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character still shows the rest
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except Exception as error:
         code = _explain(error)
     except KeyboardInterrupt:
@@ -63,7 +68,8 @@ def _explain(error: Exception) -> int:
     if not isinstance(error, LabkitError):
         raise error
     if "--json" in sys.argv:
-        print(json.dumps({"error": str(error)}))
+        with contextlib.suppress(OSError):  # standard output may be what is full
+            print(json.dumps({"error": str(error)}), flush=True)
     print(f"Error: {error}", file=sys.stderr)
     return 2
 
@@ -173,7 +179,7 @@ def score(
                 "verdict": scored.verdict,
                 "reason": scored.reason,
                 "class": found.failure_class,
-                "evidence": found.evidence,
+                "evidence": found.evidence or scored.detail,
             }
         )
     if as_json:

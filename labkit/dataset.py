@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
@@ -96,10 +97,11 @@ def find_database(name: str | Path, folders: Iterable[str | Path] = ()) -> Path:
         base = folder / name
         tries = [base, *(base.with_name(stem + ending) for ending in (".sqlite", ".db"))] if stem else []
         for file in [*tries, base / f"{stem}.sqlite", base / f"{stem}.db"]:
-            if file.is_file():
-                return file
+            with suppress(OSError, ValueError):  # a name that no file can have
+                if file.is_file():
+                    return file
     places = ", ".join(str(folder) for folder in folders) or "the current folder"
-    raise LabkitError(f"There is no database {str(name)!r} in {places}. {_NO_DATABASE}")
+    raise LabkitError(f"There is no database {str(name)[:200]!r} in {places}. {_NO_DATABASE}")
 
 
 # --- load and save ----------------------------------------------------------------------------------------------------

@@ -117,6 +117,7 @@ class Guard:
 _TOO_MANY = re.compile(
     r"too (many|large|deep|complex|big)|parser stack overflow|at most \d+ tables|recursion limit", re.I
 )
+_NOT_ALLOWED = re.compile(r"not authorized|prohibited|authorization", re.I)  # FTS3 asks, is refused, and goes on
 _SQLITE_REFUSES = re.compile(r"unsafe use|may not be modified|cannot modify")
 _ONLY = "Only one statement that reads the database may run."
 
@@ -129,7 +130,7 @@ def explain(error: Exception, reason: str, seconds: float) -> tuple[str, str | N
     match error:
         case Refused():
             return f"Refused: {error}. {_ONLY}", "refused"
-        case apsw.AuthError() | apsw.SQLError() if reason:
+        case apsw.AuthError() | apsw.SQLError() if reason and _NOT_ALLOWED.search(str(error)):
             return f"Refused: {reason}. {_ONLY}", "refused"
         case apsw.InterruptError():
             return f"Stopped: the query ran longer than {seconds:g} s.", "time"

@@ -10,11 +10,16 @@ from pathlib import Path
 
 import platformdirs
 
+from labkit.errors import LabkitError
+
 
 def home() -> Path:
-    """The kit's folder on this machine (models, run store), created when missing."""
+    """The kit's folder on this machine (models, run store), created when missing. LabkitError where that cannot be."""
     folder = Path(os.environ.get("LABKIT_HOME") or platformdirs.user_cache_dir("labkit", appauthor=False))
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabkitError(f"The kit's folder cannot be made: {error}. Set LABKIT_HOME to a folder of yours.") from error
     return folder
 
 

@@ -17,7 +17,7 @@ _LOCKLESS = "unix-none"
 def existing_file(database: str | os.PathLike) -> str:
     """Its absolute path, symlinks resolved: SQLite looks beside that for a WAL. LabkitError if it is no file."""
     try:
-        path = os.path.realpath(os.fspath(database))
+        path = os.path.realpath(os.fsdecode(os.fspath(database)))
         found = os.stat(path)
     except FileNotFoundError:
         raise LabkitError(f"There is no database {database}. Name an existing SQLite file.") from None

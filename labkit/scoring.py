@@ -226,9 +226,9 @@ def _on_copies(pair: Pair, score: Score, limits: Limits) -> Score:
         if there.verdict == "wrong" and not (nothing and there.pred.ok and is_nothing(there.pred.rows)):
             said = f"On a perturbed copy ({copy}): {there.detail}"
             return replace(score, verdict="wrong", reason="counterexample", detail=f"{said}{_both(there)}")
-        shown = shown or not nothing
+        shown = shown or (not nothing and there.gold.rows != score.gold.rows)
     if not shown:
-        return replace(score, detail=score.detail or "No perturbed copy could be made: right on the database only.")
+        return replace(score, detail=score.detail or "On no perturbed copy does the reference give other rows.")
     return replace(score, verdict="right", reason="", detail="")
 
 

@@ -337,3 +337,32 @@ def test_an_editable_install_maps_the_package_alone(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout == "None labkit\n"
     assert shutil.which("labkit", path=Path(sys.executable).parent), "the console script is installed"
+
+
+def test_a_home_that_cannot_be_made_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "file"))
+    assert "LABKIT_HOME" in json.loads(labkit("models", "--json", code=2).stdout)["error"]
+
+
+def test_a_name_that_no_file_can_have_is_a_sentence(tmp_path):
+    pair = {"id": "1", "question": "?", "gold": "SELECT 1", "pred": "SELECT 1", "database": "x" * 5000}
+    assert "line 1" in labkit("score", write_lines(tmp_path / "pairs.jsonl", pair), code=2).stderr
+
+
+@pytest.mark.parametrize("shell", ['"$@" > /dev/full', 'PYTHONIOENCODING=ascii "$@"'], ids=["full", "ascii"])
+def test_output_that_cannot_be_written_as_it_is(shell):
+    command = [*LABKIT, "sql", "--db", str(LEAGUE), "SELECT 'é漢'"]
+    done = subprocess.run(["bash", "-c", shell, "bash", *command], capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr and (done.returncode == 0 or "disk is full" in done.stderr)
+
+
+def test_a_match_that_no_copy_could_confirm_says_so(tmp_path):
+    database = tmp_path / "empty.sqlite"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE VIEW v AS SELECT 1 AS a")
+    connection.close()
+    pair = {"id": "1", "question": "?", "gold": "SELECT a FROM v", "pred": "SELECT 1", "database": str(database)}
+    path = write_lines(tmp_path / "pairs.jsonl", pair)
+    line = json.loads(labkit("score", path, "--mode", "semantic", "--json").stdout)
+    assert line["verdict"] != "right" or line["evidence"]

@@ -574,3 +574,15 @@ def test_throughput(database, capsys):
     with capsys.disabled():
         print(f"\n{rate:,.0f} simple queries a second")
     assert all(result.ok for result in results) and rate > 1_000
+
+
+def test_a_mistake_on_a_full_text_table_keeps_sqlites_words(tmp_path):
+    """FTS4 asks for something, is refused, and goes on: that is not why the query failed."""
+    path = tmp_path / "fts.sqlite"
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE VIRTUAL TABLE notes USING fts4(body); INSERT INTO notes VALUES ('a fox')")
+    connection.close()
+    assert execute(path, "SELECT body FROM notes WHERE notes MATCH 'fox'").rows == (("a fox",),)
+    wrong = execute(path, "SELECT nope FROM notes")
+    assert (wrong.error, wrong.limit) == ("no such column: nope", None)
+    assert execute(bytes(path), "SELECT 1").rows == ((1,),)
