@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from labkit.datagen import saying
 from labkit.datagen.conditions import Condition, Test
-from labkit.datagen.phrases import literal, plural, possessive, third
+from labkit.datagen.phrases import NO_ARTICLE, literal, plural, possessive, third
 from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.subjects import Subject, View, views
 from labkit.datagen.world import Entity, Field, Path_
 
-_GROUPS = frozenset(("team", "squad", "band", "club"))
+_PLACES = frozenset(
+    "arena building city clinic country hall hospital hotel house library location market museum office park place region "
+    "restaurant room school shop stadium state station store street theater town university venue village warehouse".split()
+)
 
 
 class Drawer:
@@ -122,8 +125,9 @@ class Drawer:
             return self._member(view, entity, name, value, path, test)
         if entity.person:
             post = (f"(of|belonging to|owned by) {name}" if view.own else f"of {name}",)
-            return Condition(path, test, adjective=(possessive(name),), post=post, verb=(f"belong to {name}",))
-        at = "(of|for)" if entity.noun in _GROUPS else "(at|in)"
+            own = f"{NO_ARTICLE}{possessive(name)}"
+            return Condition(path, test, adjective=(own,), post=post, verb=(f"belong to {name}",))
+        at = "(at|in)" if entity.noun.split()[-1] in _PLACES else "(of|for)"
         return Condition(path, test, post=(f"{at} {name}",), tags=("nickname",))
 
     def _member(self, view: View, entity: Entity, name: str, value: object, path: Path_, test: tuple) -> Condition:

@@ -362,11 +362,11 @@ Against {b}, how many {games} did {a} {win}{when}[, {everywhere}]?
 Count the {wins} of {a} (against|over) {b}{when}.
 
 == each best vp
-(For|In|At) each {word}, (who|which {np1}) {does}{when}?{tail}
+(For|In) each {word}, (who|which {np1}) {does}{when}?{tail}
 {word} by {word}, which {np1} {does}{when}?{tail}
 
 == each best np
-(For|In|At) each {word}, the {best}{when}.{tail}
+(For|In) each {word}, the {best}{when}.{tail}
 SHOW the {best} (of|in|for) (each|every) {word}{when}.{tail}
 (Who|Which) is the {best} (of|in) each {word}{when}?{tail}
 The {best} per {word}{when}[, please].{tail}

@@ -108,7 +108,7 @@ _KNOWN: dict[str, dict] = {
     "signed": dict(named=("signing date", "date of signing", "date signed"), ask=("when was {x} signed",), participle="signed"),
     "hired": dict(named=("hiring date", "hire date"), ask=("when was {x} hired",), participle="hired"),
     "played on": dict(named=("date", "day", "date played"), ask=("(when|on which (date|day)) was {x} [played]",), participle="played"),
-    "since": dict(ask=("since when is {x} with us", "how long has {x} been with us", "when did {x} join"), participle="with us since"),
+    "since": dict(named=("joining date", "date of joining"), ask=("since when is {x} with us", "how long has {x} been with us", "when did {x} join"), participle="with us since"),
     "draft year": dict(ask=("(when|in what year) was {x} drafted",), participle="drafted"),
     "draft pick": dict(nouns=("pick", "draft position"), ask=("(what|which) pick was {x}", "where was {x} picked [in the draft]")),
     "ends": dict(named=("end year", "last year", "final year"), ask=("when does {x} (end|run out|expire)",), participle="ending", equal_verb=("(end|run out|expire) in {v}",)),

@@ -95,6 +95,16 @@ def stored_values(line: Line) -> bool:
     return line.name(f.table, (test,), line.terms)
 
 
+def missing_words(line: Line) -> bool:
+    """'`visits.fee` ...; `-` is not charged yet': what a placeholder says, besides its conditions."""
+    names = re.findall(r"`([\w.]+)`", line.meaning)
+    f = next((f for name in names if (f := line.column(name))), None) or line.fact(line.terms[0])
+    for text, said in re.findall(r"`([^`]+)` (?:is|means) ([a-z][a-z ]*?)(?= when|[;.,)]|$)", line.meaning) if f else ():
+        if text in f.missing and said != "then":
+            add(line.found.missing, f.ref, [said])
+    return False
+
+
 def null(line: Line) -> bool:
     """'free agent | `team_id` is NULL'; terms that a later clause defines otherwise are left to it."""
     match = re.match(r"`([\w.]+)` is (not )?NULL", line.meaning)
@@ -360,4 +370,4 @@ def sum_of(line: Line) -> bool:
 
 
 FIRST = (row_of, column_name, period_words)
-SECOND = (stored_values, null, bounds, format_bound, amount_of, is_a, kind_beyond, examples, all_of, at_least, has_a, compare, equals, difference, minus, most, sum_of)  # fmt: skip
+SECOND = (missing_words, stored_values, null, bounds, format_bound, amount_of, is_a, kind_beyond, examples, all_of, at_least, has_a, compare, equals, difference, minus, most, sum_of)  # fmt: skip

@@ -111,7 +111,7 @@ def _having_slots(d: Drawer, view: View, subject: Subject, inner: Subject, link:
         theirs = f"{link.role} {phrase.text}".strip() + (f" {phrase.when}" if phrase.when else "")
         if without:
             some = f"(a single|a) {theirs}" if one else f"any {theirs}"
-            none = f"(no|not a single) {theirs}" if one else f"no {theirs}"
+            none = f"no {theirs}" if one else f"no {theirs}"
             words = Condition(
                 (), (), post=(f"without {some}", f"with {none}"), verb=(f"have {none}", f"(do not|don't) have {some}")
             )

@@ -27,7 +27,7 @@ def count(d: Drawer) -> Intent | None:
 
 # --- one number from a column -----------------------------------------------------------------------------------------
 
-_NO_SUM = frozenset("height age percentage pct rate rating score pick rank year grade level average".split())
+_NO_SUM = frozenset("height weight age percentage pct rate rating score pick rank year grade level average".split())
 _NO_MEAN = frozenset("jersey code number zip room".split())
 
 

@@ -33,9 +33,12 @@ _SAFE = str.maketrans({"(": "\x01", ")": "\x02", "[": "\x03", "]": "\x04", "|": 
 _BACK = str.maketrans({v: chr(k) for k, v in _SAFE.items()})
 
 
+NO_ARTICLE = "\x0f"  # before a name that 'the' must not stand before
+
+
 def tidy(text: str) -> str:
     """Spaces and punctuation mended, the first letter capital, the marks of `literal` taken back."""
-    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"([Tt]he )?\x0f", "", re.sub(r"\s+", " ", text).strip())
     text = re.sub(r" ([,.?!;:])", r"\1", text)
     text = re.sub(r"[,;:]([.?!])", r"\1", text)
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)

@@ -75,12 +75,15 @@ def missing(speaker: Speaker, field: Field, path: Path_, absent: bool) -> Condit
         return _special(speaker, field, path, special, absent)
     words = speaker.words(field)
     noun, one = words.nouns[0], _one(words.nouns[0])
+    if field.kind == "flag":
+        noun, one = f"{noun} status", f"a {noun} status"
     test = Test(field, "null" if absent else "known")
     named = next((n for n in speaker.glossary.named if n.tests == (test,)), None)
     own = from_named(named, path) if named else Condition(path, (test,))
     if absent:
         post = (f"(without {one}|with no {noun}|with no known {noun}|with no recorded {noun}|without a known {noun})",)
         post += (f"whose {noun} is (unknown|not known|missing|not recorded|undisclosed|not on file)",)
+        post += tuple(f"whose {noun} is {w}" for w in speaker.glossary.missing.get(field.ref, ()))
         verb = (f"have no (|recorded|known) {noun}", f"(lack|don't have|are missing) {one}")
     else:
         some = words.plurals[0] if words.counts else one
@@ -348,6 +351,8 @@ def _when(speaker: Speaker, field: Field, test: Test, when: str, path: Path_, pl
         post, verb = (f"who {said}", *((f"{words.participle} {plain}",) if plain else ())), (said,)
     elif words.participle:
         post, verb = (f"{words.participle} {when}",), (f"were {words.participle} {when}",)
+    elif noun in ("date", "day", "time", "month", "year"):
+        post, verb = (when,), (f"(took place|were) {when}",)
     elif plain:
         post, verb = (f"with {noun} {plain}", f"whose {noun} is {plain}"), (f"have {noun} {plain}",)
     return Condition(path, (test,), post=post, verb=verb, tags=("date",))

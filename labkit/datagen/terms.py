@@ -35,6 +35,7 @@ class Glossary:
     measures: list[Measure] = field(default_factory=list)
     sums: dict[str, list[str]] = field(default_factory=dict)  # nouns for the total of a fact
     full_names: dict[str, tuple[str, str]] = field(default_factory=dict)  # table: columns of the full name
+    missing: dict[str, list[str]] = field(default_factory=dict)  # what its placeholder says: 'not charged yet'
     not_understood: list[str] = field(default_factory=list)
 
 
@@ -81,8 +82,8 @@ def _sort(named: Named, term: str) -> None:
     elif re.match(r"(without|with|in|on|from|at|under|over|of)\b", term):
         named.post.append(term)
         named.verb.append(f"are {term}")
-    elif term in ("owes", "pays", "lives", "works"):
-        named.verb.append(term[:-1])
+    elif re.fullmatch(r"(owe|pay|live|work)s", term):
+        return  # a verb of somebody else's
     elif re.match(r"(did|has|have|is|are|was) ", term):
         named.verb.append(re.sub(r"^(has|is|was) ", lambda m: _MANY[m[1]], term))
     elif re.fullmatch(r"\w+ed|\w+aid|overweight|\w+ous|\w+ful|\w+less|open|sold out", term):

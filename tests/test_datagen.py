@@ -1,0 +1,275 @@
+"""Generation end to end: every pair runs and says something, none is in a known set, filters count, seeds decide."""
+
+import random
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from labkit.datagen import FAMILIES, filters, generate
+from labkit.datagen.coverage import coverage
+from labkit.datagen.filters import Filters, result_fault
+from labkit.datagen.focus import focus
+from labkit.datagen.known import known_sets, of_questions
+from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.errors import LabkitError
+from labkit.execution import ExecutionResult, execute_many
+from labkit.schema import read_schema
+from labkit.sqltext import normalise_question, normalise_sql, skeleton
+
+DATASETS = Path(__file__).parent.parent / "datasets"
+LEAGUE = DATASETS / "league" / "league.sqlite"
+
+
+@pytest.fixture(scope="module")
+def league():
+    return generate(LEAGUE, 1500, seed=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A database of another trade: no declared keys, odd names, ISO dates, flags, decimal prices."""
+    path = tmp_path_factory.mktemp("shop") / "shop.sqlite"
+    rng = random.Random(4)
+    connection = sqlite3.connect(path)
+    connection.executescript("""
+        CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, city TEXT, email TEXT);
+        CREATE TABLE products (product_id INTEGER PRIMARY KEY, title TEXT UNIQUE, category TEXT, price REAL);
+        CREATE TABLE "order" (order_id INTEGER PRIMARY KEY, customer_id INTEGER, product_id INTEGER,
+                              quantity INTEGER, ordered_on TEXT, is_gift TEXT);
+    """)
+    firsts, lasts = "Ann Bob Cleo Dan Eve Finn Gus Hal".split(), "Ash Birch Cedar Dale Elm Fir Gale".split()
+    names = [f"{a} {b}" for a in firsts for b in lasts][:40]
+    people = [(i, n, rng.choice(("Oslo", "Bergen", "Moss")), f"c{i}@x.no") for i, n in enumerate(names, 1)]
+    connection.executemany("INSERT INTO customers VALUES (?, ?, ?, ?)", people)
+    goods = [
+        (i, f"Lamp {chr(64 + i)}", rng.choice(("light", "decor")), round(rng.uniform(5, 90), 2)) for i in range(1, 20)
+    ]
+    connection.executemany("INSERT INTO products VALUES (?, ?, ?, ?)", goods)
+    day = lambda: f"20{rng.randint(20, 24)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"  # noqa: E731
+    orders = [
+        (i, rng.randint(1, 40), rng.randint(1, 19), rng.randint(1, 9), day(), rng.choice("YN")) for i in range(1, 300)
+    ]
+    connection.executemany('INSERT INTO "order" VALUES (?, ?, ?, ?, ?, ?)', orders)
+    connection.commit()
+    connection.close()
+    return path
+
+
+# --- what comes out ---------------------------------------------------------------------------------------------------
+
+
+def test_every_query_runs_and_says_something(league):
+    results = execute_many(LEAGUE, sorted({q.sql for q in league}))
+    assert [r.error for r in results if result_fault(r)] == []
+
+
+def test_as_many_as_asked_all_different(league):
+    assert len(league) == 1500
+    assert len({normalise_question(q.question) for q in league}) == 1500
+
+
+def test_five_wordings_or_more_a_query(league):
+    counts = Counter(normalise_sql(q.sql) for q in league)
+    assert min(counts.values()) >= 5
+
+
+def test_skeletons_many_and_none_over_two_percent(league):
+    counts = Counter(skeleton(q.sql) for q in league)
+    assert len(counts) >= 200
+    assert max(counts.values()) / len(league) <= 0.02
+
+
+def test_many_families_and_no_table_forgotten(league):
+    assert len({q.tags[0] for q in league}) >= 20
+    lacking = league.coverage.lacking()
+    assert not [name for name in lacking if name.startswith("table")]
+
+
+def test_nothing_of_a_known_set(league):
+    known = known_sets(LEAGUE)
+    assert len(known.sets) >= 4 and len(known.questions) > 300
+    assert not {normalise_question(q.question) for q in league} & known.questions
+    assert not {normalise_sql(q.sql) for q in league} & known.queries
+
+
+def test_same_arguments_same_pairs_other_seed_others():
+    a, b, c = (generate(LEAGUE, 100, seed=s, progress=False) for s in (7, 7, 8))
+    assert a.pairs == b.pairs
+    assert not {q.question for q in a} >= {q.question for q in c}
+
+
+def test_no_leftovers_of_templates(league):
+    for q in league:
+        assert not set(q.question) & set("{}|[]\x01\x02\x03\x04\x05\x06\x0e\x0f"), q.question
+        assert "  " not in q.question and " None" not in q.question
+
+
+def test_pairs_save_and_load(league, tmp_path):
+    path = league.save(tmp_path / "pairs.jsonl")
+    assert load_questions(path).questions == league.pairs
+
+
+def test_the_report_says_what_was_dropped(league):
+    report = league.report
+    assert report.kept == 1500 and report.drawn >= 300
+    assert set(report.dropped) == set(filters.FILTERS)
+    assert report.dropped[filters.EMPTY] > 0 and report.dropped[filters.DUPLICATE] > 0
+    assert "league/heldout" in report.sets and "1,500 pairs" in str(report)
+
+
+# --- another database -------------------------------------------------------------------------------------------------
+
+
+def test_a_database_without_keys_or_glossary(shop):
+    made = generate(shop, 300, seed=2, progress=False)
+    assert len(made) == 300
+    assert any(" JOIN " in q.sql for q in made), "keys are found by inclusion"
+    assert {r.error for r in execute_many(shop, [q.sql for q in made])} == {None}
+    assert not [name for name in made.coverage.lacking() if name.startswith("table")]
+
+
+def test_excluded_columns_and_tables_never_appear(shop):
+    made = generate(shop, 200, seed=2, exclude=["email", "products"], progress=False)
+    assert not [q for q in made if "email" in q.sql or "products" in q.sql or "Lamp" in q.question or "@" in q.question]
+
+
+def test_avoided_sets_are_avoided(shop, tmp_path):
+    first = generate(shop, 100, seed=3, progress=False)
+    taken = [Question(f"q{i}", q.question, q.sql, "shop") for i, q in enumerate(first)]
+    path = save_questions(tmp_path / "eval.jsonl", taken)
+    second = generate(shop, 100, seed=3, avoid=[path], progress=False)
+    assert second.report.dropped[filters.KNOWN_QUERY] >= 10
+    assert not {normalise_sql(q.sql) for q in first} & {normalise_sql(q.sql) for q in second}
+    assert not {normalise_question(q.question) for q in first} & {normalise_question(q.question) for q in second}
+
+
+def test_generated_pairs_are_no_evaluation_set(shop, tmp_path):
+    path = generate(shop, 50, seed=3, progress=False).save(tmp_path / "pairs.jsonl")
+    assert known_sets(shop, [path]).sets == ()
+
+
+def test_a_small_database_says_that_it_gave_no_more(tmp_path):
+    path = tmp_path / "tiny.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE cats (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO cats VALUES (1, 'Tom'), (2, 'Kit')"
+    )
+    connection.close()
+    made = generate(path, 4000, progress=False)
+    assert len(made) < 4000 and "gave no more" in made.report.note
+
+
+def test_what_cannot_be_asked_about(tmp_path):
+    path = tmp_path / "empty.sqlite"
+    sqlite3.connect(path).executescript("CREATE TABLE t (x); VACUUM")
+    with pytest.raises(LabkitError, match="nothing to ask about"):
+        generate(path, 10, progress=False)
+    with pytest.raises(LabkitError, match="no glossary"):
+        generate(LEAGUE, 10, glossary=tmp_path / "none.md", progress=False)
+    with pytest.raises(LabkitError, match="at least"):
+        generate(LEAGUE, 0, progress=False)
+
+
+# --- steering ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_target_draws_more_of_it(shop):
+    plain = generate(shop, 200, seed=5, progress=False)
+    aimed = generate(shop, 200, seed=5, target=["malformed_group", "products.price"], progress=False)
+    share = lambda made: sum("GROUP BY" in q.sql for q in made) / len(made)  # noqa: E731
+    price = lambda made: sum("price" in q.sql for q in made) / len(made)  # noqa: E731
+    assert share(aimed) > 1.3 * share(plain) and price(aimed) > price(plain)
+
+
+def test_a_target_of_the_wrong_kind():
+    with pytest.raises(LabkitError, match="target must be"):
+        focus("malformed_group", ["group"])
+
+
+def test_too_easy_pairs_are_dropped(shop):
+    answered = {}
+
+    def model(questions):
+        answered.update({q.question: q.sql for q in questions if "COUNT" in q.sql})
+        return [answered.get(q.question, "SELECT 1") for q in questions]
+
+    made = generate(shop, 60, seed=6, too_easy=model, progress=False)
+    assert made.report.dropped[filters.EASY] > 0
+    assert not any("COUNT" in q.sql for q in made)
+
+
+# --- filters alone ----------------------------------------------------------------------------------------------------
+
+
+def result(*rows, error=None):
+    return ExecutionResult(tuple("abc"[: len(rows[0]) if rows else 1]), tuple(rows), error, None, False, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (result(error="no such column"), filters.DOES_NOT_RUN),
+        (result(), filters.EMPTY),
+        (result((None,), (None,)), filters.NULL),
+        (result((0,)), filters.TRIVIAL),
+        (result(*[(i,) for i in range(500)]), filters.TRIVIAL),
+        (result((3,)), None),
+        (result(("Ann", None)), None),
+    ],
+)
+def test_results_that_say_nothing(given, reason):
+    assert result_fault(given) == reason
+
+
+def test_ties_and_idle_questions():
+    f = Filters()
+    assert not f.good_result(result(("Ann",)), result((5,), (5,)))
+    assert not f.good_result(result(("Ann",)), result((5,)))
+    assert f.good_result(result(("Ann",)), result((5,), (4,)))
+    assert f.good_result(result(("Ann",)), result((5,), (5,)), ranked=False)
+    assert f.dropped == {filters.TIE: 1, filters.TRIVIAL: 1}
+
+
+def test_wordings_known_seen_nearly_seen_ambiguous():
+    f = Filters(of_questions([Question("a", "How many cats?", "SELECT COUNT(*) FROM cats", "x")]))
+    assert not f.new_query("select count( * ) from cats")
+    assert f.new_query("SELECT name FROM cats") and not f.new_query("SELECT name FROM cats")
+    kept = f.new_wordings(
+        ["how many CATS", "Name the cats.", "name the cats", "Name cats, please", "Which cats?"],
+        "SELECT name FROM cats",
+    )
+    assert kept == ["Name the cats.", "Which cats?"]
+    assert f.new_wordings(["Which cats?", "Cats' ids?"], "SELECT id FROM cats") == ["Cats' ids?"]
+    counted = {
+        filters.KNOWN_QUERY: 1,
+        filters.DUPLICATE_QUERY: 1,
+        filters.KNOWN_QUESTION: 1,
+        filters.DUPLICATE: 1,
+        filters.NEAR: 1,
+        filters.AMBIGUOUS: 1,
+    }
+    assert f.dropped == counted
+
+
+def test_coverage_counts_and_lacks():
+    pairs = [Question("gen-1", "How many teams?", "SELECT COUNT(*) FROM teams", "league", tags=("count",))]
+    found = coverage(pairs, read_schema(LEAGUE), ["count", "group"])
+    assert found.counts["table"]["teams"] == 1 and found.counts["tag"] == {"count": 1, "group": 0}
+    assert {"table: players", "clause: join", "tag: group"} <= set(found.lacking())
+    frame = found.to_frame()
+    assert set(frame.kind) == {"table", "column", "clause", "tag"} and frame[frame.name == "teams"].share.item() == 1
+
+
+def test_known_sets_name_a_bad_one(tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{}\n")
+    with pytest.raises(LabkitError, match="bad.jsonl, line 1"):
+        known_sets(LEAGUE, [bad])
+    assert "mine" in known_sets(LEAGUE, [QuestionSet("mine", (Question("q", "x?", "SELECT 1", "league"),))]).sets
+
+
+def test_every_family_of_intents_is_there(league):
+    named = {family.__name__ for family in FAMILIES}
+    assert len(named) == len(FAMILIES) >= 25

@@ -1,0 +1,293 @@
+"""Parts of data generation: formats from values, English in small, glossary lines, conditions with their bounds."""
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from labkit.datagen import saying
+from labkit.datagen.build import Source, text
+from labkit.datagen.conditions import sql_of
+from labkit.datagen.formats import recognise, say
+from labkit.datagen.glossary import read_glossary
+from labkit.datagen.phrases import expand, literal, misspelt, plural, possessive, singular, third, tidy
+from labkit.datagen.speaker import Speaker
+from labkit.datagen.world import read_world
+from labkit.execution import execute
+
+DATASETS = Path(__file__).parent.parent / "datasets"
+
+# --- formats ----------------------------------------------------------------------------------------------------------
+
+WRITTEN = [  # stored texts, what they mean
+    (["$1,234,567", "$950"], [1234567, 950]),
+    (["€1,200.50", "€7.25"], [1200.5, 7.25]),
+    (["6' 10\"", "5' 9\""], [82, 69]),
+    (["6'10\"", "5'9\""], [82, 69]),
+    (["245 lb", "98 lb"], [245, 98]),
+    (["4.2 kg", "12 kg"], [4.2, 12]),
+    (["38.4%", "7.0%"], [38.4, 7.0]),
+    (["17,204", "950"], [17204, 950]),
+    (["12,50 EUR", "7,05 EUR"], [12.5, 7.05]),
+    (["1.250,00 EUR", "7,05 EUR"], [1250.0, 7.05]),
+    (["31/12/2030", "05/06/2029"], ["2030-12-31", "2029-06-05"]),
+    (["31.12.2030", "05.06.2029"], ["2030-12-31", "2029-06-05"]),
+    (["12/31/2030", "06/25/2029"], ["2030-12-31", "2029-06-25"]),
+    (["2030-12-31", "2029-06-05"], ["2030-12-31", "2029-06-05"]),
+]
+
+
+@pytest.mark.parametrize(("stored", "meant"), WRITTEN, ids=lambda v: str(v[0]))
+def test_formats_read_as_python_and_as_sql(stored, meant, tmp_path):
+    how = recognise(stored)
+    assert [how.read(value) for value in stored] == meant
+    path = tmp_path / "f.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (c TEXT)")
+    connection.executemany("INSERT INTO t VALUES (?)", [(value,) for value in stored])
+    connection.commit()
+    connection.close()
+    assert [row[0] for row in execute(path, f"SELECT {how.sql.replace('{c}', 'c')} FROM t").rows] == meant
+
+
+def test_month_and_year_sorts_right():
+    how = recognise(["Mar 2026", "Jan 2027", "Dec 2025"])
+    connection = sqlite3.connect(":memory:")
+    found = [
+        connection.execute(f"SELECT {how.sql.replace('{c}', '?1')}", (v,)).fetchone()[0]
+        for v in ("Dec 2025", "Mar 2026", "Jan 2027")
+    ]
+    assert found == sorted(found) and len(set(found)) == 3
+
+
+@pytest.mark.parametrize(
+    "stored", [["abc", "12"], ["985106963789", "985114458266"], ["007", "012"], [], ["12 kg", "3 lb"]]
+)
+def test_what_is_no_number(stored):
+    assert recognise(stored).kind == "text"
+
+
+def test_values_as_people_say_them():
+    rng = random.Random(0)
+    money = {expand(say(20_000_000, recognise(["$1,000"])), rng) for _ in range(50)}
+    assert {"$20 million", "$20,000,000"} <= money and all("20" in m for m in money)
+    assert {expand(say(84, recognise(["7' 0\""])), rng) for _ in range(50)} >= {"7 feet", "7' 0\""}
+    assert expand(say(245, recognise(["245 lb"])), rng).startswith("245 ")
+
+
+# --- English ----------------------------------------------------------------------------------------------------------
+
+
+def test_templates():
+    rng = random.Random(1)
+    assert {expand("(a|b) [c] {x}", rng, {"x": "(z)"}).replace("  ", " ") for _ in range(40)} == {
+        "a (z)",
+        "b (z)",
+        "a c (z)",
+        "b c (z)",
+    }
+    assert tidy(expand(literal("D'Arco (Jr.) [x|y]"), rng)) == "D'Arco (Jr.) [x|y]"
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("city", "cities"),
+        ("person", "people"),
+        ("ironman", "ironmen"),
+        ("home game", "home games"),
+        ("box", "boxes"),
+        ("day", "days"),
+        ("point per game", "points per game"),
+    ],
+)
+def test_plurals_and_back(one, many):
+    assert plural(one) == many
+    if one != "ironman":
+        assert singular(many) == one
+
+
+def test_third_person_and_possessive():
+    assert [third(v) for v in ("have two cars", "weigh more", "are tall", "went home", "scored 3", "(are|were) late")] == [
+        "has two cars", "weighs more", "is tall", "went home", "scored 3", "(is|was) late",
+    ]  # fmt: skip
+    assert [possessive("Foxes"), possessive("Ann")] == ["Foxes'", "Ann's"]
+
+
+def test_tidy():
+    assert tidy("show the  the Foxes' games , please .") == "Show the Foxes' games, please."
+    assert tidy("a average of a eight") == "An average of an eight"
+
+
+def test_slips_change_letters_never_digits():
+    rng = random.Random(3)
+    texts = {misspelt("players over 230 pounds", rng) for _ in range(60)}
+    assert len(texts) > 10 and all("230" in t for t in texts)
+
+
+# --- glossaries -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def league():
+    return read_world(DATASETS / "league" / "league.sqlite")
+
+
+@pytest.fixture(scope="module")
+def clinic():
+    return read_world(DATASETS / "clinic" / "clinic.sqlite")
+
+
+def named(glossary, term):
+    hits = [n for n in glossary.named if term in (*n.noun, *n.adjective, *n.post, *n.verb)]
+    assert len(hits) == 1, [n for n in glossary.named]
+    return hits[0]
+
+
+def where(glossary, term):
+    return [sql for test in named(glossary, term).tests for sql in sql_of(test, lambda path: "x")]
+
+
+@pytest.mark.parametrize(
+    ("line", "term", "sql"),
+    [
+        ("free agent: `players.team_id` is NULL", "free agent", ["x.team_id IS NULL"]),
+        ("rookie: `draft_year` is 2031", "rookie", ["x.draft_year = 2031"]),
+        (
+            "top-five pick: `draft_pick` from 1 to 5",
+            "top-five pick",
+            ["x.draft_pick <> 'undrafted'", "x.draft_pick BETWEEN 1 AND 5"],
+        ),
+        (
+            "sharpshooter: `three_pct` of 40.0% or more",
+            "sharpshooter",
+            ["x.three_pct <> '--'", "CAST(x.three_pct AS REAL) >= 40"],
+        ),
+        ("big: `position` is PF or C", "big", ["x.position IN ('PF', 'C')"]),
+        ("wing: a wing is SG or SF", "wing", ["x.position IN ('SG', 'SF')"]),
+        ("ironman: played all 46 games", "ironman", ["x.games_played = 46"]),
+        ("home win: `home_points` > `away_points`", "home win", ["x.home_points > x.away_points"]),
+        (
+            "giant: 7' 0\" or taller",
+            "giant",
+            ["x.height <> '--'", "CAST(x.height AS INTEGER) * 12 + CAST(SUBSTR(x.height, 4) AS INTEGER) >= 84"],
+        ),
+        (
+            "under contract: has a contract with `status` active",
+            "under contract",
+            ["x.player_id IN (SELECT player_id FROM contracts WHERE status = 'active')"],
+        ),
+        ("unpaid: `titles` >= 3", "unpaid", ["x.titles >= 3"]),
+    ],
+)
+def test_conditions_that_a_glossary_names(league, line, term, sql):
+    assert where(read_glossary(line, league), term) == sql
+
+
+def test_glossary_names_columns_values_totals_and_scopes(league):
+    text_ = """| people say | it means |
+|---|---|
+| salary, pay, "earns" | `contracts.salary`, of the **active** contract |
+| point guard, center | `position` PG, C |
+| payroll | sum of the disclosed salaries |
+| margin, blowout | difference of the two scores; a blowout is a margin of 30 or more |
+| top scorer | most `points` in the season |
+| nonsense | what nobody can read |"""
+    found = read_glossary(text_, league)
+    assert found.columns["contracts.salary"] == ["salary", "pay"] and found.verbs["contracts.salary"] == ["earns"]
+    assert found.implied["contracts.salary"].value == "active"
+    assert found.values["players.position", "PG"] == ["point guard"]
+    assert found.sums["contracts.salary"] == ["payroll"] and found.tops["season_stats.points"] == ["top scorer"]
+    assert found.measures[0].sql == "ABS({a}.home_points - {a}.away_points)" and "blowout" in found.named[0].noun
+    assert found.not_understood == ["nonsense: what nobody can read"]
+
+
+def test_glossary_of_another_database(clinic):
+    found = read_glossary((DATASETS / "clinic" / "glossary.md").read_text(), clinic)
+    assert where(found, "puppy") == ["x.species = 'dog'", "x.birth_year = 2031"]
+    assert where(found, "mutt") == ["x.species = 'dog'", "x.breed IS NULL"]
+    assert found.values["pets.species", "parrot"] == ["bird"] and "client" in found.entities["owners"]
+
+
+# --- the world, conditions, queries -----------------------------------------------------------------------------------
+
+
+def test_what_the_file_holds(league):
+    kinds = {f.ref: f.kind for f in league.fields()}
+    assert kinds["players.name"] == "label" and kinds["teams.nickname"] == "label" and kinds["games.game_id"] == "id"
+    assert (
+        kinds["season_stats.season"] == "period"
+        and kinds["teams.founded"] == "year"
+        and kinds["contracts.signed"] == "date"
+    )
+    assert kinds["players.draft_pick"] == "number" and league.field("players.draft_pick").missing == ("undrafted",)
+    assert league.field("season_stats.team").names == "teams"
+    assert league.entities["players"].person and not league.entities["teams"].person
+    assert {link.role for link in league.links if link.table == "games"} == {"home", "away"}
+
+
+@pytest.mark.parametrize(
+    ("op", "inside", "words"),
+    [
+        (">", False, "over above more higher"),
+        ("<", False, "under below less lower"),
+        (">=", True, "least more less"),
+        ("<=", True, "most more less"),
+    ],
+)
+def test_bounds_are_worded_as_they_are_meant(league, op, inside, words):
+    speaker, f = Speaker(league), league.field("season_stats.points")
+    condition = saying.compared(speaker, f, op, 100)
+    assert sql_of(condition.tests[0], lambda p: "s") == [f"s.points {op} 100"]
+    rng = random.Random(2)
+    for template in condition.verb:
+        said = expand(template, rng)
+        assert any(w in said for w in (*words.split(), "minimum", "up to", "fewer")), said
+        assert inside == any(
+            w in said for w in ("at least", "at most", "or more", "or fewer", "no more", "no fewer", "minimum", "up to")
+        )
+
+
+def test_one_style_of_sql(league):
+    players = league.entities["players"]
+    source = Source(league, players)
+    assert (
+        text(source.where(f"{source.at()}.weight <> 'NA'").select("COUNT(*)"))
+        == "SELECT COUNT(*) FROM players WHERE weight <> 'NA'"
+    )
+    source = Source(league, players)
+    path = league.paths("players", 1)[1]
+    query = source.where(f"{source.at()}.college IS NOT NULL").select(f"{source.at(path)}.nickname", limit=1)
+    assert text(query) == (
+        "SELECT t.nickname FROM players AS p JOIN teams AS t ON p.team_id = t.team_id WHERE p.college IS NOT NULL LIMIT 1"
+    )
+
+
+def test_no_code_knows_a_database():
+    """Words that only the datasets of this repository use stand nowhere in the generator's code, docstrings aside."""
+    import ast
+
+    own = {
+        "foxes",
+        "otters",
+        "krakens",
+        "marlowe",
+        "arkwright",
+        "bellamy",
+        "willow",
+        "season_stats",
+        "three_pct",
+        "client_since",
+        "draft_pick",
+    }
+    for path in (Path(saying.__file__).parent).glob("*.py"):
+        tree = ast.parse(path.read_text())
+        docs = {
+            ast.get_docstring(n, clean=False)
+            for n in ast.walk(tree)
+            if isinstance(n, (ast.Module, ast.FunctionDef, ast.ClassDef))
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in docs:
+                assert not {w for w in own if w in node.value.lower()}, (path.name, node.value)
