@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from labkit.datagen import changes, groups, lists, lookups, nested, numbers, sides
 from labkit.datagen.coverage import Coverage, coverage
-from labkit.datagen.drawing import Drawer
+from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
 from labkit.datagen.focus import Focus, focus
 from labkit.datagen.glossary import Glossary, read_glossary
@@ -180,7 +180,10 @@ class _Run:
         for _ in range(count):
             family = self.rng.choices(list(FAMILIES), self.weights)[0]
             self.drawn += 1
-            intent = family(self.drawer)
+            try:
+                intent = family(self.drawer)
+            except NothingToAsk:
+                continue
             if intent and (not self.focus.tags or self.focus.tags & set(intent.tags) or self.rng.random() < 0.34):
                 yield intent
 

@@ -17,13 +17,26 @@ _PLACES = frozenset(
 )
 
 
+_WEIGHT = {True: 1.0, False: 1.5}  # people ask about the owners of facts rather than about the facts
+
+
+class NothingToAsk(LookupError):
+    """The database holds nothing that a family of intents could be about."""
+
+
 class Drawer:
     """The random choices of one generation. `favoured` gives a factor for the weight of a field."""
 
     def __init__(self, speaker: Speaker, rng: random.Random, favoured: Callable[[Field], float] | None = None):
         self.speaker, self.rng, self.world = speaker, rng, speaker.world
         self.views = views(speaker)
-        self.favoured = favoured or (lambda f: 1.0)
+        self.favoured = lambda f: (favoured(f) if favoured else 1.0) * self._spoken_of(f)
+
+    def _spoken_of(self, f: Field) -> float:
+        """What the glossary talks about is what people ask about."""
+        g = self.speaker.glossary
+        named = f.ref in g.columns or f.ref in g.verbs or f.ref in g.sums or f.ref in g.tops
+        return 2.0 if named or any(ref == f.ref for ref, _ in g.values) else 1.0
 
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
@@ -34,14 +47,24 @@ class Drawer:
 
     # --- subjects -----------------------------------------------------------------------------------------------------
 
-    def view(self, test: Callable[[View], bool] = lambda v: True) -> View | None:
-        """A view; tables with more columns come up more often."""
+    def view(self, test: Callable[[View], bool] = lambda v: True) -> View:
+        """A view; tables with more columns come up more often. `NothingToAsk` when the database has none like it."""
         usable = [v for v in self.views if test(v)]
-        weights = [(len(v.root.fields) + 2) * max(map(self.favoured, v.root.fields), default=1) for v in usable]
-        return self.rng.choices(usable, weights)[0] if usable else None
+        if not usable:
+            raise NothingToAsk
+        weights = [
+            (len(v.root.fields) + 2) * max(map(self.favoured, v.root.fields), default=1) * _WEIGHT[v.own]
+            for v in usable
+        ]
+        return self.rng.choices(usable, weights)[0]
 
-    def subject(self, view: View, odds: Sequence[float], without: Sequence[Field] = (), period: bool = True) -> Subject:
-        """A subject with 0, 1, 2 ... conditions, by `odds`, on fields not in `without`; the period fixed where needed."""
+    def subject(
+        self, view: View, odds: Sequence[float], without: Sequence[Field] = (), period: bool = True, own: bool = False
+    ) -> Subject:
+        """A subject with 0, 1, 2 ... conditions, by `odds`, on fields not in `without`; the period fixed where needed.
+
+        `own`: the question is about a fact of the rows themselves, as it is where `without` names that fact.
+        """
         wanted = self.rng.choices(range(len(odds)), odds)[0]
         chosen: list[Condition] = []
         if view.period and period and (not view.own or self.chance(0.75)):
@@ -55,6 +78,8 @@ class Drawer:
             if condition and not taken & {f.ref for f in condition.fields} and _fits(chosen, condition):
                 chosen.append(condition)
                 taken |= {f.ref for f in condition.fields}
+        if not (own or without or founded(view, chosen)):
+            raise NothingToAsk
         return Subject(self.speaker, view, [*chosen, *self._scope(view, taken)])
 
     def _scope(self, view: View, taken: set[str]) -> list[Condition]:
@@ -75,10 +100,10 @@ class Drawer:
 
     def condition(self, view: View) -> Condition | None:
         """A condition on the rows, on their owner, or on what they belong to."""
-        paths = self.world.paths(view.root.table, 2)
+        paths = self.ways(view)
         if self.chance(0.5) or len(paths) == 1:
             return self.own(view)
-        path = view.path if view.path and self.chance(0.3) else self.rng.choice(paths[1:])
+        path = view.path if view.path and self.chance(0.3) else self._way(view, paths[1:])
         entity = self.world.end(view.root.table, path)
         if path == view.path:
             return saying.draw(self.speaker, entity, self.rng, path)
@@ -87,6 +112,16 @@ class Drawer:
         if path[-1].role or (entity.label and self.chance(0.75)):
             return self.belonging(view, path)
         return self._shared(view, path)
+
+    def ways(self, view: View, depth: int = 2) -> list[Path_]:
+        """Paths from the rows, but for those to a table whose rows the rows themselves name: then and today differ."""
+        named = {f.names for f in view.root.fields if f.names}
+        return [p for p in self.world.paths(view.root.table, depth) if not p or p[-1].other not in named]
+
+    def _way(self, view: View, paths: Sequence[Path_]) -> Path_:
+        """A path, most often to what the owner belongs to ('on the Foxes')."""
+        groups = [p for p in paths if len(p) == len(view.path) + 1 and p[: len(view.path)] == view.path]
+        return self.rng.choice(groups if groups and self.chance(0.7) else paths)
 
     def own(self, view: View) -> Condition | None:
         """A condition on the rows' own columns."""
@@ -173,6 +208,12 @@ def _fits(chosen: Sequence[Condition], condition: Condition) -> bool:
 
 def _only_head(condition: Condition) -> bool:
     return bool(condition.noun and not (condition.adjective or condition.post or condition.verb or condition.time))
+
+
+def founded(view: View, conditions: Sequence[Condition]) -> bool:
+    """Whether rows may be spoken of as their owners: a question on players alone is none on their contracts."""
+    own = any(t.field.table == view.root.table for c in conditions if not c.path for t in c.tests)
+    return view.own or view.period is not None or own
 
 
 def is_plain(subject: Subject) -> bool:

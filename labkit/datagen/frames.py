@@ -128,6 +128,12 @@ SHOW {cols} of the {best}{when}.
 (What|Which) are the {best}{when}? {Cols}, please.
 The {best}{when}: {cols}.
 
+== full name
+What is the {said} of the {best}{when}?
+TELL the {said} of the {best}{when}.
+{Said} of the {best}{when}[, please].
+The {best}{when}: {said}, please.
+
 == any period
 (Which|What) {clause} in (a|any) {word}? {Cols}[, please].
 SHOW all {words} in which {clause}: {cols}.

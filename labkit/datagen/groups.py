@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from labkit.datagen.build import subquery
 from labkit.datagen.conditions import Condition
-from labkit.datagen.drawing import Drawer, is_plain
+from labkit.datagen.drawing import Drawer, founded, is_plain
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lists import superlatives
@@ -47,7 +47,7 @@ def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
         (f, ()) for f in view.root.fields if f.kind == "text" and any(n > 1 for _, n in f.values) and len(f.values) < 60
     ]
     found += [(f, ()) for f in view.root.fields if f.kind == "number" and not can_average(f)]
-    for path in d.world.paths(view.root.table, 2)[1:]:
+    for path in d.ways(view)[1:]:
         entity = d.world.end(view.root.table, path)
         if path[-1].role and len(path) > 1:
             continue
@@ -70,10 +70,13 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
     numbers = [f for f in d.facts(g.subject.view, ("number",)) if can_average(f) and f is not g.field]
     if g.subject.view.own:  # a fact that the glossary takes from some rows only is asked of owners
         numbers = [f for f in numbers if f.ref not in d.speaker.glossary.implied]
+    counting = counting and founded(g.subject.view, g.subject.conditions)
     if not numbers or (counting and d.chance(0.45)):
         return "COUNT(*)", "number of {np}{when}", ["count"]
-    f = d.pick([f for f in numbers if not kinds or can_sum(f)] or numbers)
-    kind = d.rng.choice(kinds or ("AVG", "SUM", "SUM") if can_sum(f) else ("AVG", "AVG", "MAX"))
+    f = d.pick([f for f in numbers if can_sum(f) or kinds != ("SUM",)] or numbers)
+    kind = d.rng.choice(
+        (kinds if can_sum(f) else ("AVG",)) if kinds else ("AVG", "SUM", "SUM") if can_sum(f) else ("AVG", "AVG", "MAX")
+    )
     g.subject.source.where(*f.known(g.subject.source.at()))
     words = d.speaker.words(f)
     noun = d.speaker.things(f) if words.counts and kind != "AVG" else d.speaker.noun(f)
@@ -118,7 +121,7 @@ def group_extreme(d: Drawer) -> Intent | None:
     g = owned or _grouped(d)
     if not g:
         return None
-    value, said, tags = _measured(d, g, counting=not owned, kinds=("SUM",) if owned else ())
+    value, said, tags = _measured(d, g, counting=not owned, kinds=("SUM",) if owned else ("AVG", "SUM"))
     high, beside, source = d.chance(0.8), d.chance(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
@@ -177,7 +180,7 @@ def _extreme_group_frames(word: str, said: str, counting: bool, high: bool, tail
 def having(d: Drawer) -> Intent | None:
     """The groups with more, fewer, at least so many rows."""
     g = _grouped(d)
-    if not g:
+    if not g or not founded(g.subject.view, g.subject.conditions):
         return None
     average = max(1, g.subject.view.root.rows // max(1, len(g.field.values)))
     op = d.rng.choice((">", ">", "<", ">=", "<="))
@@ -212,7 +215,7 @@ def best_of_each(d: Drawer) -> Intent | None:
     if not columns:
         return None
     g, path = d.rng.choice(columns)
-    subject, high = d.subject(view, (1,)), d.chance(0.75)
+    subject, high = d.subject(view, (1,), own=True), d.chance(0.75)
     source = subject.source
     source.where(*f.known(source.at()), *g.known(source.at(path), null_matters=True))
     shown = [g.column(source.at(path)), subject.label(), subject.column(f)]

@@ -73,7 +73,7 @@ _KNOWN: dict[str, dict] = {
     "area": dict(ask=("how (big|large) is {x}",), high=_LARGE, low=_SMALL),
     "size": dict(ask=("how (big|large) is {x}",), high=_LARGE, low=_SMALL),
     "attendance": dict(nouns=("crowd", "number of spectators"), ask=("how many people (saw|watched|attended|came to) {x}",)),
-    "city": dict(ask=("where is {x} [based]", "(which|what) city is {x} (in|from|based in)"), equal_post=("(in|from) {v}", "based in {v}"), equal_verb=("are (based in|from) {v}",), nouns=("home city",)),
+    "city": dict(ask=("where is {x} [based]", "(which|what) city is {x} (in|from|based in)"), equal_post=("in {v}", "in {v}", "from {v}", "based in {v}"), equal_verb=("are (based in|from|in) {v}",)),
     "town": dict(ask=("where does {x} live", "(which|what) town (is|does) {x} (from|live in)"), equal_post=("(from|in) {v}", "living in {v}"), equal_verb=("live in {v}", "are from {v}")),
     "country": dict(ask=("where is {x} from", "(which|what) country is {x} from"), equal_post=("from {v}", "in {v}"), equal_verb=("are from {v}",)),
     "state": dict(equal_post=("in {v}", "from {v}"), equal_verb=("are in {v}",)),

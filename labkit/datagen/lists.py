@@ -12,6 +12,7 @@ from labkit.datagen.phrases import listed, literal, plural, third
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, Path_
+from labkit.schema import sql_name
 
 # --- those that meet conditions ---------------------------------------------------------------------------------------
 
@@ -24,6 +25,7 @@ def listing(d: Drawer) -> Intent | None:
         return None
     shown = _beside(d, subject)
     order, ordered = _ordering(d, subject, [f for f, path in shown if not path])
+    ordered = ordered or _known_only(d, subject, [f for f, path in shown if not path])
     query = subject.source.select(subject.label(), *(subject.column(f, p) for f, p in shown), order=order)
     asked = list_frames(d, view, shown, ordered)
     return finished("listing", query, asked, subject_slots(subject), [*subject.tags, *(["order"] if order else [])])
@@ -32,15 +34,14 @@ def listing(d: Drawer) -> Intent | None:
 def _beside(d: Drawer, subject: Subject) -> list[tuple[Field, Path_]]:
     """Facts to show: of the rows, of their owner, the name of what they belong to."""
     view, found = subject.view, []
+    fixed = {t.field.ref for c in subject.conditions for t in c.tests if t.op == "="}
     for _ in range(d.rng.choices((0, 1, 2), (6, 4, 1))[0]):
-        paths = [
-            p for p in d.world.paths(view.root.table, 2)[1:] if p != view.path and not any(link.role for link in p)
-        ]
+        paths = [p for p in d.ways(view)[1:] if p != view.path and not any(link.role for link in p)]
         labelled = [p for p in paths if d.world.end(view.root.table, p).label]
         if labelled and d.chance(0.2):
             path = labelled[0]
             found.append((d.world.end(view.root.table, path).label, path))
-        elif f := d.pick(d.facts(view)):
+        elif f := d.pick([f for f in d.facts(view) if f.ref not in fixed]):
             found.append((f, ()))
     return list(dict.fromkeys(found))
 
@@ -63,6 +64,16 @@ def _ordering(d: Drawer, subject: Subject, fields: Sequence[Field]) -> tuple[lis
     else:
         said = f"lowest {noun} first|from lowest to highest {noun}|sorted by {noun}, lowest first|lowest first"
     return [subject.read(f) + (" DESC" if down else "")], f", ({said})"
+
+
+def _known_only(d: Drawer, subject: Subject, fields: Sequence[Field]) -> str:
+    """Now and then a shown fact must be there."""
+    gaps = [f for f in fields if f.missing and f.ref not in {g.ref for c in subject.conditions for g in c.fields}]
+    if not gaps or not d.chance(0.3):
+        return ""
+    subject.source.where(*gaps[0].known(subject.source.at(), null_matters=True))
+    noun, those = d.speaker.words(gaps[0]).nouns[0], "anyone" if subject.view.who.person else "those"
+    return f", (leaving out {those} whose {noun} is (unknown|not known|missing)|without those with no known {noun}|only where the {noun} is known)"
 
 
 def list_frames(d: Drawer, view: View, shown: Sequence[tuple[Field, Path_]] = (), ordered: str = "") -> tuple[str, ...]:
@@ -89,14 +100,27 @@ def full_name(d: Drawer) -> Intent | None:
     view = d.view(lambda v: v.own and v.root.table in d.speaker.glossary.full_names)
     if not view:
         return None
-    subject = d.subject(view, (0, 6, 2))
-    if is_plain(subject):
-        return None
+    subject = d.subject(view, (0, 6, 1))
     first, second = (view.root.field(name) for name in d.speaker.glossary.full_names[view.root.table])
-    query = subject.source.select(f"{subject.column(first)} || ' ' || {subject.column(second)}")
+    whole = f"{subject.column(first)} || ' ' || {subject.column(second)}"
+    if is_plain(subject) or d.chance(0.4):
+        return _extreme_full(d, subject, whole, first, second)
+    query = subject.source.select(whole)
     said = f"full names ({first.words} and {second.words} in one text|that is {first.words} and {second.words}|as one text)"
     asked = frames("list", labels=said.replace("(", ", (", 1))
     return finished("full_name", query, [a for a in asked if "full name" in a], subject_slots(subject), ["text"])
+
+
+def _extreme_full(d: Drawer, subject: Subject, whole: str, first: Field, second: Field) -> Intent | None:
+    f, high = d.pick(_ranked(d, subject.view)), d.chance(0.7)
+    inner = Subject(d.speaker, subject.view, subject.conditions)
+    subject.source.where(
+        f"{subject.read(f)} = {subquery(inner.source.select(('MAX' if high else 'MIN') + f'({inner.read(f)})'))}"
+    )
+    said = f"(full name|full name, {first.words} and {second.words} in one text,|{first.words} and {second.words} as one text)"
+    nps = [np for np in superlatives(d.speaker, f, high)["np"] if "{n}" in np]
+    asked = [a for np in nps for a in frames("full name", best=np.replace("{n}", "{np1}"), said=said)]
+    return finished("full_name", subject.source.select(whole), asked, subject_slots(subject), ["text", "superlative"])
 
 
 def any_period(d: Drawer) -> Intent | None:
@@ -122,6 +146,8 @@ def extreme(d: Drawer) -> Intent | None:
         return None
     subject = d.subject(view, (5, 6, 1), without=[f])
     high, shown = d.chance(0.7), _value_beside(d, subject, f)
+    if d.chance(0.12) and (found := _extreme_parent(d, subject)):
+        return found
     if d.chance(0.15) or (view.own and is_plain(subject) and not subject.conditions):
         return _with_ties(d, subject, f, high, shown)
     subject.source.where(*f.known(subject.source.at(), null_matters=not high))
@@ -130,6 +156,37 @@ def extreme(d: Drawer) -> Intent | None:
     probe = subject.source.select(subject.read(f), order=way, limit=2)
     asked = extreme_frames(d, subject, superlatives(d.speaker, f, high), f, shown)
     return finished("extreme", query, asked, subject_slots(subject), ["superlative", *subject.tags], probe)
+
+
+def _extreme_parent(d: Drawer, subject: Subject) -> Intent | None:
+    """By a fact of what the rows belong to: the team with the smallest arena, all of them where several share it."""
+    view, high = subject.view, d.chance(0.6)
+    if not view.own or subject.conditions or not view.who.label:
+        return None
+    paths = [p for p in d.world.paths(view.root.table, 1)[1:] if not p[0].role]
+    entity = d.world.end(view.root.table, d.rng.choice(paths)) if paths else None
+    f = d.pick([f for f in entity.fields if f.kind == "number"]) if entity and entity.label else None
+    if f is None:
+        return None
+    path = next(p for p in paths if p[0].other == entity.table)
+    best = (
+        f"(SELECT {'MAX' if high else 'MIN'}({f.read('x').replace('x.', '')}) FROM {sql_name(entity.table)}{_where(f)})"
+    )
+    source = subject.source.where(*f.known(subject.source.at(path)))
+    source.where(f"{subject.read(f, path)} = {best}")
+    beside = d.chance(0.4)
+    query = source.select(subject.label(), *([entity.label.column(source.at(path))] if beside else []))
+    sup = superlatives(d.speaker, f, high)
+    nps = [f"{{n}} with the {np.replace('{n}', entity.noun)}" for np in sup["np"] if np.endswith(" {n}")]
+    nps += [f"{{n}} whose {entity.noun} {vp}" for vp in sup["vp"]]
+    asked = extreme_frames(d, subject, {"np": nps, "vp": []}, f, [(entity.label, path)] if beside else [])
+    asked += _plural_frames(d, subject, nps, [(entity.label, path)] if beside else [])
+    return finished("extreme_parent", query, asked, subject_slots(subject), ["superlative", "join", "ties"])
+
+
+def _where(f: Field) -> str:
+    known = [k.replace("x.", "") for k in f.known("x")]
+    return f" WHERE {' AND '.join(known)}" if known else ""
 
 
 def _ranked(d: Drawer, view: View) -> list[Field]:

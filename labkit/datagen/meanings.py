@@ -99,7 +99,9 @@ def missing_words(line: Line) -> bool:
     """'`visits.fee` ...; `-` is not charged yet': what a placeholder says, besides its conditions."""
     names = re.findall(r"`([\w.]+)`", line.meaning)
     f = next((f for name in names if (f := line.column(name))), None) or line.fact(line.terms[0])
-    for text, said in re.findall(r"`([^`]+)` (?:is|means) ([a-z][a-z ]*?)(?= when|[;.,)]|$)", line.meaning) if f else ():
+    for text, said in (
+        re.findall(r"`([^`]+)` (?:is|means) ([a-z][a-z ]*?)(?= when|[;.,)]|$)", line.meaning) if f else ()
+    ):
         if text in f.missing and said != "then":
             add(line.found.missing, f.ref, [said])
     return False

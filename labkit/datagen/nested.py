@@ -3,6 +3,7 @@ related rows, values of both of two groups or of only one."""
 
 import random
 
+from labkit.datagen import saying
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer
@@ -82,7 +83,9 @@ def related(d: Drawer) -> Intent | None:
     view, link = found
     child = d.world.entities[link.table]
     inner_view = next((v for v in d.views if v.root is child and v.own), View(child, child))
-    inner = d.subject(inner_view, (3, 7), period=d.chance(0.7))
+    own = [c for c in [d.own(inner_view) if d.chance(0.7) else None] if c]
+    when = [saying.period(d.speaker, inner_view.period, d.rng)] if inner_view.period and d.chance(0.7) else []
+    inner = Subject(d.speaker, inner_view, [*own, *when])
     without, subject = d.chance(0.55), d.subject(view, (6, 4))
     column = f"{inner.source.at()}.{sql_name(link.column)}"
     if without and _nullable(child.field(link.column)):
@@ -106,7 +109,7 @@ def _having_slots(d: Drawer, view: View, subject: Subject, inner: Subject, link:
     """The related rows as something that one has or has not, worded anew each time."""
 
     def fill(rng: random.Random) -> dict[str, str]:
-        one = rng.random() < 0.5
+        one = rng.random() < 0.5 and inner.view.label is not None
         phrase = inner.phrase(rng, many=not one)
         theirs = f"{link.role} {phrase.text}".strip() + (f" {phrase.when}" if phrase.when else "")
         if without:

@@ -116,7 +116,7 @@ _MEASURED = frozenset("tall heavy long old large expensive big fast".split())
 def share(d: Drawer) -> Intent | None:
     """What percentage of the rows meet one more condition."""
     view = d.view(lambda v: v.one_each and v.root.rows > 8)
-    subject = d.subject(view, (6, 4))
+    subject = d.subject(view, (6, 4), own=True)
     part = d.own(view)
     taken = {f.ref for c in subject.conditions for f in c.fields}
     if not part or not (part.verb or part.adjective or part.noun) or taken & {f.ref for f in part.fields}:
@@ -142,7 +142,7 @@ def _be(condition: Condition, rng: random.Random) -> str:
 def two_counts(d: Drawer) -> Intent | None:
     """How many are this, and how many that: two numbers in a row."""
     view = d.view(lambda v: v.one_each and v.root.rows > 8)
-    subject = d.subject(view, (1,))
+    subject = d.subject(view, (1,), own=True)
     parts = [c for c in (d.own(view), d.own(view)) if c and len(c.tests) == 1]
     if len(parts) < 2 or parts[0].tests == parts[1].tests:
         return None

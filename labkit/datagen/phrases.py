@@ -42,6 +42,7 @@ def tidy(text: str) -> str:
     text = re.sub(r" ([,.?!;:])", r"\1", text)
     text = re.sub(r"[,;:]([.?!])", r"\1", text)
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
+    text = re.sub(r"\b(all )?(the )?everyone\b", "everyone", text)
     text = re.sub(r"\b([Tt])he the\b|\b[Aa]n? (?=the\b)", lambda m: f"{m[1]}he" if m[1] else "", text)
     text = re.sub(r"(\w)s's\b", r"\1s'", text)
     text = re.sub(r"\b([Aa]) (?=[aeioAEIO]\w|8\b|11\b|18\b)", r"\1n ", text)

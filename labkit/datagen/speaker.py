@@ -34,6 +34,14 @@ class Speaker:
     def _read(self, field: Field) -> Words:
         words = words_for(field, self.world.entities[field.table])
         more = self.glossary.columns.get(field.ref, [])
+        if field.names and self.world.entities[field.names].noun in ON:
+            thing = self.world.entities[field.names].noun
+            asks = (
+                f"(who|which {thing}|what {thing}) did {{x}} play for",
+                f"(which|what) {thing} was {{x}} (on|with)",
+                "whose uniform did {x} wear",
+            )
+            return replace(words, ask=asks[:2])
         verbs = [re.sub(r"(?<=[^s])s$", "", v) for v in self.glossary.verbs.get(field.ref, []) if " " not in v]
         if words.counts:
             return replace(words, plurals=_merged(words.plurals, map(plural, more)))

@@ -38,17 +38,20 @@ class View:
 
 def views(speaker: Speaker) -> list[View]:
     """Every table as itself, and tables without names as their owners', with what makes that one row an owner."""
-    found = [View(e, e) for e in speaker.world.entities.values() if e.label or e.key]
+    found = [View(e, e, period=_period(e)) for e in speaker.world.entities.values() if e.label or e.key]
     for root in speaker.world.entities.values():
         if root.label:
             continue
         for path in speaker.world.paths(root.table, 1)[1:]:
             who = speaker.world.end(root.table, path)
             if who.label and not path[0].role:
-                period = next((f for f in root.fields if f.kind == "period"), None)
                 implied = tuple({t for ref, t in speaker.glossary.implied.items() if ref.split(".")[0] == root.table})
-                found.append(View(root, who, path, period, implied))
+                found.append(View(root, who, path, _period(root), implied))
     return _counted(speaker, found)
+
+
+def _period(entity: Entity) -> Field | None:
+    return next((f for f in entity.fields if f.kind == "period"), None)
 
 
 def _counted(speaker: Speaker, found: list[View]) -> list[View]:
@@ -138,9 +141,11 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
             posts.append(text)
         else:
             verbs.append(text if many else third(text))
-    noun = head[1:] if head.startswith("=") else plural(head) if many else head
     who = "who" if subject.view.who.person else "that"
     relative = f"{who} " + listed(verbs) if verbs else ""
+    if subject.view.who.person and many and fresh and posts and not adjectives and not relative and rng.random() < 0.05:
+        head = "=everyone"
+    noun = head[1:] if head.startswith("=") else plural(head) if many else head
     text = " ".join(filter(None, [*adjectives, noun, *sorted(posts, key=len), relative]))
     return Phrase(text, verb, when, fresh and not adjectives and not posts and not verbs)
 
