@@ -5,6 +5,7 @@ rows that meet its conditions or stand just at their boundary. Rules that the da
 """
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,8 +151,11 @@ class _Copy:
         self._attach(name, row)
 
     def _tie(self, name: str, row: Row) -> None:
-        """The value that another row of the copy has."""
-        self._lend(name, row, self.rng.choice(self.data[name]), [self._column(name)])
+        """The value that another row of the copy has, often the largest or the smallest."""
+        column, rows = self._column(name), self.data[name]
+        extreme = self.rng.choice((max, min, None, None))
+        donor = extreme(rows, key=lambda other: _rank(other[column])) if extreme else self.rng.choice(rows)
+        self._lend(name, row, donor, [column])
 
     def _lack(self, name: str, row: Row) -> None:
         """No value: written as the database does, or NULL where the schema allows it and nothing speaks against it."""
@@ -205,3 +209,11 @@ class _Copy:
 
 def _key(row: Row, columns: Sequence[str]) -> tuple:
     return tuple(row[column] for column in columns)
+
+
+def _rank(value: object) -> tuple:
+    """Numbers by size, a number in a text by the first that stands there, the rest by their letters."""
+    if isinstance(value, str):
+        digits = re.search(r"\d[\d,]*", value)
+        return (1, float(digits[0].replace(",", ""))) if digits else (0, value)
+    return (1, float(value)) if isinstance(value, (int, float)) else (-1, 0)

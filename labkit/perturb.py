@@ -9,7 +9,9 @@ which may rely on them is not punished. A copy proves that two queries differ; t
 
 import hashlib
 import json
+import os
 import random
+import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -28,11 +30,12 @@ from labkit.reference import Reference, references
 from labkit.schema import Column, Schema, quote, read_schema
 from labkit.sqltext import parse
 
-_VERSION = 3  # part of the cache's name: raise it when other copies would be made
+_VERSION = 4  # part of the cache's name: raise it when other copies would be made
 _TRIES = 24  # copies made for one gold, of which the telling ones are kept
 _MORE_TRIES = 60  # where the gold has too few rows to show
 _AT_LEAST = 8  # copies kept even when no neighbour is left to tell
 _AT_MOST = 14
+_GOLDS_KEPT = 1_000
 _INVENTED = 150  # rows with new values that donate them, for each table of the gold
 _LIMITS = Limits(seconds=1.0, rows=5_000)
 
@@ -52,6 +55,8 @@ def perturbed_copies(database: str | Path, gold_sql: str, seed: int = 0, order: 
             made.mkdir()
             _make_copies(database, Question("", "", gold_sql, "", order=order), random.Random(key), made)
             _move(made, folder)
+        _forget_oldest(folder.parent)
+    os.utime(folder)
     return sorted(folder.glob("*.sqlite"))
 
 
@@ -66,6 +71,13 @@ def _move(made: Path, folder: Path) -> None:
     except OSError:  # another process was faster, with the same copies
         if not folder.is_dir():
             raise
+
+
+def _forget_oldest(parent: Path) -> None:
+    """Copies of one gold take some 300 kB: those longest out of use make room."""
+    folders = [folder for folder in parent.iterdir() if len(folder.name) == 32]
+    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime)[:-_GOLDS_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------

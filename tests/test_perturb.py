@@ -253,6 +253,14 @@ def test_the_same_call_gives_the_same_copies_and_keeps_them(tmp_path, monkeypatc
     assert other != contents[1]
 
 
+def test_copies_long_out_of_use_make_room(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    monkeypatch.setattr("labkit.perturb._GOLDS_KEPT", 2)
+    golds = [f"SELECT name FROM arenas WHERE opened < {year}" for year in (1990, 1995, 2000)]
+    folders = [perturbed_copies(LEAGUE, gold)[0].parent for gold in (*golds[:2], golds[0], golds[2])]
+    assert [folder.is_dir() for folder in folders] == [True, False, True, True]
+
+
 def test_a_large_database_is_sampled_with_its_parents(tmp_path):
     path = database(
         tmp_path,
