@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -55,8 +56,8 @@ def perturbed_copies(database: str | Path, gold_sql: str, seed: int = 0, order: 
             made.mkdir()
             _make_copies(database, Question("", "", gold_sql, "", order=order), random.Random(key), made)
             _move(made, folder)
-        _forget_oldest(folder.parent)
-    os.utime(folder)
+    os.utime(folder, ns=(time.time_ns(), time.time_ns()))  # the file system's own clock is coarse
+    _forget_oldest(folder.parent)
     return sorted(folder.glob("*.sqlite"))
 
 
@@ -76,6 +77,8 @@ def _move(made: Path, folder: Path) -> None:
 def _forget_oldest(parent: Path) -> None:
     """Copies of one gold take some 300 kB: those longest out of use make room."""
     folders = [folder for folder in parent.iterdir() if len(folder.name) == 32]
+    if len(folders) <= _GOLDS_KEPT:
+        return
     for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime)[:-_GOLDS_KEPT]:
         shutil.rmtree(folder, ignore_errors=True)
 
