@@ -39,7 +39,10 @@ def shop(tmp_path_factory):
         CREATE TABLE "order" (order_id INTEGER PRIMARY KEY, customer_id INTEGER, product_id INTEGER,
                               quantity INTEGER, ordered_on TEXT, is_gift TEXT);
     """)
-    firsts, lasts = "Ann Bob Cleo Dan Eve Finn Gus Hal".split(), "Ash Birch Cedar Dale Elm Fir Gale".split()
+    firsts, lasts = (
+        ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hal"],
+        ["Ash", "Birch", "Cedar", "Dale", "Elm", "Fir", "Gale"],
+    )
     names = [f"{a} {b}" for a in firsts for b in lasts][:40]
     people = [(i, n, rng.choice(("Oslo", "Bergen", "Moss")), f"c{i}@x.no") for i, n in enumerate(names, 1)]
     connection.executemany("INSERT INTO customers VALUES (?, ?, ?, ?)", people)

@@ -141,7 +141,7 @@ def clinic():
 
 def named(glossary, term):
     hits = [n for n in glossary.named if term in (*n.noun, *n.adjective, *n.post, *n.verb)]
-    assert len(hits) == 1, [n for n in glossary.named]
+    assert len(hits) == 1, list(glossary.named)
     return hits[0]
 
 

@@ -8,7 +8,6 @@ Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexico
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -21,10 +20,12 @@ from labkit.datagen.focus import Focus, focus
 from labkit.datagen.glossary import Glossary, read_glossary
 from labkit.datagen.intents import Intent
 from labkit.datagen.known import GENERATED, known_sets
+from labkit.datagen.logs import pairs_of_log, read_log
 from labkit.datagen.phrases import roughened
+from labkit.datagen.report import Generated, Report
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.world import read_world
-from labkit.dataset import Question, QuestionSet, save_questions
+from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
 from labkit.schema import read_schema
@@ -33,48 +34,6 @@ FAMILIES = {f: w for m in (lookups, lists, numbers, groups, nested, sides, chang
 _NAMES = tuple(family.__name__ for family in FAMILIES)
 _BATCH = 400  # intents drawn, and run, at a time
 _IDLE = 12  # batches that bring nothing new before the grammar counts as exhausted
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was asked for and what came out: `dropped` counts queries and wordings by filter, in the filters' order."""
-
-    wanted: int
-    kept: int
-    drawn: int
-    dropped: dict[str, int]
-    sets: tuple[str, ...] = ()
-    not_understood: tuple[str, ...] = ()  # glossary lines that no rule could read
-    note: str = ""
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.kept:,} pairs of {self.wanted:,} wanted, from {self.drawn:,} queries drawn.",
-            "Dropped: " + ", ".join(f"{name} {n:,}" for name, n in self.dropped.items() if n) + ".",
-        ]
-        lines += [f"Kept apart from: {', '.join(self.sets) or 'no known set'}."]
-        lines += [f"{len(self.not_understood)} glossary lines were not understood."] if self.not_understood else []
-        return "\n".join([*lines, *([self.note] if self.note else [])])
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Pairs (as questions, ids `gen-QUERY-WORDING`), the report of the filters, the coverage of the set."""
-
-    pairs: tuple[Question, ...]
-    report: Report
-    coverage: Coverage
-    _name: str = field(default="generated", repr=False)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __iter__(self):
-        return iter(self.pairs)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the pairs as a question set."""
-        return save_questions(path, self.pairs)
 
 
 def generate(
@@ -113,6 +72,25 @@ def generate(
     dropped = {name: filters.dropped[name] for name in FILTERS}
     report = Report(n, len(pairs), run.drawn, dropped, filters.known.sets, tuple(found.not_understood), note)
     return Generated(pairs, report, coverage(pairs, read_schema(database), _NAMES))
+
+
+def from_queries(
+    sql_log: str | Path | Iterable[str],
+    database: str | Path,
+    seed: int = 0,
+    avoid: Iterable[str | Path | QuestionSet] = (),
+    exclude: Iterable[str] = (),
+    glossary: str | Path | None = None,
+    *,
+    wordings: int = 5,
+) -> Generated:
+    """Pairs for the queries of a log (a file of SQL, or a list): each that runs and can be read gets up to `wordings`.
+
+    `LabkitError` when there is no such file, database or glossary.
+    """
+    world = read_world(database, exclude)
+    speaker = Speaker(world, _glossary(world, database, glossary))
+    return pairs_of_log(speaker, read_log(sql_log), seed, avoid, wordings)
 
 
 def _glossary(world, database: str | Path, given: str | Path | None) -> Glossary:
@@ -227,4 +205,4 @@ class _Run:
         return [q for q, s in zip(pairs, scores, strict=True) if not s.right]
 
 
-__all__ = ["Coverage", "Generated", "Report", "coverage", "generate"]
+__all__ = ["FAMILIES", "Coverage", "Generated", "Report", "coverage", "from_queries", "generate"]

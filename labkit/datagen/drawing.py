@@ -12,8 +12,40 @@ from labkit.datagen.subjects import Subject, View, views
 from labkit.datagen.world import Entity, Field, Path_
 
 _PLACES = frozenset(
-    "arena building city clinic country hall hospital hotel house library location market museum office park place region "
-    "restaurant room school shop stadium state station store street theater town university venue village warehouse".split()
+    [
+        "arena",
+        "building",
+        "city",
+        "clinic",
+        "country",
+        "hall",
+        "hospital",
+        "hotel",
+        "house",
+        "library",
+        "location",
+        "market",
+        "museum",
+        "office",
+        "park",
+        "place",
+        "region",
+        "restaurant",
+        "room",
+        "school",
+        "shop",
+        "stadium",
+        "state",
+        "station",
+        "store",
+        "street",
+        "theater",
+        "town",
+        "university",
+        "venue",
+        "village",
+        "warehouse",
+    ]
 )
 
 

@@ -108,7 +108,10 @@ def _decimal_comma(values: Sequence[str]) -> Format | None:
         return None
     dots = any("." in m[1] for m in found)
     inner = "REPLACE({c}, '.', '')" if dots else "{c}"
-    read = (lambda t: float(re.match(r"-?[\d.,]+", t)[0].replace(".", "").replace(",", ".")))  # fmt: skip
+
+    def read(t):
+        return (float(re.match(r"-?[\d.,]+", t)[0].replace(".", "").replace(",", ".")))  # fmt: skip
+
     return Format("number", f"CAST(REPLACE({inner}, ',', '.') AS REAL)", read, found[0][2] or "", 2)
 
 

@@ -162,6 +162,20 @@ On average, what is the {noun} of [the] {np}{when}{unit}?
 What {noun} do [the] {np} have on average{when}{unit}?
 What is the {noun} of [the] {np} on average{when}{unit}?
 
+== one number
+(What is|What's) the {word} {noun} of [all] [the] {np}{when}?
+TELL the {word} {noun} of [all] [the] {np}{when}.
+{word} {noun} of [all] [the] {np}{when}[, please]?
+{np}{when}: what is the {word} {noun}?
+Of [all] [the] {np}, what is the {word} {noun}{when}?
+
+== columns
+SHOW the {cols} of [all] [the] {np}{when}{tail}.
+SHOW {cols} for [all] [the] {np}{when}{tail}.
+What (is|are) the {cols} of [the] {np}{when}{tail}?
+{np}{when}: {cols}{tail}, please.
+{cols} of [all] [the] {np}{when}{tail}[, please].
+
 == total
 (What is|What's) the (total|combined|overall|total) {total} of [all] [the] {np}{when}?
 Add up the {nouns} of [all] [the] {np}{when}.

@@ -15,9 +15,9 @@ def read_glossary(text: str, world: World) -> Glossary:
     """What the glossary says about the tables and columns of `world`."""
     found = Glossary()
     lines = [Line(world, found, terms, meaning) for terms, meaning in _entries(text)]
-    understood = [any([rule(line) for rule in FIRST]) for line in lines]
+    understood = [any(rule(line) for rule in FIRST) for line in lines]
     for line, known in zip(lines, understood, strict=True):
-        if not any([rule(line) for rule in SECOND]) and not known:
+        if not any(rule(line) for rule in SECOND) and not known:
             found.not_understood.append(f"{', '.join(line.terms)}: {line.meaning}")
     return found
 

@@ -27,8 +27,25 @@ def count(d: Drawer) -> Intent | None:
 
 # --- one number from a column -----------------------------------------------------------------------------------------
 
-_NO_SUM = frozenset("height weight age percentage pct rate rating score pick rank year grade level average".split())
-_NO_MEAN = frozenset("jersey code number zip room".split())
+_NO_SUM = frozenset(
+    [
+        "height",
+        "weight",
+        "age",
+        "percentage",
+        "pct",
+        "rate",
+        "rating",
+        "score",
+        "pick",
+        "rank",
+        "year",
+        "grade",
+        "level",
+        "average",
+    ]
+)
+_NO_MEAN = frozenset(["jersey", "code", "number", "zip", "room"])
 
 
 def can_average(f: Field) -> bool:
@@ -107,7 +124,7 @@ def number_frames(speaker: Speaker, f: Field, kind: str) -> tuple[str, ...]:
     return (*frames("total", nouns=things, total=things if words.counts else noun), *own, *own)
 
 
-_MEASURED = frozenset("tall heavy long old large expensive big fast".split())
+_MEASURED = frozenset(["tall", "heavy", "long", "old", "large", "expensive", "big", "fast"])
 
 
 # --- parts of a whole -------------------------------------------------------------------------------------------------

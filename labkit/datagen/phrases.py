@@ -14,10 +14,7 @@ def expand(template: str, rng: random.Random, slots: Mapping[str, str] | None = 
     """One text of the template; an optional part is there every second time. Slot values are taken as they are."""
     text = template
     while found := _CHOICE.search(text):
-        if found[1] is not None:
-            chosen = rng.choice(found[1].split("|"))
-        else:
-            chosen = found[2] if rng.random() < 0.5 else ""
+        chosen = rng.choice(found[1].split("|")) if found[1] is not None else found[2] if rng.random() < 0.5 else ""
         text = text[: found.start()] + chosen + text[found.end() :]
     for name, value in (slots or {}).items():
         text = text.replace("{" + name + "}", value)
@@ -243,7 +240,7 @@ def abbreviated(text: str, rng: random.Random) -> str:
 
 def misspelt(text: str, rng: random.Random) -> str:
     """One letter of one longer word doubled, dropped or swapped; digits are left alone."""
-    words = [m for m in re.finditer(r"[A-Za-z]{5,}", text)]
+    words = list(re.finditer(r"[A-Za-z]{5,}", text))
     if not words:
         return text
     word = rng.choice(words)

@@ -1,0 +1,150 @@
+"""Pairs from a query log and from a chat model: what can be worded, what is verified, what a model gets wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from labkit.datagen import filters, from_queries
+from labkit.datagen.chat import Author, Candidate, Failure
+from labkit.dataset import Question
+from labkit.errors import LabkitError
+
+LEAGUE = Path(__file__).parent.parent / "datasets" / "league" / "league.sqlite"
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+LOG = [
+    "SELECT name, capacity FROM arenas WHERE capacity > 15500",
+    "select avg(titles) from teams where conference = 'North'",
+    "SELECT conference, COUNT(*) FROM teams WHERE titles >= 2 GROUP BY conference",
+    "SELECT p.name FROM players p JOIN teams t ON p.team_id = t.team_id WHERE t.conference = 'South' AND p.position = 'C'",
+    "SELECT name FROM players WHERE weight <> 'NA' ORDER BY CAST(weight AS INTEGER) DESC LIMIT 4",
+]
+
+
+def test_a_log_becomes_pairs():
+    made = from_queries(LOG, LEAGUE)
+    assert {q.sql for q in made} == set(LOG)
+    by_sql = {sql: " / ".join(q.question.lower() for q in made if q.sql == sql) for sql in LOG}
+    assert "capacity" in by_sql[LOG[0]] and "15500" in by_sql[LOG[0]].replace(",", "")
+    assert "average" in by_sql[LOG[1]] and "north" in by_sql[LOG[1]]
+    assert "conference" in by_sql[LOG[2]] and ("at least 2" in by_sql[LOG[2]] or "2 or more" in by_sql[LOG[2]])
+    assert "south" in by_sql[LOG[3]] and "center" in by_sql[LOG[3]]
+    assert "first 4" in by_sql[LOG[4]] and "weight" in by_sql[LOG[4]]
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELECT nope FROM players", filters.DOES_NOT_RUN),
+        ("SELECT name FROM players WHERE jersey = 4000", filters.EMPTY),
+        ("SELECT COUNT(*) FROM players", filters.KNOWN_QUERY),
+        ("SELECT name FROM arenas WHERE capacity = (SELECT MIN(capacity) FROM arenas)", filters.NO_WORDING),
+        ("SELECT name FROM arenas WHERE capacity > 15500 OR city = 'Goldmere'", filters.NO_WORDING),
+        ("SELECT name FROM arenas LIMIT 3", filters.NO_WORDING),
+        ("SELECT name || city FROM arenas", filters.NO_WORDING),
+    ],
+)
+def test_what_a_log_cannot_give_is_counted(sql, reason):
+    made = from_queries([sql], LEAGUE)
+    assert len(made) == 0 and made.report.dropped[reason] == 1
+
+
+def test_a_log_file(tmp_path):
+    path = tmp_path / "log.sql"
+    path.write_text("-- yesterday\n" + ";\n".join(LOG) + ";\nDELETE FROM teams;\n")
+    assert {q.sql for q in from_queries(path, LEAGUE)} == {" ".join(sql.split()) for sql in LOG}
+    with pytest.raises(LabkitError, match="no query log"):
+        from_queries(tmp_path / "none.sql", LEAGUE)
+
+
+# --- chat models ------------------------------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A chat model that answers by the first of its words that the last message holds."""
+
+    def __init__(self, answers):
+        self.answers, self.asked = answers, []
+
+    def chat(self, conversations):
+        self.asked += conversations
+        return [next(a for word, a in self.answers.items() if word in c[-1]["content"]) for c in conversations]
+
+
+PAIR = Question("q", "Which arenas seat over 15,500?", "SELECT name FROM arenas WHERE capacity > 15500", "league")
+
+
+def test_variations_keep_their_query_and_lose_their_bullets():
+    model = Scripted(
+        {
+            "other ways": "Sure:\n1. Arenas with room for more than 15,500?\n- Name the arenas above 15,500 seats.\nSELECT 1"
+        }
+    )
+    author = Author(model, LEAGUE)
+    made = author.verified(author.vary([PAIR]))
+    assert [q.question for q in made] == [
+        "Arenas with room for more than 15,500?",
+        "Name the arenas above 15,500 seats.",
+    ]
+    assert {q.sql for q in made} == {PAIR.sql} and made.pairs[0].tags == ("variation",)
+    assert model.asked[0][-1]["content"].startswith("Tables:\narenas(")
+
+
+def test_descriptions_of_queries():
+    author = Author(Scripted({"SQL: SELECT": "Which big arenas are there?\nArenas over 15,500?"}), LEAGUE)
+    assert [c.question for c in author.describe([PAIR.sql])] == ["Which big arenas are there?", "Arenas over 15,500?"]
+
+
+def test_similar_steps_and_fixes_are_run_before_they_are_kept():
+    reply = "\n".join(
+        [
+            '{"question": "Arenas over 16,000?", "sql": "SELECT name FROM arenas WHERE capacity > 16000;"}',
+            '{"question": "Arenas over 99,000?", "sql": "SELECT name FROM arenas WHERE capacity > 99000"}',
+            '{"question": "Seats?", "sql": "SELECT seats FROM arenas"}',
+            '{"question": "Broken"}',
+            "Here you are!",
+        ]
+    )
+    author = Author(
+        Scripted(
+            {
+                "similar but different": reply,
+                "simpler questions": reply,
+                "failed": "```sql\nSELECT city FROM arenas\n```",
+            }
+        ),
+        LEAGUE,
+    )
+    for candidates, way in ((author.similar([PAIR]), "similar"), (author.decompose([PAIR]), "step")):
+        made = author.verified(candidates)
+        assert [(q.sql, q.tags) for q in made] == [("SELECT name FROM arenas WHERE capacity > 16000", (way,))]
+        assert made.report.dropped[filters.EMPTY] == made.report.dropped[filters.DOES_NOT_RUN] == 1
+    fixed = author.mend([Failure("In which cities are arenas?", "SELECT town FROM arenas", "no such column: town")])
+    assert fixed == [Candidate("In which cities are arenas?", "SELECT city FROM arenas", "fix")]
+    assert len(author.verified(fixed)) == 1
+
+
+def test_the_round_trip_drops_a_wording_that_means_something_else():
+    model = Scripted({"Question: Big arenas, over 15,500?": PAIR.sql, "Question: Cities?": "SELECT city FROM arenas"})
+    wordings = [Candidate(text, PAIR.sql, "variation") for text in ("Big arenas, over 15,500?", "Cities?")]
+    made = Author(model, LEAGUE).verified(wordings, round_trip=True)
+    assert [q.question for q in made] == ["Big arenas, over 15,500?"] and made.report.dropped[filters.ROUND_TRIP] == 1
+
+
+def test_a_model_cannot_bring_back_a_known_question():
+    known = Question("k", "Arenas over 16,000?", "SELECT name FROM arenas WHERE capacity > 16000", "league")
+    from labkit.dataset import QuestionSet
+
+    author = Author(Scripted({}), LEAGUE)
+    made = author.verified(
+        [Candidate("Which?", known.sql, "similar"), Candidate(known.question, PAIR.sql, "similar")],
+        [QuestionSet("k", (known,))],
+    )
+    assert len(made) == 0
+    assert made.report.dropped[filters.KNOWN_QUERY] == made.report.dropped[filters.KNOWN_QUESTION] == 1
+
+
+def test_no_candidates():
+    author = Author(Scripted({}), LEAGUE)
+    assert author.vary([]) == [] and len(author.verified([], round_trip=True)) == 0
