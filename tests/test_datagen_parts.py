@@ -12,8 +12,8 @@ from labkit.datagen.conditions import sql_of
 from labkit.datagen.formats import recognise, say
 from labkit.datagen.glossary import read_glossary
 from labkit.datagen.phrases import expand, literal, misspelt, plural, possessive, singular, third, tidy
+from labkit.datagen.reading import read_world
 from labkit.datagen.speaker import Speaker
-from labkit.datagen.world import read_world
 from labkit.execution import execute
 
 DATASETS = Path(__file__).parent.parent / "datasets"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from labkit.datagen import changes, groups, lists, lookups, nested, numbers, sides
+from labkit.datagen import changes, extremes, groups, lists, lookups, nested, numbers, sides
 from labkit.datagen.coverage import Coverage, coverage
 from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
@@ -22,15 +22,17 @@ from labkit.datagen.intents import Intent
 from labkit.datagen.known import GENERATED, known_sets
 from labkit.datagen.logs import pairs_of_log, read_log
 from labkit.datagen.phrases import roughened
+from labkit.datagen.reading import read_world
 from labkit.datagen.report import Generated, Report
 from labkit.datagen.speaker import Speaker
-from labkit.datagen.world import read_world
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
 from labkit.schema import read_schema
 
-FAMILIES = {f: w for m in (lookups, lists, numbers, groups, nested, sides, changes) for f, w in m.FAMILIES.items()}
+FAMILIES = {
+    f: w for m in (lookups, lists, extremes, numbers, groups, nested, sides, changes) for f, w in m.FAMILIES.items()
+}
 _NAMES = tuple(family.__name__ for family in FAMILIES)
 _BATCH = 400  # intents drawn, and run, at a time
 _IDLE = 12  # batches that bring nothing new before the grammar counts as exhausted

@@ -2,7 +2,7 @@
 
 import random
 
-from labkit.datagen import saying
+from labkit.datagen import times
 from labkit.datagen.build import Source
 from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import frames
@@ -95,7 +95,7 @@ def left(d: Drawer) -> Intent | None:
     f, link, value = named[0], now[0], None
     value = d.rng.choice(f.values)[0]
     entity = d.world.entities[f.names]
-    when = saying.period(d.speaker, view.period, d.rng)
+    when = times.period(d.speaker, view.period, d.rng)
     source = Source(d.world, view.root)
     source.where(when, f"{f.column(source.at())} = {quoted(value)}")
     key = f"(SELECT {sql_name(link.other_column)} FROM {sql_name(entity.table)} WHERE {sql_name(entity.label.name)} = {quoted(value)})"

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from labkit.datagen import saying
+from labkit.datagen import saying, times
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.phrases import NO_ARTICLE, literal, plural, possessive, third
 from labkit.datagen.speaker import ON, Speaker
@@ -100,7 +100,7 @@ class Drawer:
         wanted = self.rng.choices(range(len(odds)), odds)[0]
         chosen: list[Condition] = []
         if view.period and period and (not view.own or self.chance(0.75)):
-            chosen.append(saying.period(self.speaker, view.period, self.rng))
+            chosen.append(times.period(self.speaker, view.period, self.rng))
         fixed = len(chosen)
         taken = {f.ref for f in without} | {f.ref for c in chosen for f in c.fields}
         for _ in range(wanted * 3):

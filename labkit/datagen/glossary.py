@@ -4,7 +4,7 @@ A line that no rule understands is left out and listed, so that its author sees 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from labkit.datagen.meanings import FIRST, SECOND
 from labkit.datagen.terms import Glossary, Line, Measure
@@ -15,11 +15,17 @@ def read_glossary(text: str, world: World) -> Glossary:
     """What the glossary says about the tables and columns of `world`."""
     found = Glossary()
     lines = [Line(world, found, terms, meaning) for terms, meaning in _entries(text)]
-    understood = [any(rule(line) for rule in FIRST) for line in lines]
-    for line, known in zip(lines, understood, strict=True):
-        if not any(rule(line) for rule in SECOND) and not known:
+    named = [_apply(FIRST, line) for line in lines]
+    for line, known in zip(lines, named, strict=True):
+        if not _apply(SECOND, line) and not known:
             found.not_understood.append(f"{', '.join(line.terms)}: {line.meaning}")
     return found
+
+
+def _apply(rules: Sequence[Callable[[Line], bool]], line: Line) -> bool:
+    """Every rule reads the line, for it may say several things; whether one understood it."""
+    understood = [rule(line) for rule in rules]
+    return any(understood)
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:

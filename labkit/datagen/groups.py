@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from labkit.datagen.build import subquery
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, founded, is_plain
+from labkit.datagen.extremes import superlatives
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
-from labkit.datagen.lists import superlatives
 from labkit.datagen.numbers import can_average, can_sum
 from labkit.datagen.phrases import plural
 from labkit.datagen.saying import many_things

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlglot import exp, parse
 
-from labkit.datagen import saying
+from labkit.datagen import saying, times
 from labkit.datagen.build import text as one_line
 from labkit.datagen.conditions import Condition
 from labkit.datagen.coverage import coverage
@@ -166,8 +166,8 @@ class _Reader:
                 (),
                 (),
                 post=(
-                    f"whose {noun} is {saying.year_words(op, value)}",
-                    f"with a {noun} {saying.year_words(op, value)}",
+                    f"whose {noun} is {times.year_words(op, value)}",
+                    f"with a {noun} {times.year_words(op, value)}",
                 ),
             )
         if op == "=":

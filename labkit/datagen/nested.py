@@ -3,13 +3,14 @@ related rows, values of both of two groups or of only one."""
 
 import random
 
-from labkit.datagen import saying
+from labkit.datagen import times
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer
+from labkit.datagen.extremes import AMOUNTS
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, Slots, finished, subject_slots
-from labkit.datagen.lists import AMOUNTS, list_frames
+from labkit.datagen.lists import list_frames
 from labkit.datagen.numbers import can_average
 from labkit.datagen.phrases import plural, singular
 from labkit.datagen.saying import many_things
@@ -84,7 +85,7 @@ def related(d: Drawer) -> Intent | None:
     child = d.world.entities[link.table]
     inner_view = next((v for v in d.views if v.root is child and v.own), View(child, child))
     own = [c for c in [d.own(inner_view) if d.chance(0.7) else None] if c]
-    when = [saying.period(d.speaker, inner_view.period, d.rng)] if inner_view.period and d.chance(0.7) else []
+    when = [times.period(d.speaker, inner_view.period, d.rng)] if inner_view.period and d.chance(0.7) else []
     inner = Subject(d.speaker, inner_view, [*own, *when])
     without, subject = d.chance(0.55), d.subject(view, (6, 4))
     column = f"{inner.source.at()}.{sql_name(link.column)}"

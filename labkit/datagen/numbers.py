@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from labkit.datagen import saying
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, is_plain
+from labkit.datagen.extremes import AMOUNTS, extreme_frames
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare
-from labkit.datagen.lists import AMOUNTS, extreme_frames, list_frames
+from labkit.datagen.lists import list_frames
 from labkit.datagen.phrases import plural
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View

@@ -8,10 +8,11 @@ import re
 from dataclasses import replace
 
 from labkit.datagen.conditions import Computed, Condition, Named, Test
-from labkit.datagen.formats import MONTHS, round_bound, say
+from labkit.datagen.formats import round_bound, say
 from labkit.datagen.lexicon import Words
 from labkit.datagen.phrases import literal, plural, singular
 from labkit.datagen.speaker import ON, Speaker
+from labkit.datagen.times import dated, in_year, period
 from labkit.datagen.world import Entity, Field, Path_
 from labkit.schema import PLACEHOLDERS
 
@@ -295,95 +296,3 @@ def computed(
     post = tuple(f"with a {nouns} {w}".replace("{v}", str(value)) for w in behind)
     verb = verbs or tuple(f"have a {nouns} {w}".replace("{v}", str(value)) for w in behind)
     return Condition((), (test,), post=post, verb=verb, tags=("computed",))
-
-
-# --- years and dates --------------------------------------------------------------------------------------------------
-
-
-def period(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) -> Condition:
-    """The question's season or year, as an adverbial."""
-    value, word = rng.choice([v for v, _ in field.values]), field.words.split()[-1]
-    said = [f"(|in the ){p}" if p.startswith("last") else p for p in speaker.glossary.periods.get(value, [])]
-    said = [s.replace("(|in the )", "") for s in said]
-    time = [
-        f"in {value}",
-        f"in {value}",
-        f"in the {value} {word}",
-        f"(during|in) the {value} {word}",
-        f"(back in|in) {value}",
-    ]
-    return Condition(path, (Test(field, "=", value),), time=(*time, *said), tags=("period",))
-
-
-def in_year(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) -> Condition:
-    """A year: in it, before, after, from it on, between two."""
-    value = rng.choice(field.numbers)
-    op = rng.choices(("=", "<", ">", ">=", "<=", "between"), (6, 2, 2, 2, 1, 1))[0]
-    if op == "between":
-        low, high = sorted((value, rng.choice(field.numbers)))
-        if low < high:
-            when = f"(between {low} and {high}|from {low} to {high})"
-            return _when(speaker, field, Test(field, "between", (low, high)), when, path)
-        op = "="
-    return _when(speaker, field, Test(field, op, value), year_words(op, value), path, f"{value}" if op == "=" else "")
-
-
-def year_words(op: str, year: int) -> str:
-    """A template for 'in 2012', 'before 2012', 'in 2012 or later' ..."""
-    return {
-        "=": f"in {year}",
-        "<": f"(before {year}|before {year}|before the year {year})",
-        ">": f"(after {year}|after {year}|later than {year}|after the year {year})",
-        ">=": f"(in {year} or later|since {year}|from {year} on|in or after {year})",
-        "<=": f"(in {year} or earlier|up to {year}|no later than {year}|by {year})",
-    }[op]
-
-
-def _when(speaker: Speaker, field: Field, test: Test, when: str, path: Path_, plain: str = "") -> Condition:
-    words, noun = speaker.words(field), speaker.words(field).nouns[0]
-    post, verb = (f"whose {noun} is {when}", f"with a {noun} {when}"), (f"have a {noun} {when}",)
-    if words.participle in ("ending", "expiring"):
-        base = "(end|run out|expire)"
-        post, verb = (f"(ending|running out|expiring|that end|that run out|that expire) {when}",), (f"{base} {when}",)
-        verb += (f"(are signed|run) through {plain}",) if plain else ()
-    elif words.participle.endswith(" since"):
-        said = f"(joined|signed up|came to us) {when}"
-        post, verb = (f"who {said}", *((f"{words.participle} {plain}",) if plain else ())), (said,)
-    elif words.participle:
-        post, verb = (f"{words.participle} {when}",), (f"were {words.participle} {when}",)
-    elif noun in ("date", "day", "time", "month", "year"):
-        post, verb = (when,), (f"(took place|were) {when}",)
-    elif plain:
-        post, verb = (f"with {noun} {plain}", f"whose {noun} is {plain}"), (f"have {noun} {plain}",)
-    return Condition(path, (test,), post=post, verb=verb, tags=("date",))
-
-
-def dated(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) -> Condition:
-    """A date: in a year or month, on a day of any year, before or after a day or year."""
-    day = rng.choice(field.numbers)
-    year, month, name = day[:4], int(day[5:7]), MONTHS[int(day[5:7]) - 1]
-    kind = rng.choices(("year", "month", "years", "day", "any year"), (4, 3, 3, 2, 1))[0]
-    if field.format.kind == "month" and kind in ("day", "any year"):
-        kind = "years"
-    if kind == "month":
-        pattern = field.format.in_month.format(y=year, m=f"{month:02d}", name=name[:3])
-        test = Test(field, "=" if field.format.kind == "month" else "month", pattern)
-        return _when(
-            speaker,
-            field,
-            test,
-            f"in ({name} {year}|{name} {year}|{name[:3]} {year}|{name} of {year})",
-            path,
-            f"{name} {year}",
-        )
-    if kind == "day":
-        op = rng.choice("<>")
-        said = f"({int(day[8:])} {name} {year}|{name} {int(day[8:])}, {year}|{day})"
-        return _when(speaker, field, Test(field, op, day), f"{'before' if op == '<' else 'after'} {said}", path)
-    if kind == "any year":
-        monthly = replace(field, format=replace(field.format, year=field.format.month))
-        return _when(speaker, field, Test(monthly, "year=", f"{month:02d}"), f"in (the month of|any) {name}", path)
-    op = rng.choice(("<", ">", ">=", "<=")) if kind == "years" else "="
-    return _when(
-        speaker, field, Test(field, f"year{op}", year), year_words(op, int(year)), path, year if op == "=" else ""
-    )

@@ -1,81 +1,18 @@
 """What questions can be about: a database's tables as kinds of things, its columns as their facts, the links between.
 
-Everything is inferred from the file: which column names a row, what a column's texts mean, which values stand for
-missing, which columns refer to another table though no key says so. How people put it in words is `lexicon`.
+`reading` infers it from the file; how people put it in words is `lexicon`.
 """
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from labkit.datagen.formats import TEXT, Format, recognise
-from labkit.datagen.phrases import plural, singular
-from labkit.execution import Limits, execute_many
-from labkit.schema import PLACEHOLDERS, Column, Schema, Table, read_schema, sql_name
-
-_VALUES = 4_000  # distinct values of a column that are looked at
-_FLAGS = (
-    {"Y", "N"},
-    {"y", "n"},
-    {"yes", "no"},
-    {"Yes", "No"},
-    {"T", "F"},
-    {"true", "false"},
-    {"True", "False"},
-    {0, 1},
-)
-_NAMING = ("nickname", "name", "title", "full name", "label", "username", "model")
-_PERSONS = frozenset(
-    [
-        "player",
-        "person",
-        "customer",
-        "client",
-        "employee",
-        "user",
-        "student",
-        "teacher",
-        "owner",
-        "patient",
-        "author",
-        "artist",
-        "actor",
-        "member",
-        "driver",
-        "doctor",
-        "agent",
-        "manager",
-        "guest",
-        "visitor",
-        "contact",
-        "worker",
-        "staff",
-        "singer",
-        "director",
-        "rider",
-        "pilot",
-        "nurse",
-        "vet",
-        "passenger",
-        "supplier",
-        "coach",
-        "seller",
-        "buyer",
-        "user",
-        "speaker",
-        "researcher",
-        "engineer",
-        "candidate",
-        "applicant",
-        "citizen",
-        "resident",
-        "tenant",
-        "borrower",
-    ]
-)
+from labkit.datagen.formats import TEXT, Format
+from labkit.datagen.phrases import plural
+from labkit.schema import sql_name
 
 
 @dataclass(frozen=True)
@@ -203,22 +140,6 @@ class World:
         return found[0] if len(found) == 1 or (found and table) else None
 
 
-def read_world(database: str | Path, exclude: Iterable[str] = ()) -> World:
-    """The world of a database; columns (`column`, `table.column`) or tables named in `exclude` are not looked at."""
-    schema = read_schema(database)
-    hidden = {name.casefold() for name in exclude}
-    tables = [t for t in schema.tables if not t.is_view and t.rows and t.name.casefold() not in hidden]
-    kept = {
-        t.name: [c for c in t.columns if not {c.name.casefold(), f"{t.name}.{c.name}".casefold()} & hidden]
-        for t in tables
-    }
-    values = _read_values(database, kept)
-    links = tuple(_links(schema, kept, values))
-    aliases = _aliases([t.name for t in tables])
-    entities = {t.name: _entity(t, kept[t.name], values, links, aliases[t.name]) for t in tables}
-    return World(Path(database), _naming(entities), links)
-
-
 def quoted(value: object) -> str:
     """A value as an SQL literal."""
     if isinstance(value, str):
@@ -229,189 +150,6 @@ def quoted(value: object) -> str:
 def spaced(name: str) -> str:
     """An identifier as lower-case words."""
     return re.sub(r"[_\W]+", " ", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)).strip().lower()
-
-
-def _read_values(database: Path, kept: dict[str, list[Column]]) -> dict[tuple[str, str], list[tuple]]:
-    """Distinct values of each column with their numbers of rows, the most frequent first."""
-    places = [(table, column.name) for table, columns in kept.items() for column in columns]
-    sqls = [
-        f"SELECT {sql_name(c)}, COUNT(*) FROM {sql_name(t)} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_VALUES}"
-        for t, c in places
-    ]
-    results = execute_many(database, sqls, Limits(rows=_VALUES, seconds=5))
-    return {
-        place: [r for r in result.rows if not isinstance(r[0], bytes)]
-        for place, result in zip(places, results, strict=True)
-    }
-
-
-# --- links ------------------------------------------------------------------------------------------------------------
-
-
-def _links(schema: Schema, kept: dict, values: dict) -> Iterator[Link]:
-    """Declared keys of one column, then columns whose every value is a key of a table that their name speaks of."""
-    declared = [
-        (k.table, k.columns[0], k.other, k.other_columns[0])
-        for k in schema.foreign_keys
-        if len(k.columns) == 1 and k.other_columns and k.table in kept and k.other in kept
-    ]
-    declared = [d for d in declared if (d[0], d[1]) in values and (d[2], d[3]) in values]
-    taken = {(d[0], d[1]) for d in declared}
-    found = [d for d in _by_inclusion(schema, kept, values) if (d[0], d[1]) not in taken]
-    everything = declared + found
-    for table, column, other, other_column in everything:
-        several = sum(d[0] == table and d[2] == other for d in everything) > 1
-        role = re.sub(r" (id|key|code|no)$", "", spaced(column)) if several else ""
-        yield Link(table, column, other, other_column, re.sub(rf" {re.escape(singular(spaced(other)))}$", "", role))
-
-
-def _by_inclusion(schema: Schema, kept: dict, values: dict) -> Iterator[tuple[str, str, str, str]]:
-    keys = [
-        (t.name, t.primary_key[0])
-        for t in schema.tables
-        if len(t.primary_key) == 1 and (t.name, t.primary_key[0]) in values
-    ]
-    for (table, column), rows in values.items():
-        present = {value for value, _ in rows if value is not None}
-        for other, key in keys:
-            stem = singular(spaced(other)).split()[-1]
-            related = column.casefold() == key.casefold() != "id" or re.search(
-                rf"\b{re.escape(stem)}\b.*\b(id|key|code|no)$", spaced(column)
-            )
-            if other != table and related and len(present) > 1 and present <= {v for v, _ in values[other, key]}:
-                yield table, column, other, key
-
-
-# --- entities ---------------------------------------------------------------------------------------------------------
-
-
-def _aliases(tables: list[str]) -> dict[str, str]:
-    """A short alias for each table: its first letter, else its initials, else more of its letters."""
-    taken: dict[str, str] = {}
-    for table in tables:
-        words = spaced(table).split()
-        letters = "".join(words)
-        tries = [
-            letters[:1],
-            "".join(w[0] for w in words),
-            *(letters[:n] for n in range(2, len(letters) + 1)),
-            f"t{len(taken)}",
-        ]
-        usable = [t for t in tries if t.isidentifier() and t.isascii() and sql_name(t) == t and t not in taken.values()]
-        taken[table] = usable[0] if usable else f"t{len(taken)}"
-    return taken
-
-
-def _entity(table: Table, columns: list[Column], values: dict, links: tuple[Link, ...], alias: str) -> Entity:
-    linked = {link.column for link in links if link.table == table.name}
-    fields = [_field(table, column, values[table.name, column.name], column.name in linked) for column in columns]
-    label = _label(fields, table)
-    fields = [Field(**{**_own(f), "kind": "label"}) if f is label else f for f in fields]
-    label = next((f for f in fields if f.kind == "label"), None)
-    noun = singular(spaced(table.name))
-    person = noun.split()[-1] in _PERSONS or _names_persons(label)
-    key = next((f for f in fields if f.kind == "id"), None)
-    return Entity(table.name, alias, noun, tuple(fields), label, key, person, table.rows or 0)
-
-
-def _own(f: Field) -> dict:
-    return {name: getattr(f, name) for name in f.__dataclass_fields__}
-
-
-def _field(table: Table, column: Column, counted: list[tuple], linked: bool) -> Field:
-    """The column's field; words among numbers ('undrafted', 'NA') count as missing when something is compared."""
-    rows = sum(n for _, n in counted)
-    missing = [v for v, _ in counted if v is None or (isinstance(v, str) and v.strip().casefold() in PLACEHOLDERS)]
-    if any(isinstance(v, (int, float)) for v, _ in counted):
-        words = [v for v, _ in counted if isinstance(v, str) and v not in missing]
-        missing += words if len(words) <= 3 else []
-    present = tuple((v, n) for v, n in counted if v not in missing)
-    how = recognise([v for v, _ in present])
-    unique = bool(present) and all(n == 1 for _, n in present) and len(counted) < _VALUES
-    kind = _kind(table, column, present, how, linked, unique)
-    if kind in ("id", "link", "text", "category", "flag"):
-        how = TEXT
-    return Field(table.name, column.name, kind, how, present, tuple(missing), unique, rows)
-
-
-def _kind(table: Table, column: Column, present: tuple, how: Format, linked: bool, unique: bool) -> str:
-    words, plain = spaced(column.name), [v for v, _ in present]
-    if linked:
-        return "link"
-    if table.primary_key == (column.name,) or (unique and re.search(r"\b(id|uuid|key)$", words)):
-        return "id"
-    if re.search(r"\b(id|uuid|zip|phone|postcode|barcode|isbn|chip)\b", words) and how.kind != "date":
-        return "text"
-    if set(plain) in map(set, _FLAGS) or (set(plain) == {0, 1} and re.match(r"(is|has) ", words)):
-        return "flag"
-    if how.kind in ("date", "month"):
-        return "date"
-    if how.kind == "number":
-        years = plain and all(isinstance(v, int) and 1700 <= v <= 2150 for v in plain)
-        named = re.search(r"year|season|since|ed$|ends?$|until|from", words)
-        if years and (named or len(plain) > 5):
-            return (
-                "period"
-                if len(plain) <= 12
-                and re.search(r"year|season", words)
-                and len(present) * 8 <= sum(n for _, n in present)
-                and column.name
-                in table.primary_key
-                + tuple(
-                    c.name
-                    for c in table.columns
-                    if re.fullmatch(r"season|year|fiscal_?year|calendar_?year", c.name, re.I)
-                )
-                else "year"
-            )
-        return "number"
-    total = sum(n for _, n in present)
-    return "category" if len(plain) <= 80 and len(plain) * 3 <= total else "text"
-
-
-def _label(fields: list[Field], table: Table) -> Field | None:
-    """The column that people call a row by: a unique text with a naming name, else any unique one, else a naming one."""
-    texts = [f for f in fields if f.kind in ("text", "category") and f.values and isinstance(f.values[0][0], str)]
-
-    def rank(f: Field) -> tuple:
-        naming = next((i for i, name in enumerate(_NAMING) if f.words == name or f.words.endswith(" " + name)), 99)
-        return (not (f.unique and not f.missing), naming)
-
-    named = [f for f in texts if any(f.words == n or f.words.endswith(" " + n) for n in _NAMING)]
-    unique = [f for f in texts if f.unique and not f.missing and not any(ch.isdigit() for ch in str(f.values[0][0]))]
-    declared = [f for f in unique if (f.name,) in table.unique]
-    for group in ([f for f in named if f.unique], declared, named):
-        if group:
-            return min(group, key=rank)
-    return None
-
-
-def _names_persons(label: Field | None) -> bool:
-    """Whether a column called "name" holds a first and a last name nearly everywhere, of many first names."""
-    if not label or not label.words.endswith("name") or len(label.values) < 30:
-        return False
-    texts = [str(v) for v, _ in label.values]
-    two = [t for t in texts if re.fullmatch(r"[A-Z][\w'.-]+( [A-Z]\.)?( [A-Z][\w'.-]+){1,2}", t)]
-    lasts = {t.split()[-1] for t in two}
-    return (
-        len(two) > 0.9 * len(texts) and len(lasts) * 3 > len(two) and len({t.split()[0] for t in two}) < 0.8 * len(two)
-    )
-
-
-def _naming(entities: dict[str, Entity]) -> dict[str, Entity]:
-    """Texts whose every value is another table's label are marked as naming its rows."""
-    labels = {e.table: {v for v, _ in e.label.values} for e in entities.values() if e.label and e.label.unique}
-
-    def marked(f: Field) -> Field:
-        present = {v for v, _ in f.values}
-        fitting = [
-            t
-            for t, names in labels.items()
-            if t != f.table and f.kind in ("category", "text") and len(present) > 2 and present <= names
-        ]
-        return Field(**{**_own(f), "names": fitting[0]}) if fitting else f
-
-    return {t: Entity(**{**vars(e), "fields": tuple(map(marked, e.fields))}) for t, e in entities.items()}
 
 
 def twins(entity: Entity) -> list[tuple[Field, Field]]:
