@@ -17,7 +17,8 @@ LOG = [
     "SELECT name, capacity FROM arenas WHERE capacity > 15500",
     "select avg(titles) from teams where conference = 'North'",
     "SELECT conference, COUNT(*) FROM teams WHERE titles >= 2 GROUP BY conference",
-    "SELECT p.name FROM players p JOIN teams t ON p.team_id = t.team_id WHERE t.conference = 'South' AND p.position = 'C'",
+    "SELECT p.name FROM players p JOIN teams t ON p.team_id = t.team_id "
+    "WHERE t.conference = 'South' AND p.position = 'C'",
     "SELECT name FROM players WHERE weight <> 'NA' ORDER BY CAST(weight AS INTEGER) DESC LIMIT 4",
 ]
 
@@ -77,15 +78,13 @@ PAIR = Question("q", "Which arenas seat over 15,500?", "SELECT name FROM arenas 
 
 def test_variations_keep_their_query_and_lose_their_bullets():
     model = Scripted(
-        {
-            "other ways": "Sure:\n1. Arenas with room for more than 15,500?\n- Name the arenas above 15,500 seats.\nSELECT 1"
-        }
+        {"other ways": "Sure:\n1. Arenas with room for more than 15,500?\n- Name arenas above 15,500 seats.\nSELECT 1"}
     )
     author = Author(model, LEAGUE)
     made = author.verified(author.vary([PAIR]))
     assert [q.question for q in made] == [
         "Arenas with room for more than 15,500?",
-        "Name the arenas above 15,500 seats.",
+        "Name arenas above 15,500 seats.",
     ]
     assert {q.sql for q in made} == {PAIR.sql} and made.pairs[0].tags == ("variation",)
     assert model.asked[0][-1]["content"].startswith("Tables:\narenas(")

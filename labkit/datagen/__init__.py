@@ -58,8 +58,8 @@ def generate(
     `avoid`: evaluation sets, beside those found near the database and in the run `store`; `exclude`: private tables and
     columns, never looked at; `glossary`: a Markdown file or text (None: `glossary.md` beside the database, if there is
     one); `target`: a diagnosed run, or names of classes, tags, tables, columns to draw more of; `wordings`: for each
-    query at least; `typos`: share of wordings with a slip; `too_easy`: a generator of SQL (as for `evaluate`) whose right
-    answers are dropped. `LabkitError` when the database holds nothing to ask about.
+    query at least; `typos`: share of wordings with a slip; `too_easy`: a generator of SQL, as for `evaluate`, whose
+    right answers are dropped. `LabkitError` when the database holds nothing to ask about.
     """
     if n < 1 or wordings < 1:
         raise LabkitError("Ask for one pair and one wording at least.")
@@ -139,7 +139,9 @@ class _Run:
                 idle = idle + 1 if len(self.pairs) == before else 0
                 bar.update(min(self.n, len(self.pairs)) - min(self.n, before))
         if len(self.pairs) < self.n:
-            return f"The database gave no more than {len(self.pairs):,} pairs: its tables are few, or known sets took them."
+            return (
+                f"The database gave no more than {len(self.pairs):,} pairs: its tables are few, or known sets took some"
+            )
         return ""
 
     def _batch(self) -> None:

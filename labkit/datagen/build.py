@@ -12,7 +12,7 @@ from sqlglot import exp, parse_one
 from sqlglot.dialects.sqlite import SQLite
 
 from labkit.datagen.conditions import Condition, sql_of
-from labkit.datagen.world import Entity, Path_, World
+from labkit.datagen.world import Entity, Path_, World, quoted
 from labkit.schema import sql_name
 
 _IDS = itertools.count()
@@ -93,6 +93,12 @@ class Source:
                 name = aliases[table.alias]
                 table.set("alias", exp.TableAlias(this=exp.to_identifier(name)) if name else None)
         return query
+
+
+def key_of(entity: Entity, column: str, value: object) -> str:
+    """The key of the row of that name, as a subquery."""
+    label = sql_name(entity.label.name)
+    return f"(SELECT {sql_name(column)} FROM {sql_name(entity.table)} WHERE {label} = {quoted(value)})"
 
 
 class _Style(SQLite.generator_class):

@@ -3,7 +3,7 @@
 import random
 
 from labkit.datagen import times
-from labkit.datagen.build import Source
+from labkit.datagen.build import Source, key_of
 from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished
@@ -40,7 +40,8 @@ def gain(d: Drawer) -> Intent | None:
     change = f"{f.read('b')} - {f.read('a')}" if up else f"{f.read('a')} - {f.read('b')}"
     alias = view.who.alias if view.who.alias not in ("a", "b") else "w"
     link = view.path[0]
-    body += f" JOIN {sql_name(view.who.table)} AS {alias} ON a.{sql_name(link.column)} = {alias}.{sql_name(link.other_column)} {fixed}"
+    on = f"a.{sql_name(link.column)} = {alias}.{sql_name(link.other_column)}"
+    body += f" JOIN {sql_name(view.who.table)} AS {alias} ON {on} {fixed}"
     shown = [label.column(alias), *([change] if beside else [])]
     word = d.speaker.label(label, view.who)
     gains = "(gain|increase|rise|jump)" if up else "(drop|decrease|fall)"
@@ -98,7 +99,7 @@ def left(d: Drawer) -> Intent | None:
     when = times.period(d.speaker, view.period, d.rng)
     source = Source(d.world, view.root)
     source.where(when, f"{f.column(source.at())} = {quoted(value)}")
-    key = f"(SELECT {sql_name(link.other_column)} FROM {sql_name(entity.table)} WHERE {sql_name(entity.label.name)} = {quoted(value)})"
+    key = key_of(entity, link.other_column, value)
     source.where(f"{source.at(view.path)}.{sql_name(link.column)} IS NOT {key}")
     name = d.speaker.name(entity, value)
 

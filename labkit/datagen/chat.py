@@ -1,8 +1,9 @@
-"""Pairs from a chat model, for those who have one that can: more wordings, a question for a query, similar but different
-questions, a hard question in steps, a failed query mended.
+"""Pairs from a chat model, for those who have one that can: more wordings, a question for a query, similar but
+different questions, a hard question in steps, a failed query mended.
 
-A model is any object with `.chat(conversations) -> texts`. Nothing that it writes is believed: every candidate's query must
-run and say something, a wording keeps its query only if the model itself finds back to the same rows (`round_trip`).
+A model is any object with `.chat(conversations) -> texts`. Nothing that it writes is believed: every candidate's
+query must run and say something, a wording keeps its query only if the model itself finds back to the same rows
+(`round_trip`).
 """
 
 import json
@@ -54,7 +55,7 @@ class Author:
     def vary(self, pairs: Sequence[Question], n: int = 5) -> list[Candidate]:
         """Each question in `n` other wordings, with its own query."""
         asks = [
-            f"Question: {q.question}\nSQL: {q.sql}\n\nAsk the same in {n} other ways, as different people would. One a line."
+            f"Question: {q.question}\nSQL: {q.sql}\n\nAsk the same in {n} other ways, as people would. One a line."
             for q in pairs
         ]
         return [
@@ -82,7 +83,7 @@ class Author:
     def decompose(self, pairs: Sequence[Question]) -> list[Candidate]:
         """The simpler questions that each hard one is made of, with their queries."""
         asks = [
-            f"Question: {q.question}\nSQL: {q.sql}\n\nWhich simpler questions lead there? Write each with its SQL. {_JSON}"
+            f"Question: {q.question}\nSQL: {q.sql}\n\nWhich simpler questions lead there, with their SQL? {_JSON}"
             for q in pairs
         ]
         return [c for _, reply in self._ask(pairs, asks) for c in _objects(reply, "step")]
@@ -90,7 +91,7 @@ class Author:
     def mend(self, failures: Sequence[Failure]) -> list[Candidate]:
         """The question of each failure with a query that works."""
         asks = [
-            f"Question: {f.question}\nThis SQL failed: {f.sql}\nBecause: {f.error}\n\nWrite the SQL that answers the question."
+            f"Question: {f.question}\nThis SQL failed: {f.sql}\nBecause: {f.error}\n\nWrite SQL that answers it."
             for f in failures
         ]
         return [Candidate(f.question, extract_sql(reply), "fix") for f, reply in self._ask(failures, asks)]
@@ -112,7 +113,7 @@ class Author:
     def verified(
         self, candidates: Iterable[Candidate], avoid: Iterable[str | Path | QuestionSet] = (), round_trip: bool = False
     ) -> Generated:
-        """The candidates that pass the filters; with `round_trip`, those whose question leads the model to the same rows."""
+        """The candidates that pass the filters; with `round_trip`, whose question leads the model to the same rows."""
         candidates, filters = list(candidates), Filters(known_sets(self.database, avoid))
         run = dict.fromkeys(c.sql for c in candidates if c.sql.strip())
         results = dict(zip(run, execute_many(self.database, list(run)), strict=True))

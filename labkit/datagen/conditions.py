@@ -1,7 +1,9 @@
-"""One thing that must hold of a row, as SQL and in its forms as English: head noun, adjective, behind the noun, verb, time.
+"""One thing that must hold of a row, as SQL and in its forms as English: head noun, adjective, behind the noun, verb,
+time.
 
-A `Test` is a column, an operator and a value; `sql_of` writes it with the cast that the stored format needs. A `Condition`
-joins tests with wordings. Drawing conditions for a table is `drawing`, what the glossary calls them is `glossary`.
+A `Test` is a column, an operator and a value; `sql_of` writes it with the cast that the stored format needs. A
+`Condition` joins tests with wordings. Drawing conditions for a table is `drawing`, what the glossary calls them is
+`glossary`.
 """
 
 from collections.abc import Callable

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     import pandas
 
 _CLAUSES = {
-    "join": exp.Join, "where": exp.Where, "group by": exp.Group, "having": exp.Having, "order by": exp.Order, "limit": exp.Limit,
-    "distinct": exp.Distinct, "subquery": exp.Subquery, "set": exp.SetOperation, "window": exp.Window, "case": exp.Case,
-    "or": exp.Or, "not": exp.Not, "in": exp.In, "between": exp.Between, "like": exp.Like, "is null": exp.Is, "cast": exp.Cast,
-    "count": exp.Count, "sum": exp.Sum, "avg": exp.Avg, "min": exp.Min, "max": exp.Max, "round": exp.Round,
+    "join": exp.Join, "where": exp.Where, "group by": exp.Group, "having": exp.Having, "order by": exp.Order,
+    "limit": exp.Limit, "distinct": exp.Distinct, "subquery": exp.Subquery, "set": exp.SetOperation,
+    "window": exp.Window, "case": exp.Case, "or": exp.Or, "not": exp.Not, "in": exp.In, "between": exp.Between,
+    "like": exp.Like, "is null": exp.Is, "cast": exp.Cast, "count": exp.Count, "sum": exp.Sum, "avg": exp.Avg,
+    "min": exp.Min, "max": exp.Max, "round": exp.Round,
 }  # fmt: skip
 
 
@@ -44,7 +45,8 @@ class Coverage:
         return pandas.DataFrame(rows, columns=["kind", "name", "pairs", "share"])
 
     def __str__(self) -> str:
-        head = f"{self.pairs:,} pairs, {self.queries:,} queries, {self.skeletons:,} skeletons, the largest {self.largest_share:.1%} of the set."
+        head = f"{self.pairs:,} pairs, {self.queries:,} queries, {self.skeletons:,} skeletons, "
+        head += f"the largest {self.largest_share:.1%} of the set."
         lacks = self.lacking()
         return head + (f" Nothing about {', '.join(lacks)}." if lacks else " Every table, column and clause occurs.")
 

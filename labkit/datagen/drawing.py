@@ -1,4 +1,4 @@
-"""Draws whom a question is about: a view of the database, conditions on it, facts to show, all from one random stream."""
+"""Draws whom a question is about: a view, conditions on it, facts to show, all from one random stream."""
 
 import random
 from collections.abc import Callable, Sequence

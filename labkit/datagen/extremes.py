@@ -1,4 +1,6 @@
-"""Families of intents about the extreme row: the one with the most or the least, all that share it, the top few, the second."""
+"""Families of intents about the extreme row: the one with the most or the least, all that share it, the top few, the
+second.
+"""
 
 import re
 from collections.abc import Sequence
@@ -117,7 +119,7 @@ def _plural_frames(
 
 
 def superlatives(speaker: Speaker, f: Field, high: bool) -> dict[str, list[str]]:
-    """'np': '{n} with the highest salary', 'tallest {n}'; 'vp' (singular): 'has the highest salary', 'is the tallest'."""
+    """'np': '{n} with the highest salary', 'tallest {n}'; 'vp', in the singular: 'has the highest salary'."""
     words, noun, things = speaker.words(f), speaker.noun(f), speaker.things(f)
     bests = [best for *_, best in (words.high if high else words.low)] + list(words.best if high else words.worst)
     nps, vps = [f"{best} {{n}}" for best in bests], [f"is the {best}" for best in bests]
@@ -241,7 +243,8 @@ def full_name(d: Drawer) -> Intent | None:
     if is_plain(subject) or d.chance(0.4):
         return _extreme_full(d, subject, whole, first, second)
     query = subject.source.select(whole)
-    said = f"full names ({first.words} and {second.words} in one text|that is {first.words} and {second.words}|as one text)"
+    both = f"{first.words} and {second.words}"
+    said = f"full names ({both} in one text|that is {both}|as one text)"
     asked = frames("list", labels=said.replace("(", ", (", 1))
     return finished("full_name", query, [a for a in asked if "full name" in a], subject_slots(subject), ["text"])
 
@@ -252,7 +255,8 @@ def _extreme_full(d: Drawer, subject: Subject, whole: str, first: Field, second:
     subject.source.where(
         f"{subject.read(f)} = {subquery(inner.source.select(('MAX' if high else 'MIN') + f'({inner.read(f)})'))}"
     )
-    said = f"(full name|full name, {first.words} and {second.words} in one text,|{first.words} and {second.words} as one text)"
+    both = f"{first.words} and {second.words}"
+    said = f"(full name|full name, {both} in one text,|{both} as one text)"
     nps = [np for np in superlatives(d.speaker, f, high)["np"] if "{n}" in np]
     asked = [a for np in nps for a in frames("full name", best=np.replace("{n}", "{np1}"), said=said)]
     return finished("full_name", subject.source.select(whole), asked, subject_slots(subject), ["text", "superlative"])

@@ -1,8 +1,8 @@
 """What becomes of a candidate: the filters that a pair must pass, each counting what it drops.
 
-A query is judged by its result (runs, not empty, not all NULL, not trivial, no tie cut), then its text (known, skeleton
-used too often); a wording by its text (known, seen, nearly seen). Right answers alone are no proof that a wording says
-what its query does: that is why grammar and glossary build both from one intent.
+A query is judged by its result (runs, not empty, not all NULL, not trivial, no tie cut), then its text (known,
+skeleton used too often); a wording by its text (known, seen, nearly seen). Right answers alone are no proof that a
+wording says what its query does: that is why grammar and glossary build both from one intent.
 """
 
 from collections import Counter
@@ -25,8 +25,8 @@ DUPLICATE, NEAR, AMBIGUOUS = "duplicate question", "near duplicate", "same quest
 BALANCE, FAMILY, FEW, EASY = "skeleton has its share", "family has its share", "too few wordings", "too easy"
 NO_WORDING, ROUND_TRIP = "not to be put into words", "does not come back"
 FILTERS = (
-    DOES_NOT_RUN, EMPTY, NULL, TRIVIAL, TIE, DUPLICATE_QUERY, KNOWN_QUERY, BALANCE, FAMILY, FEW, KNOWN_QUESTION, DUPLICATE,
-    NEAR, AMBIGUOUS, EASY, NO_WORDING, ROUND_TRIP,
+    DOES_NOT_RUN, EMPTY, NULL, TRIVIAL, TIE, DUPLICATE_QUERY, KNOWN_QUERY, BALANCE, FAMILY, FEW, KNOWN_QUESTION,
+    DUPLICATE, NEAR, AMBIGUOUS, EASY, NO_WORDING, ROUND_TRIP,
 )  # fmt: skip
 _ROWS = 300  # a longer list is nothing that people ask for
 

@@ -53,8 +53,8 @@ class Focus:
 def focus(target: object, families: Iterable[str]) -> Focus:
     """The focus that `target` asks for: a diagnosed run, or names of classes, families, tags, tables or columns.
 
-    A diagnosed run's failures weigh in by how often each class, and each tag of its questions, occurs. `LabkitError` for
-    something that is neither.
+    A diagnosed run's failures weigh in by how often each class, and each tag of its questions, occurs. `LabkitError`
+    for something that is neither.
     """
     if target is None:
         return Focus()

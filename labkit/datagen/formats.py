@@ -1,8 +1,8 @@
-"""How a column's stored texts write their numbers and dates, found from the values alone: the SQL that reads them, the
-texts that people say for them.
+"""How a column's stored texts write their numbers and dates, found from the values alone: the SQL that reads them,
+the texts that people say for them.
 
-It knows ways of writing ('$1,234', `6' 10"`, '4.2 kg', '12,50 EUR', '31/12/2030'), no database. `quantities` reads single
-values where a query is judged; here a whole column must agree on one way before a query is written.
+It knows ways of writing ('$1,234', `6' 10"`, '4.2 kg', '12,50 EUR', '31/12/2030'), no database. `quantities` reads
+single values where a query is judged; here a whole column must agree on one way before a query is written.
 """
 
 import re
@@ -65,7 +65,7 @@ def recognise(values: Sequence) -> Format:
     if not values:
         return TEXT
     if all(isinstance(value, (int, float)) for value in values):
-        decimals = 0 if all(value == int(value) for value in values) else 1
+        decimals = 0 if all(float(value).is_integer() for value in values) else 1
         return Format("number", decimals=decimals)
     if not all(isinstance(value, str) for value in values):
         return TEXT
@@ -190,7 +190,8 @@ def say(value: float, how: Format) -> str:
         feet, inches = divmod(int(value), 12)
         if not inches:
             return f"({feet}' 0\"|{feet} feet|{feet} foot|{feet}'0\")"
-        return f"({feet}' {inches}\"|{feet}' {inches}\"|{feet}'{inches}\"|{feet} foot {inches}|{feet} feet {inches}|{feet} ft {inches})"
+        as_stored = f"{feet}' {inches}\"|{feet}' {inches}\"|{feet}'{inches}\""
+        return f"({as_stored}|{feet} foot {inches}|{feet} feet {inches}|{feet} ft {inches})"
     if how.unit in _SIGNS:
         return _say_money(value, how.unit, _SIGNS[how.unit])
     number = (

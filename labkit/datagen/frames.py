@@ -1,9 +1,9 @@
 """Whole questions as templates, by family of intents: the place to add a way of asking.
 
-(one|of|these), [optional]; {np} is the noun phrase of those asked about ('point guards on the Foxes'), {np1} the same in
-the singular, {clause} the same with a verb ('players weigh over 230 pounds'), {asked} with a question word ('which players
-weigh ...'), {when} an adverbial ('in 2031'). The other slots are filled by the family: {label} is what names a row, {noun}
-a fact's name, {cols} the columns to show.
+(one|of|these), [optional]; {np} is the noun phrase of those asked about ('point guards on the Foxes'), {np1} the same
+in the singular, {clause} the same with a verb ('players weigh over 230 pounds'), {asked} with a question word ('which
+players weigh ...'), {when} an adverbial ('in 2031'). The other slots are filled by the family: {label} is what names
+a row, {noun} a fact's name, {cols} the columns to show.
 """
 
 from functools import cache
@@ -31,7 +31,7 @@ The number of {np}{when}, please.
 {asked}{when}?
 {asked}{when}?
 {asked}{when}?
-{asked}{when}? (Just the {labels}|{Labels} only|The {labels}, please|{Labels} will do|{Labels}, please|Give me the {labels}).
+{asked}{when}? (Just the {labels}|{Labels} only|The {labels}, please|{Labels} will do|{Labels}, please).
 {asked}{when}? (Just|Only|I only need) the {labels}.
 SHOW [all] [the] {np}{when}.
 SHOW the {labels} of [all] [the] {np}{when}[, please].
@@ -372,6 +372,13 @@ For (each|every) {thing}, the number of {wins}{when}, {everywhere}{ordered}.
 SHOW each {thing} with its [number of] {wins}{when}, {everywhere}{ordered}.
 Standings{when}: {thing} {label} and {wins}, {everywhere}{ordered}.
 Count the {wins} of each {thing}{when}, {everywhere}{ordered}.
+
+== standings leader
+(Which|What) {thing} {won} the most {games}{when}, {everywhere}? ({Label} and number of {wins}|Show {label} and {wins}).
+(Which|What) {thing} had the most {wins}{when}, {everywhere}, and how many?
+The {thing} with the most {wins}{when}, {everywhere}: {label} and number, please.
+TELL the {thing} with the most {wins}{when}, {everywhere}, and how many those are.
+Most {wins}{when}, {everywhere}: which {thing}, and how many?
 
 == derby
 How many [of the] {games} between {a} and {b} did {a} {win}{when}[, {everywhere}]?

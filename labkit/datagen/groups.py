@@ -1,5 +1,6 @@
-"""Families of intents that group: a number for each group, the group with the most, groups beyond a bound, the best row
-of each group."""
+"""Families of intents that group: a number for each group, the group with the most, groups beyond a bound, the best
+row of each group.
+"""
 
 import re
 from collections.abc import Sequence

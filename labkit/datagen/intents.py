@@ -1,7 +1,8 @@
-"""An intent: one query with the many ways to ask for it; and how a sentence is put together from a frame and its slots.
+"""An intent: one query with the many ways to ask for it; and how a sentence is put together from a frame and its
+slots.
 
-What families of intents there are, and how they draw one, is in `lookups`, `lists`, `numbers`, `groups`, `nested`, `sides`
-and `changes`; whom a question is about is drawn by `drawing`.
+What families of intents there are, and how they draw one, is in `lookups`, `lists`, `numbers`, `groups`, `nested`,
+`sides` and `changes`; whom a question is about is drawn by `drawing`.
 """
 
 import random

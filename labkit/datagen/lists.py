@@ -69,7 +69,8 @@ def _known_only(d: Drawer, subject: Subject, fields: Sequence[Field]) -> str:
         return ""
     subject.source.where(*gaps[0].known(subject.source.at(), null_matters=True))
     noun, those = d.speaker.words(gaps[0]).nouns[0], "anyone" if subject.view.who.person else "those"
-    return f", (leaving out {those} whose {noun} is (unknown|not known|missing)|without those with no known {noun}|only where the {noun} is known)"
+    out = f"leaving out {those} whose {noun} is (unknown|not known|missing)"
+    return f", ({out}|without those with no known {noun}|only where the {noun} is known)"
 
 
 def list_frames(d: Drawer, view: View, shown: Sequence[tuple[Field, Path_]] = (), ordered: str = "") -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Pairs from a query log: each query that runs and can be read is worded, by the same words as drawn intents.
 
-It reads plain SELECTs: columns or one aggregate, joins along links, conditions joined by AND, GROUP BY, ORDER BY, LIMIT. What
-it cannot put into words faithfully is counted and left out; `chat.describe` asks a model for the rest.
+It reads plain SELECTs: columns or one aggregate, joins along links, conditions joined by AND, GROUP BY, ORDER BY,
+LIMIT. What it cannot put into words faithfully is counted and left out; `chat.describe` asks a model for the rest.
 """
 
 import random
@@ -233,7 +233,8 @@ class _Reader:
             bool(order.expressions[0].args.get("desc")),
             self.speaker.words(self.field(order.expressions[0].this)).nouns[0],
         )
-        way = f"({'highest' if down else 'lowest'} {noun} first|sorted by {noun}, {'descending' if down else 'ascending'})"
+        first, sorted_ = ("highest", "descending") if down else ("lowest", "ascending")
+        way = f"({first} {noun} first|sorted by {noun}, {sorted_})"
         n = limit.expression.name if limit else ""
         return f", {way}" + (f", (only the first {n}|the first {n} only)" if n else "")
 
@@ -254,7 +255,8 @@ class _Reader:
             return frames("group count", word=word, tail="")
         if type(number) not in _AGGREGATES:
             raise Unreadable(self.sql)
-        said = f"{_AGGREGATES[type(number)]} {self.speaker.words(self.field(number.this)).nouns[0]} of [the] {{np}}{{when}}"
+        noun = self.speaker.words(self.field(number.this)).nouns[0]
+        said = f"{_AGGREGATES[type(number)]} {noun} of [the] {{np}}{{when}}"
         return frames("group", said=said, word=word, tail="")
 
 

@@ -1,6 +1,8 @@
-"""Ways in which a glossary puts a meaning, one rule each: from a line's terms and words to columns, conditions, numbers.
+"""Ways in which a glossary puts a meaning, one rule each: from a line's terms and words to columns, conditions,
+numbers.
 
-A rule returns whether it understood the line. The first pass learns what columns and tables are called, the second uses it.
+A rule returns whether it understood the line. The first pass learns what columns and tables are called, the second
+uses it.
 """
 
 import re
@@ -325,7 +327,7 @@ def _path(line: Line, start: str, end: str, words: str) -> Path_ | None:
 
 
 def difference(line: Line) -> bool:
-    """'margin, blowout | difference of the two scores; a blowout is a margin of 30 or more': of the only like columns."""
+    """'margin, blowout | difference of the two scores; a blowout is a margin of 30 or more': of the only twins."""
     pairs = [p for e in line.world.entities.values() for p in twins(e)]
     if not re.match(r"(the )?difference (of|between) (the )?(two|both)", line.meaning) or len(pairs) != 1:
         return False
@@ -372,4 +374,7 @@ def sum_of(line: Line) -> bool:
 
 
 FIRST = (row_of, column_name, period_words)
-SECOND = (missing_words, stored_values, null, bounds, format_bound, amount_of, is_a, kind_beyond, examples, all_of, at_least, has_a, compare, equals, difference, minus, most, sum_of)  # fmt: skip
+SECOND = (
+    missing_words, stored_values, null, bounds, format_bound, amount_of, is_a, kind_beyond, examples, all_of, at_least,
+    has_a, compare, equals, difference, minus, most, sum_of,
+)  # fmt: skip

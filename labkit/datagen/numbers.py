@@ -1,4 +1,6 @@
-"""Families of intents whose answer is a number or two: counts, totals, averages, shares, different values, computed ones."""
+"""Families of intents whose answer is a number or two: counts, totals, averages, shares, different values, computed
+ones.
+"""
 
 import random
 from collections.abc import Sequence
@@ -214,9 +216,7 @@ def ends(d: Drawer) -> Intent | None:
     if f.kind == "date" and is_plain(subject) and subject.conditions:
         whole = f.table and subject.conditions[0].tests[0].value
         unit = subject.conditions[0].tests[0].field.words
-        asked += (
-            f"(When|On which dates|On which days) did the {whole} {unit} (begin and end|start and end|start and finish)?",
-        ) * 3
+        asked += (f"(When|On which dates) did the {whole} {unit} (begin and end|start and end|start and finish)?",) * 3
     column = subject.column(f)
     probe = subject.source.select(column, limit=2)
     query = subject.source.select(f"MIN({column})", f"MAX({column})")

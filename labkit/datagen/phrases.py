@@ -46,8 +46,10 @@ def tidy(text: str) -> str:
     return (text[:1].upper() + text[1:]).translate(_BACK)
 
 
-_IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "foot": "feet", "series": "series",
-              "staff": "staff", "medium": "media", "criterion": "criteria", "mouse": "mice", "status": "statuses"}  # fmt: skip
+_IRREGULAR = {
+    "person": "people", "child": "children", "man": "men", "woman": "women", "foot": "feet", "series": "series",
+    "staff": "staff", "medium": "media", "criterion": "criteria", "mouse": "mice", "status": "statuses",
+}  # fmt: skip
 _SINGULAR = {v: k for k, v in _IRREGULAR.items()}
 
 

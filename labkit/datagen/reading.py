@@ -1,6 +1,7 @@
 """Reads the world of a database from its file: which column names a row, what its texts mean, what refers to what.
 
-Everything is asked through `execute_many`, like an untrusted query. What cannot be told from names and values is left alone.
+Everything is asked through `execute_many`, like an untrusted query. What cannot be told from names and values is left
+alone.
 """
 
 import re
@@ -230,7 +231,7 @@ def _kind(table: Table, column: Column, present: tuple, how: Format, linked: boo
 
 
 def _label(fields: list[Field], table: Table) -> Field | None:
-    """The column that people call a row by: a unique text with a naming name, else any unique one, else a naming one."""
+    """The column that people call a row by: a unique text with a naming name, else any unique one, else a name."""
     texts = [f for f in fields if f.kind in ("text", "category") and f.values and isinstance(f.values[0][0], str)]
 
     def rank(f: Field) -> tuple:

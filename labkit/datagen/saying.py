@@ -1,6 +1,7 @@
 """What people say of a row's values: a condition on one field, drawn at random and worded.
 
-Bounds are worded so that 'over 20' leaves 20 out and 'at least 20' takes it in; an unknown value is said to be unknown.
+Bounds are worded so that 'over 20' leaves 20 out and 'at least 20' takes it in; an unknown value is said to be
+unknown.
 """
 
 import random
@@ -269,11 +270,27 @@ def _by_actor(words: Words, amounts: list[str]) -> tuple[str, ...]:
 
 # Bounds behind a noun, behind "is", behind a verb.
 _BOUNDS = {
-    ">": (("(of more than|above|over|higher than|of over) {v}",), ("(above|over|more than|higher than) {v}",), ("(more than|over|above) {v}",)),
-    "<": (("(of less than|below|under|lower than|of under) {v}",), ("(below|under|less than|lower than) {v}",), ("(less than|under|below) {v}",)),
-    ">=": (("of (at least {v}|{v} or more|{v} or higher|{v} and up|no less than {v})",), ("(at least|no less than|not below) {v}", "{v} or (more|higher|above)"), ("(at least|no less than) {v}", "{v} or more")),
-    "<=": (("of (at most {v}|{v} or less|{v} or lower|up to {v}|no more than {v})",), ("(at most|no more than|not above) {v}", "{v} or (less|lower|below)"), ("(at most|no more than|up to) {v}", "{v} or less")),
-}  # fmt: skip
+    ">": (
+        ("(of more than|above|over|higher than|of over) {v}",),
+        ("(above|over|more than|higher than) {v}",),
+        ("(more than|over|above) {v}",),
+    ),
+    "<": (
+        ("(of less than|below|under|lower than|of under) {v}",),
+        ("(below|under|less than|lower than) {v}",),
+        ("(less than|under|below) {v}",),
+    ),
+    ">=": (
+        ("of (at least {v}|{v} or more|{v} or higher|{v} and up|no less than {v})",),
+        ("(at least|no less than|not below) {v}", "{v} or (more|higher|above)"),
+        ("(at least|no less than) {v}", "{v} or more"),
+    ),
+    "<=": (
+        ("of (at most {v}|{v} or less|{v} or lower|up to {v}|no more than {v})",),
+        ("(at most|no more than|not above) {v}", "{v} or (less|lower|below)"),
+        ("(at most|no more than|up to) {v}", "{v} or less"),
+    ),
+}
 
 
 def many_things(op: str, v: str, things: str) -> list[str]:

@@ -1,9 +1,11 @@
-"""Families of intents about rows with two links to one table (home and away, buyer and seller): meetings, wins and totals
-of a side, of either side, of each, of one against another."""
+"""Families of intents about rows with two links to one table (home and away, buyer and seller): meetings, wins and
+totals of a side, of either side, of each, of one against another.
+"""
 
 import random
 from dataclasses import dataclass
 
+from labkit.datagen.build import key_of
 from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, Slots, finished
@@ -15,7 +17,7 @@ from labkit.schema import sql_name
 
 @dataclass(frozen=True)
 class Sides:
-    """Rows of `view` with `one` side and the `other`; `own` and `against`: the numbers of the two, where there are some."""
+    """Rows of `view` with `one` side and the `other`; `own` and `against`: their numbers, where there are some."""
 
     view: View
     one: Path_
@@ -74,8 +76,10 @@ def _acts(s: Sides) -> dict[str, str]:
     """What one side does to the other: 'host', 'visit'."""
     noun = s.view.root.noun
     known = {
-        "home": ("(host|play at home against|welcome)", "(hosted|played at home against)", f"the {noun} {{a}} (hosted|played at home) against {{b}}"),
-        "away": ("(visit|play away against|travel to)", "(visited|played away against)", f"the {noun} {{a}} played (at|away against) {{b}}"),
+        "home": ("(host|play at home against|welcome)", "(hosted|played at home against)",
+                 f"the {noun} {{a}} (hosted|played at home) against {{b}}"),
+        "away": ("(visit|play away against|travel to)", "(visited|played away against)",
+                 f"the {noun} {{a}} played (at|away against) {{b}}"),
     }  # fmt: skip
     act = f"(appear|act) as {s.role} {s.entity.noun} with"
     general = (act, f"(appeared|acted) as {s.role} {s.entity.noun} with", f"the {noun} of {{a}} as {s.role} with {{b}}")
@@ -149,7 +153,7 @@ def either_side(d: Drawer) -> Intent | None:
     value = d.rng.choice(s.entity.label.values)[0]
     subject, at = d.subject(s.view, (1,)), None
     at = subject.source.at()
-    key = f"(SELECT {sql_name(s.one[0].other_column)} FROM {sql_name(s.entity.table)} WHERE {sql_name(s.entity.label.name)} = {quoted(value)})"
+    key = key_of(s.entity, s.one[0].other_column, value)
     left, right = f"{at}.{sql_name(s.one[0].column)} = {key}", f"{at}.{sql_name(s.other[0].column)} = {key}"
     kind = d.rng.choice(("won", "won", "lost", "played"))
     sign, win, wins = _RESULTS.get(kind, ("", "play", s.games))
@@ -166,55 +170,42 @@ def either_side(d: Drawer) -> Intent | None:
 
 
 def standings(d: Drawer) -> Intent | None:
-    """Wins or losses of each, whatever its side."""
+    """Wins or losses of each, whatever its side; or only the one with the most."""
     sides = all_sides(d, numbers=True)
     if not sides:
         return None
-    s, subject = sides[0], None
+    s, best = sides[0], d.chance(0.3)
     subject = d.subject(s.view, (1,))
-    table, entity, g, t = s.view.root, s.entity, s.view.root.alias, s.entity.alias
     sign, win, wins = _RESULTS[d.rng.choice(("won", "won", "lost"))]
-    sides_on = [(s.one, s.own, s.against), (s.other, s.against, s.own)]
+    body, some = _either_way(d, s, subject, sign)
+    label, name = s.entity.label.column(s.entity.alias), d.speaker.label(s.entity.label, s.entity)
+    order = " ORDER BY COUNT(*) DESC" if best or d.chance(0.5) else ""
+    query = f"SELECT {label}, COUNT(*) {body} GROUP BY {label}{order}{' LIMIT 1' if best else ''}"
+    ordered = "(, most first|, from most to fewest|, highest first|, best first)" if order else ""
+    fills = {"thing": f"{s.entity.noun}{some}", "games": s.games, "win": win, "wins": wins, "label": name}
+    fills |= {"ordered": ordered, "everywhere": s.everywhere, "won": "won" if win == "win" else "lost"}
+    asked, probe = frames("standings leader" if best else "standings", **fills), ""
+    if best:
+        probe = f"SELECT COUNT(*) {body} GROUP BY {label} ORDER BY COUNT(*) DESC LIMIT 2"
+    return finished("standings", query, asked, _slots(d, s, subject, ""), ["role", "or", "group"], probe)
+
+
+def _either_way(d: Drawer, s: Sides, subject: Subject, sign: str) -> tuple[str, str]:
+    """FROM and WHERE that pair each with the rows that it won (or lost) on either side; the words of a part of them."""
+    g, t = s.view.root.alias, s.entity.alias
+    ways = [(s.one, s.own, s.against), (s.other, s.against, s.own)]
     on = " OR ".join(
         f"({g}.{sql_name(p[0].column)} = {t}.{sql_name(p[0].other_column)} AND {a.column(g)} {sign} {b.column(g)})"
-        for p, a, b in sides_on
+        for p, a, b in ways
     )
-    where = [f"{g}.{sql_name(c.tests[0].field.name)} = {c.tests[0].value}" for c in subject.conditions]
-    group, some = d.pick([f for f in entity.fields if f.kind == "category"]), ""
+    where = [f"{g}.{sql_name(c.tests[0].field.name)} = {quoted(c.tests[0].value)}" for c in subject.conditions]
+    group, some = d.pick([f for f in s.entity.fields if f.kind == "category"]), ""
     if group and d.chance(0.5):
         value = d.rng.choice(group.values)[0]
         where.append(f"{group.column(t)} = {quoted(value)}")
-        some = f" (of the {literal(str(value))}|in the {literal(str(value))}) "
-    best = d.chance(0.3)
-    order = f" ORDER BY COUNT(*) DESC{' LIMIT 1' if best else ''}" if best or d.chance(0.5) else ""
-    label = entity.label.column(t)
-    body = f"FROM {sql_name(entity.table)} AS {t} JOIN {sql_name(table.table)} AS {g} ON {on}" + (
-        f" WHERE {' AND '.join(where)}" if where else ""
-    )
-    query = f"SELECT {label}, COUNT(*) {body} GROUP BY {label}{order}"
-    name = d.speaker.label(entity.label, entity)
-    thing = f"{entity.noun}{some}"
-    if best:
-        probe = f"SELECT COUNT(*) {body} GROUP BY {label} ORDER BY COUNT(*) DESC LIMIT 2"
-        asked = (
-            f"(Which|What) {thing} {'won' if win == 'win' else 'lost'} the most {s.games}{{when}}, {s.everywhere}? ({name.capitalize()} and number of {wins}|Show {name} and {wins}).",
-            f"(Which|What) {thing} had the most {wins}{{when}}, {s.everywhere}, and how many?",
-            f"The {thing} with the most {wins}{{when}}, {s.everywhere}: {name} and number, please.",
-            f"Who won the most {s.games}{{when}}{some}, {s.everywhere}, and how many?"
-            if win == "win"
-            else f"Which {thing} lost the most {s.games}{{when}}, and how many?",
-            f"Most {wins}{{when}}{some}: which {entity.noun}, and how many?",
-        )
-        return finished("standings", query, asked, _slots(d, s, subject, ""), ["role", "or", "group"], probe)
-    ordered = "(, most first|, from most to fewest|, highest first|, best first)" if order else ""
-    fills = {"thing": thing, "games": s.games, "win": win, "wins": wins, "label": name, "ordered": ordered}
-    return finished(
-        "standings",
-        query,
-        frames("standings", everywhere=s.everywhere, **fills),
-        _slots(d, s, subject, ""),
-        ["role", "or", "group"],
-    )
+        some = f" (of|in) the {literal(str(value))}"
+    tables = f"FROM {sql_name(s.entity.table)} AS {t} JOIN {sql_name(s.view.root.table)} AS {g} ON {on}"
+    return tables + (f" WHERE {' AND '.join(where)}" if where else ""), some
 
 
 def derby(d: Drawer) -> Intent | None:

@@ -1,7 +1,8 @@
-"""Whom a question is about: a table's own rows, or the owners of its rows; and the noun phrase that says which of them.
+"""Whom a question is about: a table's own rows, or the owners of its rows; and the noun phrase that says which of
+them.
 
-'players', 'contracts', or 'players' when the rows are contracts: the third is what lets people ask for the salary of a
-player. A subject carries its source (table, joins, conditions) and renders as English in many ways.
+'players', 'contracts', or 'players' when the rows are contracts: the third is what lets people ask for the salary of
+a player. A subject carries its source (table, joins, conditions) and renders as English in many ways.
 """
 
 import random
@@ -18,7 +19,7 @@ from labkit.schema import sql_name
 
 @dataclass(frozen=True)
 class View:
-    """Rows of `root` as `who` (the entity at `path`). `period`: must be fixed for one row each; `implied`: always holds."""
+    """Rows of `root` as `who`, the entity at `path`. `period`: fixed for one row each; `implied`: always holds."""
 
     root: Entity
     who: Entity

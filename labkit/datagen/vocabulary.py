@@ -1,10 +1,10 @@
 """How people speak of columns with common names, in any kind of database: data for `lexicon`, in no particular order.
 
-A heading is the last word or words of a column's name; then a line a form, its alternatives between slashes. `named`: names
-in place of the column's own; `nouns`: further ones; `ask`: questions for it of {x}; `verbs` take its value; `high`, `low`:
-adjectives for much and little with their comparative and superlative; `best`, `worst`: superlatives alone; `participle` of a
-year or date; `equal_...`: the value {v} as head noun, adjective, behind the noun, as a verb phrase of the plural. `counted
-by`: what one does with so many things.
+A heading is the last word or words of a column's name; then a line a form, its alternatives between slashes. `named`:
+names in place of the column's own; `nouns`: further ones; `ask`: questions for it of {x}; `verbs` take its value;
+`high`, `low`: adjectives for much and little with their comparative and superlative; `best`, `worst`: superlatives
+alone; `participle` of a year or date; `equal_...`: the value {v} as head noun, adjective, behind the noun, as a verb
+phrase of the plural. `counted by`: what one does with so many things.
 """
 
 COLUMNS = """
