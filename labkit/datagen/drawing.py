@@ -112,6 +112,8 @@ class Drawer:
                 taken |= {f.ref for f in condition.fields}
         if not (own or without or founded(view, chosen)):
             raise NothingToAsk
+        if not (own or without or is_own(view, chosen) or self.chance(0.3)):
+            raise NothingToAsk  # players of a season of whom nothing of that season is said are rarely asked for
         return Subject(self.speaker, view, [*chosen, *self._scope(view, taken)])
 
     def _scope(self, view: View, taken: set[str]) -> list[Condition]:
@@ -163,6 +165,8 @@ class Drawer:
             return saying.from_named(self.rng.choice(named))
         f = self.pick([f for f in saying.sayable(view.root) if f.ref not in fixed])
         condition = saying.draw_on(self.speaker, f, self.rng) if f else None
+        if condition and view.period and condition.tests[0].op.startswith("year"):
+            return None  # 'in 2030' would be the season's
         ends = f is not None and self.speaker.words(f).participle in ("ending", "expiring")
         return _of_theirs(condition, view.root.noun) if condition and ends and not view.own else condition
 
@@ -244,8 +248,13 @@ def _only_head(condition: Condition) -> bool:
 
 def founded(view: View, conditions: Sequence[Condition]) -> bool:
     """Whether rows may be spoken of as their owners: a question on players alone is none on their contracts."""
-    own = any(t.field.table == view.root.table for c in conditions if not c.path for t in c.tests)
-    return view.own or view.period is not None or own
+    return view.period is not None or is_own(view, conditions)
+
+
+def is_own(view: View, conditions: Sequence[Condition]) -> bool:
+    """Whether the rows are meant: they are the subject itself, or something is said of them but for their period."""
+    own = [t for c in conditions if not c.path and not c.time for t in c.tests if t.field.table == view.root.table]
+    return view.own or bool(own)
 
 
 def is_plain(subject: Subject) -> bool:

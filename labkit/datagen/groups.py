@@ -50,7 +50,7 @@ def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
     found += [(f, ()) for f in view.root.fields if f.kind == "number" and not can_average(f)]
     for path in d.ways(view)[1:]:
         entity = d.world.end(view.root.table, path)
-        if path[-1].role and len(path) > 1:
+        if len(path) > 1 and any(link.role for link in path):
             continue
         if entity.label and entity.label.unique and path != view.path:
             found += [(entity.label, path)] * 3

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labkit.datagen.conditions import Condition, Test
-from labkit.datagen.drawing import Drawer, is_plain
+from labkit.datagen.drawing import Drawer, is_own, is_plain
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.phrases import listed, literal, plural
@@ -95,8 +95,8 @@ def fact_noun(d: Drawer, f: Field, path: Path_ = ()) -> str:
 def any_period(d: Drawer) -> Intent | None:
     """Those who did something in whatever period, with the period."""
     view = d.view(lambda v: bool(v.path) and v.period is not None and v.one_each)
-    subject = d.subject(view, (0, 6, 3), period=False) if view else None
-    if subject is None or is_plain(subject):
+    subject = d.subject(view, (0, 6, 3), period=False, own=True)
+    if not is_own(view, subject.conditions):
         return None
     label, word = d.speaker.label(view.label, view.who), view.period.words.split()[-1]
     query = subject.source.select(subject.label(), subject.column(view.period))

@@ -21,7 +21,7 @@ def lookup(d: Drawer) -> Intent | None:
     fields = d.facts(view)
     if value is None or not fields:
         return None
-    subject = d.subject(view, (1,), own=True)
+    subject = d.subject(view, (1,), own=True, period=not view.own)
     source = subject.source.where(f"{subject.label()} = {quoted(value)}")
     slots = name_slots(name, subject.conditions[0].time if subject.conditions else ())
     f, g = d.pick(fields), d.pick(fields)

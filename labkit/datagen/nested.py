@@ -3,7 +3,7 @@ related rows, values of both of two groups or of only one."""
 
 import random
 
-from labkit.datagen import times
+from labkit.datagen import saying, times
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer
@@ -84,7 +84,7 @@ def related(d: Drawer) -> Intent | None:
     view, link = found
     child = d.world.entities[link.table]
     inner_view = next((v for v in d.views if v.root is child and v.own), View(child, child))
-    own = [c for c in [d.own(inner_view) if d.chance(0.7) else None] if c]
+    own = _of_child(d, inner_view)
     when = [times.period(d.speaker, inner_view.period, d.rng)] if inner_view.period and d.chance(0.7) else []
     inner = Subject(d.speaker, inner_view, [*own, *when])
     without, subject = d.chance(0.55), d.subject(view, (6, 4))
@@ -100,6 +100,17 @@ def related(d: Drawer) -> Intent | None:
     if d.chance(0.5):
         return finished("related", subject.source.select("COUNT(*)"), frames("count"), slots, [*tags, "count"])
     return finished("related", subject.source.select(subject.label()), list_frames(d, view), slots, tags)
+
+
+def _of_child(d: Drawer, view: View) -> list[Condition]:
+    """What is said of the related rows; where the glossary takes facts from the active ones only, that they are."""
+    if not (view.root.label or view.root.key) or d.chance(0.3):
+        return []
+    condition = d.own(view)
+    scopes = [t for ref, t in d.speaker.glossary.implied.items() if ref.split(".")[0] == view.root.table]
+    if condition is None or not scopes or scopes[0].field in condition.fields:
+        return [condition] if condition else []
+    return [condition, saying.is_value(d.speaker, scopes[0].field, scopes[0].value)]
 
 
 def _nullable(f: Field | None) -> bool:

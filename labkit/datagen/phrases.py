@@ -30,6 +30,7 @@ _SAFE = str.maketrans({"(": "\x01", ")": "\x02", "[": "\x03", "]": "\x04", "|": 
 _BACK = str.maketrans({v: chr(k) for k, v in _SAFE.items()})
 
 
+_MANY = {"is": "are", "was": "were", "does": "do", "has": "have"}
 NO_ARTICLE = "\x0f"  # before a name that 'the' must not stand before
 
 
@@ -41,6 +42,9 @@ def tidy(text: str) -> str:
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
     text = re.sub(r"\b(all )?(the )?everyone\b", "everyone", text)
     text = re.sub(r"\b([Tt])he the\b|\b[Aa]n? (?=the\b)", lambda m: f"{m[1]}he" if m[1] else "", text)
+    text = re.sub(
+        r"\b(is|was|does|has) (the ([A-Z]\w+ )*[A-Z]\w+s)\b(?!'| [A-Z])", lambda m: f"{_MANY[m[1]]} {m[2]}", text
+    )
     text = re.sub(r"(\w)s's\b", r"\1s'", text)
     text = re.sub(r"\b([Aa]) (?=[aeioAEIO]\w|8\b|11\b|18\b)", r"\1n ", text)
     return (text[:1].upper() + text[1:]).translate(_BACK)

@@ -84,7 +84,7 @@ def missing(speaker: Speaker, field: Field, path: Path_, absent: bool) -> Condit
     own = from_named(named, path) if named else Condition(path, (test,))
     if absent:
         post = (f"(without {one}|with no {noun}|with no known {noun}|with no recorded {noun}|without a known {noun})",)
-        post += (f"whose {noun} is (unknown|not known|missing|not recorded|undisclosed|not on file)",)
+        post += (f"whose {noun} is (unknown|not known|missing|not recorded|not on file)",)
         post += tuple(f"whose {noun} is {w}" for w in speaker.glossary.missing.get(field.ref, ()))
         verb = (f"have no (|recorded|known) {noun}", f"(lack|don't have|are missing) {one}")
     else:

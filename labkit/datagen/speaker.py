@@ -45,16 +45,14 @@ class Speaker:
         verbs = [re.sub(r"(?<=[^s])s$", "", v) for v in self.glossary.verbs.get(field.ref, []) if " " not in v]
         if words.counts:
             return replace(words, plurals=_merged(words.plurals, map(plural, more)))
-        first = more if re.search(r"\b(pct|avg|num|qty|amt)\b", field.words) else words.nouns
+        if more and re.search(r"\b(pct|avg|num|qty|amt)\b", field.words):  # nobody says such a name out loud
+            return replace(words, nouns=tuple(more), plurals=tuple(map(plural, more)))
         asks = tuple(f"how much does {{x}} {v}" for v in verbs if v not in words.verbs)
-        plurals = _merged(words.plurals, (n if " a " in n else plural(n) for n in more))
-        return replace(
-            words,
-            nouns=_merged(first, (*words.nouns, *more)),
-            plurals=plurals if first is words.nouns else _merged(map(plural, more), plurals),
-            verbs=_merged(words.verbs, verbs),
-            ask=words.ask + asks,
+        nouns, plurals = (
+            _merged(words.nouns, more),
+            _merged(words.plurals, (n if " a " in n else plural(n) for n in more)),
         )
+        return replace(words, nouns=nouns, plurals=plurals, verbs=_merged(words.verbs, verbs), ask=words.ask + asks)
 
     def noun(self, field: Field) -> str:
         """A template for the fact's name, its first name most often."""

@@ -23,7 +23,7 @@ ask: how long is {x}
 high: long, longer, longest
 low: short, shorter, shortest
 == duration
-ask: how long (is|does) {x} [take]
+ask: how long (is {x}|does {x} take)
 high: long, longer, longest
 low: short, shorter, shortest
 == speed
@@ -60,7 +60,7 @@ best: best-paid
 worst: worst-paid
 == price
 nouns: cost
-ask: how much (is|does) {x} [cost] / what does {x} cost
+ask: how much (is {x}|does {x} cost) / what does {x} cost
 verbs: cost
 high: expensive, more expensive, most expensive
 low: cheap, cheaper, cheapest
@@ -111,7 +111,7 @@ ask: where is {x} [based] / (which|what) city is {x} (in|from|based in)
 equal_post: in {v} / in {v} / from {v} / based in {v}
 equal_verb: are (based in|from|in) {v}
 == town
-ask: where does {x} live / (which|what) town (is|does) {x} (from|live in)
+ask: where does {x} live / (which|what) town (is {x} from|does {x} live in)
 equal_post: (from|in) {v} / living in {v}
 equal_verb: live in {v} / are from {v}
 == country
@@ -142,7 +142,7 @@ ask: (which|what) university did {x} (attend|go to)
 equal_post: from {v}
 equal_verb: (attended|went to) {v}
 == conference
-ask: (which|what) conference (is|does) {x} (in|play in)
+ask: (which|what) conference (is {x} in|does {x} play in)
 equal_post: in the {v} / in the {v}[ern] conference / from the {v} / of the {v}
 equal_verb: (play|are) in the {v} [conference]
 == division
@@ -331,7 +331,7 @@ equal_post: from {v} / supplied by {v}
 equal_verb: come from {v}
 ask: who supplies {x}
 == address
-ask: where (is|does) {x} [live]
+ask: where (is {x}|does {x} live)
 == released
 named: release date / date of release
 ask: when was {x} released / when did {x} come out
