@@ -110,7 +110,9 @@ def _base(name: str, field: Field) -> Words:
         return Words((name, each), (name,), (f"how many {each} did {{x}} (have|average)",), ("averaged",))
     if field.kind == "number" and is_plural(name) and not field.format.unit and field.format.decimals == 0:
         return _things(name)
-    if field.kind in ("year", "date") and (at := re.fullmatch(r"(?:.* )?(\w+ed)(?: on| at| in)?", name)):
+    if field.kind in ("year", "date") and (
+        at := re.fullmatch(r"(?:.* )?(\w+ed|paid|sent|sold|built|bought|made)(?: on| at| in)?", name)
+    ):
         noun = f"{'date' if field.kind == 'date' else 'year'} {at[1]}"
         return Words((noun,), (f"dates {at[1]}",), (f"when was {{x}} {at[1]}",), participle=at[1])
     return Words((name,), (plural(name),))

@@ -71,7 +71,11 @@ def _against_average(d: Drawer, view: View, f: Field, op: str) -> Condition:
 def _child(d: Drawer) -> tuple[View, Link] | None:
     """A kind of thing with a name, and a link of a table whose rows belong to it."""
     found = [
-        (v, link) for v in d.views if v.own and v.who.label for link in d.world.links if link.other == v.root.table
+        (v, link)
+        for v in d.views
+        if v.own and v.who.label
+        for link in d.world.links
+        if link.other == v.root.table != link.table
     ]
     return d.rng.choice(found) if found else None
 

@@ -135,12 +135,17 @@ def _by_inclusion(schema: Schema, kept: dict, values: dict) -> Iterator[tuple[st
     for (table, column), rows in values.items():
         present = {value for value, _ in rows if value is not None}
         for other, key in keys:
-            stem = singular(spaced(other)).split()[-1]
-            related = column.casefold() == key.casefold() != "id" or re.search(
-                rf"\b{re.escape(stem)}\b.*\b(id|key|code|no)$", spaced(column)
-            )
+            related = column.casefold() == key.casefold() != "id" or _speaks_of(column, other)
             if other != table and related and len(present) > 1 and present <= {v for v, _ in values[other, key]}:
                 yield table, column, other, key
+
+
+def _speaks_of(column: str, table: str) -> bool:
+    """`customer_id`, `cust_no`, `deptKey`: a word for a key behind the table's name or its letters in their order."""
+    found = re.fullmatch(r"(?:.* )?(\w+) (id|key|code|no)", spaced(column))
+    stem, word = singular(spaced(table)).split()[-1], found[1] if found else ""
+    letters = iter(stem)
+    return len(word) > 2 and word[0] == stem[0] and all(letter in letters for letter in word)
 
 
 # --- entities ---------------------------------------------------------------------------------------------------------

@@ -144,6 +144,8 @@ def quoted(value: object) -> str:
     """A value as an SQL literal."""
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, float) and abs(value) == float("inf"):
+        return "9e999" if value > 0 else "-9e999"
     return repr(int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value)
 
 
