@@ -276,3 +276,15 @@ def test_known_sets_name_a_bad_one(tmp_path):
 def test_every_family_of_intents_is_there(league):
     named = {family.__name__ for family in FAMILIES}
     assert len(named) == len(FAMILIES) >= 25
+
+
+def test_sets_that_runs_were_about_are_known(tmp_path):
+    """The run store keeps the paths of the sets it scored; one that is gone, or another kind of file, is passed over."""
+    path = save_questions(tmp_path / "mine.jsonl", [Question("q", "How tall is the tallest?", "SELECT 1", "league")])
+
+    class Store:
+        def list(self):
+            paths = [str(path), str(tmp_path / "gone.jsonl"), str(LEAGUE), None]
+            return [type("Run", (), {"set_path": p})() for p in paths]
+
+    assert normalise_question("How tall is the tallest?") in known_sets(LEAGUE, store=Store()).questions

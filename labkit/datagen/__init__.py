@@ -28,6 +28,7 @@ from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
+from labkit.runs import RunStore
 from labkit.schema import read_schema
 
 FAMILIES = {
@@ -50,7 +51,7 @@ def generate(
     wordings: int = 5,
     typos: float = 0.06,
     too_easy: Callable[[list[Question]], list[str]] | None = None,
-    store: object = None,
+    store: RunStore | None = None,
     progress: bool = True,
 ) -> Generated:
     """`n` verified pairs for a database, the same for the same arguments.

@@ -237,7 +237,7 @@ def full_name(d: Drawer) -> Intent | None:
     view = d.view(lambda v: v.own and v.root.table in d.speaker.glossary.full_names)
     if not view:
         return None
-    subject = d.subject(view, (0, 6, 1))
+    subject = d.subject(view, (3, 5, 1))
     first, second = (view.root.field(name) for name in d.speaker.glossary.full_names[view.root.table])
     whole = f"{subject.column(first)} || ' ' || {subject.column(second)}"
     if is_plain(subject) or d.chance(0.4):

@@ -37,7 +37,7 @@ class Format:
     """One way of writing. `sql` reads `{c}` as a number, or for a date as a text that sorts; empty: nothing to read.
 
     `kind`: "number", "date" (a day), "month" (month and year) or "text". `unit`: as stored, "ft" for feet and inches.
-    `year`, `in_month`: a date's year in SQL (`{c}`), and the LIKE pattern of a month (`{y}`, `{m}`, `{name}`).
+    `year`, `month`, `day`: that part of a date in SQL; `in_month`: the LIKE pattern of a month; `on_day`: a day's text.
     """
 
     kind: str
@@ -47,8 +47,9 @@ class Format:
     decimals: int = 0
     year: str = ""
     month: str = ""
-    day: str = ""
     in_month: str = ""
+    day: str = ""
+    on_day: str = ""
 
     @property
     def stored_as_text(self) -> bool:
@@ -135,37 +136,34 @@ def _plain(digits: str) -> float | int:
 def _iso(values: Sequence[str]) -> Format | None:
     if not _all(r"(1[5-9]|2[01])\d\d-[01]\d-[0-3]\d([ T].*)?", values):
         return None
-    return Format(
-        "date",
-        "{c}",
-        lambda t: t[:10],
-        "",
-        0,
-        "SUBSTR({c}, 1, 4)",
-        "SUBSTR({c}, 6, 2)",
-        "SUBSTR({c}, 6, 5)",
-        "{y}-{m}-%",
-    )
+    parts = {"year": "SUBSTR({c}, 1, 4)", "month": "SUBSTR({c}, 6, 2)", "day": "SUBSTR({c}, 6, 5)"}
+    return Format("date", read=lambda t: t[:10], in_month="{y}-{m}-%", on_day="{m}-{d}", **parts)
 
 
 def _day_first(values: Sequence[str]) -> Format | None:
     found = _all(r"(\d\d)([./-])(\d\d)\2(\d{4})", values)
     if not found or len({m[2] for m in found}) > 1 or max(int(m[3]) for m in found) > 12:
         return None
-    sign = found[0][2]
-    sql = "SUBSTR({c}, 7, 4) || '-' || SUBSTR({c}, 4, 2) || '-' || SUBSTR({c}, 1, 2)"
-    read = lambda t: f"{t[6:10]}-{t[3:5]}-{t[:2]}"  # noqa: E731
-    return Format("date", sql, read, sign, 0, "SUBSTR({c}, 7, 4)", "SUBSTR({c}, 4, 2)", "", f"%{sign}{{m}}{sign}{{y}}")
+    return _parted(found[0][2], month=4, day=1, on_day="{d}|{m}", in_month="%|{m}|{y}")
 
 
 def _month_first(values: Sequence[str]) -> Format | None:
     found = _all(r"([01]\d)([/-])([0-3]\d)\2(\d{4})", values)
     if not found or len({m[2] for m in found}) > 1:
         return None
-    sign = found[0][2]
-    sql = "SUBSTR({c}, 7, 4) || '-' || SUBSTR({c}, 1, 2) || '-' || SUBSTR({c}, 4, 2)"
-    read = lambda t: f"{t[6:10]}-{t[:2]}-{t[3:5]}"  # noqa: E731
-    return Format("date", sql, read, "", 0, "SUBSTR({c}, 7, 4)", "SUBSTR({c}, 1, 2)", "", f"{{m}}{sign}%{sign}{{y}}")
+    return _parted(found[0][2], month=1, day=4, on_day="{m}|{d}", in_month="{m}|%|{y}")
+
+
+def _parted(sign: str, month: int, day: int, on_day: str, in_month: str) -> Format:
+    """A date of ten characters with the year behind; `month` and `day` are the places of those two."""
+    parts = {"year": "SUBSTR({c}, 7, 4)", "month": f"SUBSTR({{c}}, {month}, 2)", "day": "SUBSTR({c}, 1, 5)"}
+    sql = f"SUBSTR({{c}}, 7, 4) || '-' || {parts['month']} || '-' || SUBSTR({{c}}, {day}, 2)"
+    on_day, in_month = on_day.replace("|", sign), in_month.replace("|", sign)
+
+    def read(text: str) -> str:
+        return f"{text[6:10]}-{text[month - 1 : month + 1]}-{text[day - 1 : day + 1]}"
+
+    return Format("date", sql, read, on_day=on_day, in_month=in_month, **parts)
 
 
 def _month_and_year(values: Sequence[str]) -> Format | None:
@@ -174,8 +172,11 @@ def _month_and_year(values: Sequence[str]) -> Format | None:
         return None
     month = f"(INSTR('{_SHORT}', SUBSTR({{c}}, 1, 3)) + 2) / 3"
     sql = f"CAST(SUBSTR({{c}}, 5) AS INTEGER) * 12 + {month}"
-    read = lambda t: f"{t[4:]}-{_SHORT.index(t[:3]) // 3 + 1:02d}-01"  # noqa: E731
-    return Format("month", sql, read, "", 0, "SUBSTR({c}, 5)", "", "", "{name} {y}")
+
+    def read(text: str) -> str:
+        return f"{text[4:]}-{_SHORT.index(text[:3]) // 3 + 1:02d}-01"
+
+    return Format("month", sql, read, year="SUBSTR({c}, 5)", in_month="{name} {y}")
 
 
 _WAYS = (_feet, _thousands, _decimal_comma, _with_unit, _iso, _day_first, _month_first, _month_and_year)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
+from labkit.home import home
+from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
 
 GENERATED = "gen-"  # how ids of generated pairs begin: a set of those is no evaluation set
@@ -23,8 +25,8 @@ class Known:
     sets: tuple[str, ...] = ()
 
 
-def known_sets(database: Path, avoid: Iterable[str | Path | QuestionSet] = (), store: object = None) -> Known:
-    """The sets beside the database (and beside its neighbours in `datasets/`), those in the run store, and `avoid`.
+def known_sets(database: Path, avoid: Iterable[str | Path | QuestionSet] = (), store: RunStore | None = None) -> Known:
+    """The sets beside the database (and its neighbours in `datasets/`), those that runs were about, and `avoid`.
 
     `LabkitError` when a set of `avoid` cannot be read; a file of another kind beside the database is passed over.
     """
@@ -49,11 +51,12 @@ def _beside(database: Path) -> Iterator[Path]:
         yield from folder.parent.glob("*/*.jsonl")
 
 
-def _in_store(store: object) -> list[Path]:
-    """Paths of the sets that the store's runs were about; none when there is no store."""
+def _in_store(store: RunStore | None) -> list[Path]:
+    """Paths of the sets that runs were about: those in `store`, else in the kit's own, when there is one."""
+    own = home() / "runs.db"
     try:
-        runs = store.list() if store is not None else []
-    except LabkitError:
+        runs = store.list() if store is not None else RunStore(own).list() if own.is_file() else []
+    except LabkitError:  # another version's store: its sets are not known here
         return []
     return [Path(run.set_path) for run in runs if run.set_path and Path(run.set_path).is_file()]
 

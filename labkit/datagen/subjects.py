@@ -46,7 +46,8 @@ def views(speaker: Speaker) -> list[View]:
         for path in speaker.world.paths(root.table, 1)[1:]:
             who = speaker.world.end(root.table, path)
             if who.label and not path[0].role:
-                implied = tuple({t for ref, t in speaker.glossary.implied.items() if ref.split(".")[0] == root.table})
+                scopes = (t for ref, t in speaker.glossary.implied.items() if ref.split(".")[0] == root.table)
+                implied = tuple(dict.fromkeys(scopes))
                 found.append(View(root, who, path, _period(root), implied))
     return _counted(speaker, found)
 

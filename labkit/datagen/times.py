@@ -73,8 +73,8 @@ def dated(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     """A date: in a year or month, on a day of any year, before or after a day or year."""
     day = rng.choice(field.numbers)
     year, month, name = day[:4], int(day[5:7]), MONTHS[int(day[5:7]) - 1]
-    kind = rng.choices(("year", "month", "years", "day", "any year"), (4, 3, 3, 2, 1))[0]
-    if field.format.kind == "month" and kind in ("day", "any year"):
+    kind = rng.choices(("year", "month", "years", "day", "any year", "birthday"), (4, 3, 3, 2, 1, 1))[0]
+    if field.format.kind == "month" and kind in ("day", "any year", "birthday"):
         kind = "years"
     if kind == "month":
         pattern = field.format.in_month.format(y=year, m=f"{month:02d}", name=name[:3])
@@ -91,6 +91,14 @@ def dated(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
         op = rng.choice("<>")
         said = f"({int(day[8:])} {name} {year}|{name} {int(day[8:])}, {year}|{day})"
         return _when(speaker, field, Test(field, op, day), f"{'before' if op == '<' else 'after'} {said}", path)
+    if kind == "birthday":
+        part = replace(field, format=replace(field.format, year=field.format.day))
+        said = f"on ({name} {int(day[8:])}|{int(day[8:])} {name}|{name} {int(day[8:])})"
+        condition = _when(
+            speaker, part, Test(part, "year=", field.format.on_day.format(m=day[5:7], d=day[8:])), said, path
+        )
+        born = speaker.words(field).participle == "born"
+        return replace(condition, verb=(*condition.verb, f"have (their|a) birthday {said}")) if born else condition
     if kind == "any year":
         monthly = replace(field, format=replace(field.format, year=field.format.month))
         return _when(speaker, field, Test(monthly, "year=", f"{month:02d}"), f"in (the month of|any) {name}", path)
