@@ -279,7 +279,7 @@ def test_every_family_of_intents_is_there(league):
 
 
 def test_sets_that_runs_were_about_are_known(tmp_path):
-    """The run store keeps the paths of the sets it scored; one that is gone, or another kind of file, is passed over."""
+    """The run store keeps paths of the sets it scored; one that is gone, or another kind of file, is passed over."""
     path = save_questions(tmp_path / "mine.jsonl", [Question("q", "How tall is the tallest?", "SELECT 1", "league")])
 
     class Store:
