@@ -184,7 +184,7 @@ class _Job:
 
     def _run_batch(self, batch: deque, suspect: int | None) -> int | None:
         """Take from `batch` what one child can do. A query on which it dies unbidden is a suspect, tried once more."""
-        with SANDBOXES.borrow() as child:
+        with SANDBOXES.borrow(fresh=suspect is not None) as child:
             self.lent.add(child)
             start = time.monotonic()
             try:

@@ -147,10 +147,13 @@ class Pool:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def borrow(self) -> Iterator[Child]:
-        """A live child, ready for requests. If the block raises, the child is killed: it may be in mid-sentence."""
+    def borrow(self, fresh: bool = False) -> Iterator[Child]:
+        """A live child, ready for requests; a new one if `fresh`, since an idle one may be dying unseen.
+
+        If the block raises, the child is killed: it may be in mid-sentence.
+        """
         with self._free:
-            child = self._take()
+            child = self._take(fresh)
             try:
                 yield child
             except BaseException:
@@ -162,7 +165,7 @@ class Pool:
             else:
                 self._discard(child)
 
-    def _take(self) -> Child:
+    def _take(self, fresh: bool) -> Child:
         while True:
             with self._lock:
                 child = self._idle.pop() if self._idle else None
@@ -171,7 +174,7 @@ class Pool:
                 with self._lock:
                     self._all.add(child)
                 return child
-            if child.alive:
+            if child.alive and not fresh:
                 return child
             self._discard(child)
 
