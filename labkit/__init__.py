@@ -36,6 +36,8 @@ _HOME_OF = {
     "next_token_distribution": "decoding",
     "Endpoint": "endpoint",
     "doctor": "hardware",
+    "generate": "datagen",
+    "from_queries": "datagen",
 }
 __all__ = sorted(_HOME_OF)
 

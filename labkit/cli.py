@@ -241,6 +241,31 @@ def diagnose(
 
 
 @app.command()
+def generate(
+    db: Database,
+    out: Annotated[Path, typer.Option("--out", help="The JSONL file to write; an existing one is not replaced.")],
+    n: Annotated[int, typer.Option("--n", help="How many pairs.")] = 5000,
+    avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Private TABLE or TABLE.COLUMN.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Make verified question and SQL pairs from a database alone; says what each filter dropped."""
+    if out.exists():
+        raise LabkitError(f"{out} exists already. Name another file, or remove it first.")
+    generated = labkit.generate(db, n, seed, avoid or (), exclude or (), store=labkit.RunStore())
+    generated.save(out)
+    if as_json:
+        report = generated.report
+        _print_json({"out": str(out), "n": report.kept, "wanted": report.wanted, "dropped": dict(report.dropped)})
+    else:
+        print(generated.report)
+        print(generated.coverage)
+        print(f"{len(generated.pairs)} pairs in {out}")
+    return 0
+
+
+@app.command()
 def lint(
     questions: Path,
     avoid: Annotated[
