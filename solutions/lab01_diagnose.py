@@ -36,7 +36,7 @@ setting = course.setup()
 setting
 
 # %%
-pd.set_option("display.max_colwidth", 300)
+pd.set_option("display.max_colwidth", 120)
 league = course.league()
 schema = labkit.read_schema(league)
 columns = {table.name: [column.name for column in table.columns] for table in schema.tables}
@@ -438,7 +438,7 @@ diagnosed_larger.slices("tag").round(2)
 classes = Counter(name for name in diagnosed_larger.to_frame()["class"] if name)
 for name, count in classes.most_common(1):
     print(f"largest class of failure: {name}, {count} of {larger.n} questions")
-    print(f"right now: {larger.correct} of {larger.n}; with that class mended: {larger.correct + count}")
+    print(f"right now: {larger.correct} of {larger.n}; with that class mended, at best: {larger.correct + count}")
 
 # %% [markdown]
 # ## 6. The adversarial playground
