@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from labkit.cli import main
+from labkit.dataset import load_questions, overlap
 
 ROOT = Path(__file__).parent.parent
 LEAGUE = ROOT / "datasets" / "league" / "league.sqlite"
@@ -31,14 +32,14 @@ class Done:
 
 
 def labkit(*arguments, code=0) -> Done:
-    """The command in this process, as the console script calls it (torch is imported once). `code` None: any."""
+    """The command in this process, as the console script calls it (torch is imported once)."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["labkit", *map(str, arguments)])
         patch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as ended:
             main()
-    assert code is None or (ended.value.code or 0) == code, (ended.value.code, out.getvalue(), err.getvalue())
+    assert (ended.value.code or 0) == code, (ended.value.code, out.getvalue(), err.getvalue())
     return Done(out.getvalue(), err.getvalue())
 
 
@@ -373,5 +374,6 @@ def test_generate_writes_pairs_and_replaces_nothing(tmp_path):
     avoid = ["--avoid", ROOT / "datasets/league/dev.jsonl"]
     made = as_json("generate", "--db", LEAGUE, "--n", 60, "--out", out, *avoid)
     assert made["n"] == 60 == len(out.read_text().splitlines()) and made["dropped"]
-    labkit("lint", out, "--db-dir", ROOT / "datasets", code=None)
+    shared = overlap(load_questions(out), load_questions(ROOT / "datasets/league/dev.jsonl"))
+    assert not [found for found in shared if found.kind != "skeleton"], "nothing of an evaluation set is generated"
     assert "exists" in labkit("generate", "--db", LEAGUE, "--out", out, code=2).stderr
