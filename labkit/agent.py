@@ -28,13 +28,14 @@ Prompt = Callable[[str, str], list[prompting.Message]]
 class SqlGenerator:
     """A chat model as what `evaluate` wants: questions in, SQL out.
 
-    prompt: "plain", or a function of question and schema text that returns messages. settings: what `chat` takes
-    (temperature, seed, max_new_tokens ...). Each question's `database` must be the path of its file.
+    prompt: a name in `prompting.PROMPTS`, or a function of question and schema text that returns messages; by default
+    the prompt that the model's adapter was tuned with, or "plain". settings: what `chat` takes (temperature, seed,
+    max_new_tokens ...). Each question's `database` must be the path of its file.
     """
 
-    def __init__(self, chat_model, prompt: str | Prompt = "plain", **settings):
+    def __init__(self, chat_model, prompt: str | Prompt | None = None, **settings):
         self.chat_model = chat_model
-        self.prompt = _prompt(prompt)
+        self.prompt = _prompt(prompt or getattr(chat_model, "prompt", None) or "plain")
         self.settings = settings
 
     def __call__(self, questions: Sequence) -> list[str]:
@@ -80,7 +81,7 @@ class Answer:
 class Agent:
     """A chat model that answers questions on one database."""
 
-    def __init__(self, chat_model, database: str | Path, prompt: str | Prompt = "plain", **settings):
+    def __init__(self, chat_model, database: str | Path, prompt: str | Prompt | None = None, **settings):
         self.database = Path(database)
         self.generator = SqlGenerator(chat_model, prompt, **settings)
         _schema_text(self.database)  # a file that is no database shows now
@@ -186,9 +187,10 @@ def _html_row(tag: str, values) -> str:
 def _prompt(prompt: str | Prompt) -> Prompt:
     if callable(prompt):
         return prompt
-    if prompt != "plain":
-        raise LabkitError(f"There is no prompt {prompt!r}. Give 'plain', or a function of question and schema text.")
-    return prompting.plain
+    if prompt not in prompting.PROMPTS:
+        names = ", ".join(prompting.PROMPTS)
+        raise LabkitError(f"There is no prompt {prompt!r}. Give one of {names}, or a function of question and schema.")
+    return prompting.PROMPTS[prompt]
 
 
 def _schema_text(database: str | Path) -> str:

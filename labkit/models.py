@@ -33,6 +33,7 @@ class Model:
     adapter: str | None = None
     adapter_sha256: str | None = None
     four_bit: bool = False
+    prompt: str | None = None  # the name of the prompt that the adapter was tuned with
     prefix: Any = field(default=None, repr=False)  # keys and values of the last call's shared prompt part
 
     def chat(self, conversations: Sequence[Sequence[dict]], **options) -> list[str]:

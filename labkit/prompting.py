@@ -35,6 +35,19 @@ def few_shot(question: str, schema_text: str, examples: Sequence) -> list[Messag
     return messages
 
 
+def question_only(question: str, schema_text: str = "") -> list[Message]:
+    """The question and no schema: for a model whose weights have learnt the database."""
+    return [{"role": "system", "content": "You write SQL for SQLite."}, {"role": "user", "content": question}]
+
+
+def chat(question: str, schema_text: str = "") -> list[Message]:
+    """The question as it stands, with the chat template's own system message: for facts asked in words."""
+    return [{"role": "user", "content": question}]
+
+
+PROMPTS = {prompt.__name__: prompt for prompt in (plain, question_only, chat)}
+
+
 def extract_sql(reply: str) -> str:
     """The first SQL statement in a model's `reply`, without its semicolon; the stripped reply if it holds none.
 
