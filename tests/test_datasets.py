@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlglot
 
+from labkit.datagen.known import known_sets
 from labkit.dataset import load_questions
 from labkit.linting import lint
 from labkit.sqltext import skeleton
@@ -162,3 +163,32 @@ def test_linter_finds_nothing(name):
     sets = {other: load_questions(DATASETS / f"{other}.jsonl") for other in SETS}
     others = [questions for other, questions in sets.items() if other != name]
     assert lint(sets[name], others) == []
+
+
+# --- general prompts and plain English
+
+
+def test_general_prompts_are_240_all_different_a_quarter_near():
+    prompts = lines("general/prompts")
+    assert (
+        len(prompts) == len({line["id"] for line in prompts}) == len({normalised(p["prompt"]) for p in prompts}) == 240
+    )
+    assert all(line.keys() == {"id", "prompt", "domain"} and line["prompt"].strip() for line in prompts)
+    near = sum(line["domain"] == "near" for line in prompts)
+    assert near >= 60 and near + sum(line["domain"] == "general" for line in prompts) == 240
+
+
+def test_no_general_prompt_is_a_question_of_a_set():
+    questions = {normalised(line["question"]) for name in SETS for line in lines(name)}
+    assert [line["id"] for line in lines("general/prompts") if normalised(line["prompt"]) in questions] == []
+
+
+def test_general_prompts_are_passed_over_where_question_sets_are_looked_for():
+    known = known_sets(DATASETS / "league" / "league.sqlite")
+    assert set(SETS) <= set(known.sets) and "general/prompts" not in known.sets
+
+
+def test_the_english_is_long_enough_and_plain():
+    text = (DATASETS / "general" / "english.txt").read_text(encoding="ascii")
+    paragraphs = [p for p in text.split("\n\n") if p.strip()]
+    assert 6000 <= len(text.split()) <= 8000 and len(set(paragraphs)) == len(paragraphs) > 60
