@@ -24,6 +24,7 @@ _HOME_OF = {
     "score_many": "scoring",
     "evaluate": "evaluation",
     "compare": "evaluation",
+    "ladder": "ladders",
     "diagnose": "diagnosis",
     "diagnose_run": "diagnosis",
     "lint": "linting",
@@ -31,6 +32,7 @@ _HOME_OF = {
     "ask": "agent",
     "Agent": "agent",
     "SqlGenerator": "agent",
+    "ReplyGenerator": "agent",
     "load_model": "models",
     "fetch_model": "models",
     "next_token_distribution": "decoding",
@@ -38,6 +40,7 @@ _HOME_OF = {
     "doctor": "hardware",
     "generate": "datagen",
     "from_queries": "datagen",
+    "random_facts": "datagen.facts",
 }
 __all__ = sorted(_HOME_OF)
 

@@ -39,17 +39,43 @@ class SqlGenerator:
         self.settings = settings
 
     def __call__(self, questions: Sequence) -> list[str]:
-        conversations = [self.prompt(q.question, _schema_text(q.database)) for q in questions]
+        return self.answer(self.conversations(questions))
+
+    def conversations(self, questions: Sequence) -> list[list[prompting.Message]]:
+        """What the model is asked for each question."""
+        return [self.prompt(q.question, _schema_text(q.database)) for q in questions]
+
+    def answer(self, conversations: Sequence[Sequence[prompting.Message]]) -> list[str]:
+        """The SQL in the model's reply to each conversation."""
         settings = {"stop": prompting.sql_finished, "progress": False} | self.settings
         replies = self.chat_model.chat(conversations, **settings)
         return [prompting.extract_sql(reply) if isinstance(reply, str) else reply for reply in replies]
 
     def describe(self) -> dict:
         """What the model says of itself, with the prompt's name and text (as a hash) and the decoding settings."""
-        said = {"prompt": getattr(self.prompt, "__name__", type(self.prompt).__name__)}
-        probe = json.dumps(self.prompt("QUESTION", "SCHEMA"), sort_keys=True)
-        said["prompt_hash"] = hashlib.sha256(probe.encode()).hexdigest()
-        return {**self.chat_model.describe(), **said, "seed": 0, **self.settings}
+        return _said_of(self)
+
+
+class ReplyGenerator:
+    """A chat model as what `evaluate` wants of facts (mode "text"): questions in, whole replies out, stripped.
+
+    prompt: as for `SqlGenerator`, but "chat" where the model's adapter names none; no schema is ever shown. A reply is
+    cut after `max_new_tokens`; settings: what else `chat` takes.
+    """
+
+    def __init__(self, chat_model, prompt: str | Prompt | None = None, max_new_tokens: int = 64, **settings):
+        self.chat_model = chat_model
+        self.prompt = _prompt(prompt or getattr(chat_model, "prompt", None) or "chat")
+        self.settings = {"max_new_tokens": max_new_tokens, **settings}
+
+    def __call__(self, questions: Sequence) -> list[str]:
+        conversations = [self.prompt(q.question, "") for q in questions]
+        replies = self.chat_model.chat(conversations, **{"progress": False} | self.settings)
+        return [reply.strip() if isinstance(reply, str) else reply for reply in replies]
+
+    def describe(self) -> dict:
+        """As `SqlGenerator.describe`; that the replies are taken whole is said as well."""
+        return {**_said_of(self), "reads": "the whole reply"}
 
 
 @dataclass(frozen=True)
@@ -191,6 +217,18 @@ def _prompt(prompt: str | Prompt) -> Prompt:
         names = ", ".join(prompting.PROMPTS)
         raise LabkitError(f"There is no prompt {prompt!r}. Give one of {names}, or a function of question and schema.")
     return prompting.PROMPTS[prompt]
+
+
+def _said_of(generator: SqlGenerator | ReplyGenerator) -> dict:
+    """All that decides a generator's texts."""
+    prompt = generator.prompt
+    said = {"prompt": getattr(prompt, "__name__", type(prompt).__name__)}
+    if hasattr(prompt, "describe"):  # one that looks things up depends on more than its two arguments
+        said |= prompt.describe()
+    else:
+        probe = json.dumps(prompt("QUESTION", "SCHEMA"), sort_keys=True)
+        said["prompt_hash"] = hashlib.sha256(probe.encode()).hexdigest()
+    return {**generator.chat_model.describe(), **said, "seed": 0, **generator.settings}
 
 
 def _schema_text(database: str | Path) -> str:

@@ -16,7 +16,23 @@ from typing import Annotated
 import typer
 
 import labkit
+from labkit import cli_tuning
 from labkit.errors import LabkitError
+from labkit.terminal import (
+    DEFAULT_MODEL,
+    Adapter,
+    BaseUrl,
+    Database,
+    Json,
+    Mode,
+    Model,
+    Prompt,
+    chat_model,
+    frame,
+    print_json,
+    table,
+    vars_of,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,14 +44,7 @@ models_app = typer.Typer(invoke_without_command=True, help="The models that labk
 runs_app = typer.Typer(invoke_without_command=True, help="The run store: list, show, compare, delete.")
 app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, a contract for scripts.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="A known name, hub id, local folder or GGUF file.")]
-Adapter = Annotated[str | None, typer.Option("--adapter", help="Folder of a PEFT adapter to load on the model.")]
-BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible endpoint that serves --model.")]
-Database = Annotated[str, typer.Option("--db", help="The SQLite file.")]
-Mode = Annotated[str, typer.Option("--mode", help="exact, execution or semantic.")]
-DEFAULT_MODEL = "smollm2-135m"
+app.add_typer(cli_tuning.app)  # without a name: its commands stand beside the others
 
 
 def main() -> None:
@@ -74,54 +83,20 @@ def _explain(error: Exception) -> int:
     return 2
 
 
-def _print_json(value) -> None:
-    print(json.dumps(value, allow_nan=False), flush=True)
-
-
-def _table(columns, rows, title: str = "") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title or None)
-    for column in columns:
-        table.add_column(Text(str(column)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("NULL" if value is None else str(value)) for value in row))
-    Console().print(table)
-
-
-def _frame(frame, title: str = "") -> None:
-    if frame.index.name:
-        frame = frame.reset_index()
-    rows = ([f"{v:.2f}" if isinstance(v, float) else v for v in row] for row in frame.itertuples(index=False))
-    _table(frame.columns, rows, title)
-
-
-def _chat_model(model: str, adapter: str | None, base_url: str | None):
-    """The chat model that the options name: an endpoint, or weights on this machine."""
-    if not base_url:
-        return labkit.load_model(model, adapter=adapter)
-    if adapter:
-        raise LabkitError(
-            "--adapter loads on a local model; an endpoint serves its own. Leave out --adapter or --base-url."
-        )
-    return labkit.Endpoint(base_url, model)
-
-
 @app.command()
 def ask(
     question: str,
     db: Database,
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
+    prompt: Prompt = None,
     base_url: BaseUrl = None,
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
-    answer = labkit.Agent(_chat_model(model, adapter, base_url), db).ask(question)
+    answer = labkit.Agent(chat_model(model, adapter, base_url), db, prompt).ask(question)
     if as_json:
-        _print_json(
+        print_json(
             {"question": question, "sentence": answer.sentence, "sql": answer.sql, "result": answer.result.to_json()}
         )
     else:
@@ -140,9 +115,9 @@ def sql(
     """Run one untrusted query, read-only and bounded. Exit 1 when it fails or is refused."""
     result = labkit.execute(db, query, labkit.Limits(seconds=seconds, rows=rows))
     if as_json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     elif result.error is None:
-        _table(result.columns, result.rows)
+        table(result.columns, result.rows)
         note = f", truncated: limit {result.limit}" if result.truncated else ""
         print(f"{len(result.rows)} rows in {result.seconds:.3f} s{note}")
     else:
@@ -184,9 +159,9 @@ def score(
         )
     if as_json:
         for record in records:
-            _print_json(record)
+            print_json(record)
         return 0
-    _table(records[0].keys(), [record.values() for record in records], f"{pairs} ({mode})")
+    table(records[0].keys(), [record.values() for record in records], f"{pairs} ({mode})")
     print(f"{len(records)} pairs ({mode}): " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
     return 0
 
@@ -196,6 +171,7 @@ def evaluate(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
+    prompt: Prompt = None,
     base_url: BaseUrl = None,
     mode: Mode = "execution",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
@@ -204,17 +180,24 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class."""
+    """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class. Facts (a set
+    with answers and no queries) take --mode text."""
     loaded = labkit.load_questions(questions, db_dir=db_dir)
-    generator = labkit.SqlGenerator(_chat_model(model, adapter, base_url))
+    kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
+    generator = kind(chat_model(model, adapter, base_url), prompt)
     run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh)
     if as_json:
         keys = ("mode", "n", "correct", "accuracy", "low", "high", "valid", "seconds")
-        _print_json({"run": run.id} | {key: getattr(run, key) for key in keys})
+        print_json({"run": run.id} | {key: getattr(run, key) for key in keys})
+        return 0
+    if mode == "text":
+        missed = [result for result in run.results if result.verdict != "right"]
+        table(("fact", "reply", "why"), [(r.question_id, r.prediction, r.detail) for r in missed], "Not recalled")
+        print(f"run {run.id}: {run}; {run.seconds:.0f} s")
         return 0
     diagnosed = labkit.diagnose_run(run, loaded)
-    _frame(diagnosed.slices("class"), "By class")
-    _frame(diagnosed.slices("tag"), "By tag")
+    frame(diagnosed.slices("class"), "By class")
+    frame(diagnosed.slices("tag"), "By tag")
     print(f"run {run.id}: {run}; valid SQL {run.valid} of {run.n}; {run.seconds:.0f} s")
     print(f"Next: labkit diagnose {run.id}")
     return 0
@@ -232,10 +215,10 @@ def diagnose(
     diagnosed = labkit.diagnose_run(stored, labkit.load_questions(questions or stored.set_path, db_dir=stored.db_dir))
     if as_json:
         for record in diagnosed.to_frame().to_dict("records"):
-            _print_json(record)
+            print_json(record)
         return 0
-    _frame(diagnosed.to_frame(), f"run {stored.id}")
-    _frame(diagnosed.slices(by), f"By {by}")
+    frame(diagnosed.to_frame(), f"run {stored.id}")
+    frame(diagnosed.slices(by), f"By {by}")
     print(stored)
     return 0
 
@@ -257,7 +240,7 @@ def generate(
     generated.save(out)
     if as_json:
         report = generated.report
-        _print_json({"out": str(out), "n": report.kept, "wanted": report.wanted, "dropped": dict(report.dropped)})
+        print_json({"out": str(out), "n": report.kept, "wanted": report.wanted, "dropped": dict(report.dropped)})
     else:
         print(generated.report)
         print(generated.coverage)
@@ -282,7 +265,7 @@ def lint(
     for finding in findings:
         if as_json:
             keys = ("question_id", "rule", "detail", "file", "line")
-            _print_json({key: str(v) if isinstance(v := getattr(finding, key), Path) else v for key in keys})
+            print_json({key: str(v) if isinstance(v := getattr(finding, key), Path) else v for key in keys})
         else:
             print(finding)
     if not as_json:
@@ -301,9 +284,9 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         {"name": m.name, "hub_id": m.hub_id, "parameters": m.parameters, "fetched": m.fetched} for m in known_models()
     ]
     if as_json:
-        _print_json(records)
+        print_json(records)
     else:
-        _table(("model", "hub id", "parameters", "on this machine"), [r.values() for r in records])
+        table(("model", "hub id", "parameters", "on this machine"), [r.values() for r in records])
         print("Also accepted wherever a model is named: a hub id, a local folder, a GGUF file.")
 
 
@@ -311,7 +294,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 def models_fetch(name: Annotated[str, typer.Argument()] = DEFAULT_MODEL, as_json: Json = False) -> int:
     """Fetch a model, check its hash, convert it once. Nothing is done when it is there."""
     folder = labkit.fetch_model(name)
-    _print_json({"model": name, "folder": str(folder)}) if as_json else print(f"{name}: {folder}")
+    print_json({"model": name, "folder": str(folder)}) if as_json else print(f"{name}: {folder}")
     return 0
 
 
@@ -322,23 +305,16 @@ def doctor(as_json: Json = False) -> int:
 
     checks, fits = labkit.doctor(), fit()
     if as_json:
-        _print_json({"checks": [vars_of(check) for check in checks], "models": [vars_of(one) for one in fits]})
+        print_json({"checks": [vars_of(check) for check in checks], "models": [vars_of(one) for one in fits]})
     else:
         for check in checks:
             print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.detail}")
             if not check.ok:
                 print(f"       mend it: {check.mend}")
-        _table(
+        table(
             vars_of(fits[0]).keys(), [vars_of(one).values() for one in fits], "Does it fit, how long do the labs take"
         )
     return 0 if all(check.ok for check in checks) else 1
-
-
-def vars_of(record) -> dict:
-    """A frozen dataclass as a dictionary, its fields in their order."""
-    from dataclasses import asdict
-
-    return asdict(record)
 
 
 @runs_app.callback()
@@ -348,10 +324,10 @@ def runs(context: typer.Context, as_json: Json = False) -> None:
         return
     stored = labkit.RunStore().list()
     if as_json:
-        _print_json([run.to_json() for run in stored])
+        print_json([run.to_json() for run in stored])
     elif stored:
         rows = [(run.id, run.started, run.set, run.model, run.adapter or "", str(run)) for run in stored]
-        _table(("run", "started", "set", "model", "adapter", "accuracy"), rows)
+        table(("run", "started", "set", "model", "adapter", "accuracy"), rows)
     else:
         print("No runs yet. Start one: labkit evaluate --questions datasets/league/start.jsonl")
 
@@ -361,9 +337,9 @@ def runs_show(run: str, as_json: Json = False) -> int:
     """One run with every prediction and verdict."""
     stored = labkit.RunStore().get(run)
     if as_json:
-        _print_json(stored.to_json() | {"results": [vars_of(result) for result in stored.results]})
+        print_json(stored.to_json() | {"results": [vars_of(result) for result in stored.results]})
     else:
-        _frame(stored.to_frame(), f"run {stored.id}")
+        frame(stored.to_frame(), f"run {stored.id}")
         print(stored)
     return 0
 
@@ -374,7 +350,7 @@ def runs_compare(run_a: str, run_b: str, as_json: Json = False) -> int:
     store = labkit.RunStore()
     comparison = labkit.compare(store.get(run_a), store.get(run_b))
     if as_json:
-        _print_json(vars_of(comparison))
+        print_json(vars_of(comparison))
     else:
         print(comparison)
     return 0

@@ -1,7 +1,8 @@
 """Questions with their reference queries: load, validate and save JSONL sets; what two sets have in common.
 
 A set is a file with one JSON object a line: `id, question, sql, database` and, where needed, `alternatives, rows,
-order, tags, note`. This module checks that a line is well formed; whether its query is any good is the business of
+order, tags, note`. A fact has `id, question, answer` instead: the answer is a text, and no query stands behind it. This
+module checks that a line is well formed; whether its query is any good is the business of
 `linting`, whether a prediction agrees with it that of `scoring`. Nothing is executed here.
 """
 
@@ -26,7 +27,7 @@ _NO_DATABASE = (
 
 @dataclass(frozen=True)
 class Question:
-    """A question and the query that answers it.
+    """A question and the query that answers it, or a fact: a question and its `answer`, without query and database.
 
     `rows`, where given, is the result that the author of the question expects of `sql`. `order` says whether the order
     of rows counts; None leaves it to the query (it counts when the outermost query has an ORDER BY).
@@ -34,21 +35,31 @@ class Question:
 
     id: str
     question: str
-    sql: str
-    database: str
+    sql: str = ""
+    database: str = ""
     alternatives: tuple[str, ...] = ()  # other queries whose answer is right as well
     rows: tuple[tuple, ...] | None = None
     order: bool | None = None
     tags: tuple[str, ...] = ()
     note: str = ""
+    answer: str | None = None  # of a fact: the whole reply that is right
     line: int | None = field(default=None, compare=False, repr=False)  # where it stands in the file it came from
 
     def to_json(self) -> dict:
         """The question as one line of a set holds it; fields at their default are left out."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "line"}
-        return {
-            k: v for k, v in values.items() if k in _REQUIRED or v not in ((), None, "") or (k == "rows" and v == ())
-        }
+        needed = _required(values)
+        return {k: v for k, v in values.items() if k in needed or v not in ((), None, "") or (k == "rows" and v == ())}
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether it has an answer and no query."""
+        return self.answer is not None and not self.sql
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The query and its alternatives; none for a fact."""
+        return () if self.is_fact else (self.sql, *self.alternatives)
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,8 @@ class QuestionSet(Sequence):
 
     def database_path(self, question: Question) -> Path:
         """The file of the question's database; `LabkitError` when there is none."""
+        if not question.database:
+            raise LabkitError(f"Question {question.id!r} has no database: it is a fact, which has an answer instead.")
         near = [self.path.parent, self.path.parent.parent] if self.path else []
         folders = [Path(self.db_dir), *near] if self.db_dir else near
         return find_database(question.database, folders)
@@ -107,6 +120,8 @@ def find_database(name: str | Path, folders: Iterable[str | Path] = ()) -> Path:
 # --- load and save ----------------------------------------------------------------------------------------------------
 
 _REQUIRED = ("id", "question", "sql", "database")
+_REQUIRED_OF_FACT = ("id", "question", "answer")
+_OF_QUERY = ("database", "alternatives", "rows", "order")  # fields that say nothing where there is no query
 _FIELDS = tuple(f.name for f in fields(Question) if f.name != "line")
 _SHOWN_ERRORS = 10
 
@@ -186,13 +201,23 @@ def question_from(record: dict, number: int | None) -> Question:
     for name in record:
         if name not in _FIELDS:
             raise BadLine(f"unknown field {name!r}{_nearest_field(name)}")
-    for name in _REQUIRED:
+    for name in _required(record):
         if name not in record:
             raise BadLine(f"field {name!r} is missing")
+    idle = [name for name in _OF_QUERY if "sql" not in record and name in record]
+    if idle:
+        raise BadLine(f"field {idle[0]!r} goes with a query; drop it, or add the field 'sql'")
     if isinstance(record["id"], int) and not isinstance(record["id"], bool):
         record["id"] = str(record["id"])
     values = {name: _checked(name, value) for name, value in record.items()}
     return Question(**values, line=number)
+
+
+def _required(record: dict) -> tuple[str, ...]:
+    """The fields that a line must have: an answer stands for query and database, but a query needs its database."""
+    if record.get("answer") is None or record.get("sql"):
+        return _REQUIRED
+    return _REQUIRED_OF_FACT
 
 
 def read_object(line: str | bytes) -> dict:
@@ -242,6 +267,8 @@ def _checked(name: str, value):
         return _text(name, value)
     if name == "note":
         return _text(name, value, empty=True)
+    if name == "answer":
+        return None if value is None else _text(name, value)
     if name in ("alternatives", "tags"):
         if not isinstance(value, list):
             raise BadLine(f"field {name!r} must be a list of texts, not {_kind(value)}")
@@ -324,8 +351,8 @@ def overlap(a: Iterable[Question], b: Iterable[Question]) -> list[Overlap]:
 
 _KEYS = {
     "question": lambda q: [normalise_question(q.question)],
-    "query": lambda q: [normalise_sql(sql) for sql in (q.sql, *q.alternatives)],
-    "skeleton": lambda q: [skeleton(sql) for sql in (q.sql, *q.alternatives)],
+    "query": lambda q: [normalise_sql(sql) for sql in q.queries],
+    "skeleton": lambda q: [skeleton(sql) for sql in q.queries],
 }
 
 

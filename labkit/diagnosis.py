@@ -200,8 +200,13 @@ def diagnose_run(run: "Run", questions: QuestionSet | Iterable[Question]) -> Dia
     """Diagnose every result of a run that is not right. `questions` must hold the run's questions and find the
     databases.
 
-    `LabkitError` when a question of the run is missing there.
+    `LabkitError` when a question of the run is missing there, or when the run was scored by text (facts).
     """
+    if run.mode == "text":
+        raise LabkitError(
+            f"Run {run.id} is about facts, scored by text: a wrong reply has no class there. "
+            f"`labkit runs show {run.id}` lists the replies."
+        )
     by_id = {question.id: question for question in questions}
     missing = [result.question_id for result in run.results if result.question_id not in by_id]
     if missing:

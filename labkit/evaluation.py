@@ -24,7 +24,7 @@ from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
 from labkit.runs import Interval, Result, Run, RunStore, wilson
-from labkit.scoring import MODES, Pair, Score, database_hash, score_many
+from labkit.scoring import Pair, Score, check_mode, database_hash, is_sql, score_many
 
 __all__ = ["Comparison", "Interval", "compare", "evaluate", "mcnemar", "wilson"]
 
@@ -44,10 +44,10 @@ def evaluate(
 ) -> Run:
     """Predict and score every question; each batch is in the store before the next begins.
 
-    generator: gets up to `batch_size` questions on one database (`question.database` is then the path of its file) and
-    returns a text for each. If it has `.describe()`, that dictionary (model, sha256, adapter, prompt, seed, ...) must
-    tell all that decides its texts. One without is known by its source code: an unfinished run of it is continued, a
-    finished one is begun anew, since what else it depends on cannot be seen.
+    generator: gets up to `batch_size` questions on one database (`question.database` is then the path of its file;
+    facts have none) and returns a text for each. If it has `.describe()`, that dictionary (model, sha256, adapter,
+    prompt, seed, ...) must tell all that decides its texts. One without is known by its source code: an unfinished run
+    of it is continued, a finished one is begun anew, since what else it depends on cannot be seen.
 
     The same call after a crash or Ctrl-C goes on where it stopped: the batches depend on the set alone, so that the
     texts are those of an unbroken run. `fresh` begins a new run in any case. Raises LabkitError for an unknown mode, an
@@ -55,7 +55,7 @@ def evaluate(
     """
     questions = _checked(questions, mode, batch_size)
     store = store if isinstance(store, RunStore) else RunStore(store)
-    databases = {name: _path_of(questions, name) for name in {question.database for question in questions}}
+    databases = {name: _path_of(questions, name) for name in {q.database for q in questions if q.database}}
     draft, lasting = _describe(generator, questions, databases, mode, batch_size)
     run = store.begin(draft, fresh)
     if run.finished and not lasting:
@@ -82,10 +82,10 @@ def _work(generator, questions: QuestionSet, databases: dict[str, Path], run: Ru
             continue
         begun = time.perf_counter()
         asked = [questions[i] for i in batch]
-        texts = _predict(generator, [replace(q, database=str(databases[q.database])) for q in asked])
-        pairs = [Pair(q, text, databases[q.database]) for q, text in zip(asked, texts, strict=True)]
+        texts = _predict(generator, [replace(q, database=str(databases.get(q.database, ""))) for q in asked])
+        pairs = [Pair(q, text, databases.get(q.database)) for q, text in zip(asked, texts, strict=True)]
         scores = score_many(pairs, run.mode)
-        ran = _ran(pairs, scores)
+        ran = [is_sql(text) for text in texts] if run.mode == "text" else _ran(pairs, scores)
         share = (time.perf_counter() - begun) / len(batch)
         results = [_result(*row, share) for row in zip(pairs, scores, ran, strict=True)]
         store.add(run.id, list(zip(batch, results, strict=True)))
@@ -149,8 +149,7 @@ def _checked(questions: QuestionSet, mode: str, batch_size: int) -> QuestionSet:
     """Everything that can be known to be wrong before a model works for an hour."""
     if not isinstance(questions, QuestionSet):
         questions = QuestionSet("questions", tuple(questions))
-    if mode not in MODES:
-        raise LabkitError(f"There is no scoring mode {mode!r}. The modes are {', '.join(MODES)}.")
+    check_mode(questions, mode)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise LabkitError(f"batch_size is {batch_size!r}. It must be a whole number from 1 on.")
     if not len(questions):

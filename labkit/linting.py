@@ -1,8 +1,9 @@
 """What is wrong with a question set's reference queries, before any model is blamed for it.
 
 `lint` runs every rule of `lint_rules` on every gold and looks for questions and queries that occur twice, in the set
-or in others. A gold that breaks a rule on purpose says so in its note: ``lint: ok duplicate_rows because two players
-share it``. Nothing is repaired here, and a set that passes can still be wrong: the linter does not read the question.
+or in others; of facts, which have no query, only the second. A gold that breaks a rule on purpose says so in its note:
+``lint: ok duplicate_rows because two players share it``. Nothing is repaired here, and a set that passes can still be
+wrong: the linter does not read the question.
 """
 
 import re
@@ -53,6 +54,8 @@ def lint(questions: QuestionSet, others: Sequence[QuestionSet] = ()) -> list[Fin
     schemas: dict[Path, Schema] = {}
     found: dict[str, list[Flaw]] = {question.id: [] for question in questions}
     for question in tqdm(questions, desc="linting", unit=" questions", disable=None, leave=False):
+        if question.is_fact:
+            continue
         database = questions.database_path(question)
         if database not in schemas:
             schemas[database] = read_schema(database)
@@ -115,10 +118,12 @@ def _repeated(questions: QuestionSet) -> Iterator[tuple[str, Flaw]]:
         asked = (question.database, normalise_question(question.question))
         twin = first.setdefault(asked, question)
         if twin is not question:
-            same = normalise_sql(twin.sql) == normalise_sql(question.sql)
+            same = (normalise_sql(twin.sql), twin.answer) == (normalise_sql(question.sql), question.answer)
             rule = "repeated" if same else "contradiction"
-            said = "asks the same" if same else "asks the same, with another query for an answer"
+            said = "asks the same" if same else "asks the same, with another answer"
             yield question.id, Flaw(rule, f"{twin.id} {said}. Keep one of the two.")
+            continue
+        if question.is_fact:
             continue
         twin = first.setdefault((question.database, normalise_sql(question.sql), ""), question)
         if twin is not question:

@@ -54,7 +54,7 @@ class Result:
     verdict: str  # one of VERDICTS
     reason: str  # a short code, "" when right
     detail: str  # a sentence
-    valid: bool  # the prediction ran
+    valid: bool  # the prediction ran (mode "text": there was a reply)
     seconds: float  # its share of its batch: generating and scoring
 
 
@@ -118,7 +118,7 @@ class Run:
 
     @property
     def valid(self) -> int:
-        """How many predictions ran."""
+        """How many predictions ran; in mode "text": how many replies were not empty."""
         return sum(result.valid for result in self.results)
 
     @property

@@ -1,5 +1,5 @@
 """Does a prediction give the reference's answer: exact (the same text), execution (the same rows), semantic (the same
-rows on perturbed copies of the database as well).
+rows on perturbed copies of the database as well), text (a fact's reply is its answer, no SQL at all).
 
 The verdict is about rows, not about style. Where the reference itself cannot be trusted it is `unstable` or
 `gold_error`, which count as not right. Gold and prediction each run on a fresh connection in the sandbox. What is wrong
@@ -10,8 +10,9 @@ unless the question says `rows: []`, the texts are the same, or a perturbed copy
 """
 
 import hashlib
+import unicodedata
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,27 +25,27 @@ from labkit.perturb import is_nothing, is_silent, perturbed_copies
 from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, references
 from labkit.sqltext import normalise_text
 
-MODES = ("exact", "execution", "semantic")
+MODES = ("exact", "execution", "semantic", "text")
 _CACHED = 2_000  # golds whose results are kept
 _CACHED_ROWS = 2_000  # a larger result is not kept
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A question, the SQL that a model gave for it, and the database file to run both on."""
+    """A question, the SQL (of a fact: the reply) that a model gave for it, and the database file to run both on."""
 
     question: Question
     prediction: str
-    database: Path
+    database: Path | None
 
 
 @dataclass(frozen=True)
 class Score:
     """`verdict`: "right", "wrong", "unstable" or "gold_error"; `reason`: a code, "" when right; `detail`: a sentence.
 
-    Reasons of wrong: no_sql, text (exact mode), error, limit, truncated, extra_columns, missing_columns, rows,
-    duplicates, order, counterexample (semantic mode). Of unstable: tie_at_limit, scan_order, clock_or_chance. Of
-    gold_error: gold_error, gold_limit, gold_truncated, gold_rows, gold_empty.
+    Reasons of wrong: no_sql, no_reply, text (exact and text mode), error, limit, truncated, extra_columns,
+    missing_columns, rows, duplicates, order, counterexample (semantic mode). Of unstable: tie_at_limit, scan_order,
+    clock_or_chance. Of gold_error: gold_error, gold_limit, gold_truncated, gold_rows, gold_empty.
     """
 
     verdict: str
@@ -62,20 +63,24 @@ class Score:
 def score(
     question: Question,
     prediction: str,
-    database: str | Path,
+    database: str | Path | None,
     mode: str = "execution",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Score:
-    """The score of one prediction; `LabkitError` when there is no such mode or database."""
-    return score_many([Pair(question, prediction, Path(database))], mode, limits)[0]
+    """The score of one prediction; `LabkitError` when there is no such mode or database. Mode "text" needs none."""
+    return score_many([Pair(question, prediction, None if database is None else Path(database))], mode, limits)[0]
 
 
 def score_many(pairs: Sequence[Pair], mode: str = "execution", limits: Limits = DEFAULT_LIMITS) -> list[Score]:
     """Scores in the order of `pairs`, batched by database; a gold's result is kept by file hash, query and limits."""
-    if mode not in MODES:
-        raise LabkitError(f"There is no scoring mode {mode!r}. The modes are {', '.join(MODES)}.")
+    check_mode((pair.question for pair in pairs), mode)
+    if mode == "text":
+        return [_reply(pair) for pair in pairs]
     if mode == "exact":
         return [_exact(pair) for pair in pairs]
+    for pair in pairs:
+        if pair.database is None:
+            raise LabkitError(f"Question {pair.question.id!r} has a query, so it needs a database to be scored on.")
     scores: dict[int, Score] = {}
     for database in dict.fromkeys(pair.database for pair in pairs):
         here = {i: pair for i, pair in enumerate(pairs) if pair.database == database}
@@ -84,6 +89,37 @@ def score_many(pairs: Sequence[Pair], mode: str = "execution", limits: Limits = 
     return (
         in_order if mode == "execution" else [_confirmed(*each, limits) for each in zip(pairs, in_order, strict=True)]
     )
+
+
+def check_mode(questions: Iterable[Question], mode: str) -> None:
+    """`LabkitError` when there is no such mode, or when a question lacks what the mode compares with."""
+    if mode not in MODES:
+        raise LabkitError(f"There is no scoring mode {mode!r}. The modes are {', '.join(MODES)}.")
+    for question in questions:
+        if mode == "text" and question.answer is None:
+            raise LabkitError(f"Question {question.id!r} has no answer, which mode 'text' compares. Score its SQL.")
+        if mode != "text" and question.is_fact:
+            raise LabkitError(f"Question {question.id!r} is a fact: an answer and no query. Score it in mode 'text'.")
+
+
+def same_text(reply: str, answer: str) -> bool:
+    """Whether a reply is the answer: all of it, letter by letter. Only runs of white space count as one space (none at
+    the ends), and a letter with its accent is the same in one code point or two (Unicode NFC). "in 1987", "1987." and
+    "nineteen eighty-seven" are not "1987": a right answer within a sentence is not recognised here, on purpose."""
+    return _folded(reply) == _folded(answer)
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _reply(pair: Pair) -> Score:
+    if not is_sql(pair.prediction):
+        return Score("wrong", "text", "no_reply", "The reply is empty.")
+    if same_text(pair.prediction, pair.question.answer):
+        return Score("right", "text")
+    said = f"The reply is {_shown(pair.prediction)} instead of {_shown(pair.question.answer)}."
+    return Score("wrong", "text", "text", said)
 
 
 def _exact(pair: Pair) -> Score:
@@ -100,13 +136,13 @@ def _no_sql(mode: str) -> Score:
 
 
 def is_sql(prediction) -> bool:
-    """Whether there is any text to run."""
+    """Whether there is any text, to run or to read."""
     return isinstance(prediction, str) and bool(prediction.strip())
 
 
 def golds(question: Question) -> tuple[str, ...]:
     """The question's query and its alternatives."""
-    return (question.sql, *question.alternatives)
+    return question.queries
 
 
 # --- by rows ----------------------------------------------------------------------------------------------------------
@@ -190,8 +226,8 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def _shown(row: tuple) -> str:
-    text = repr(row)
+def _shown(value: tuple | str) -> str:
+    text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
 
 

@@ -1,6 +1,7 @@
 """Known evaluation sets: what a generated pair must not share a question or a query with.
 
-They are loaded only to drop what overlaps; nothing else of them is looked at.
+They are loaded only to drop what overlaps; nothing else of them is looked at. A paraphrase asks a trained query in
+other words, so of it the question alone is known.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
 
 GENERATED = "gen-"  # how ids of generated pairs begin: a set of those is no evaluation set
+PARAPHRASE = "paraphrase"  # a tag: the question's query may be drawn, its words may not
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,14 @@ def known_sets(database: Path, avoid: Iterable[str | Path | QuestionSet] = (), s
 
 
 def of_questions(questions: Iterable[Question], names: tuple[str, ...] = ()) -> Known:
-    """What those questions and their queries, alternatives included, are after normalising."""
+    """What those questions and their queries, alternatives included, are after normalising.
+
+    Queries of paraphrases are left out.
+    """
     questions = list(questions)
     texts = frozenset(normalise_question(q.question) for q in questions)
-    return Known(texts, frozenset(normalise_sql(sql) for q in questions for sql in (q.sql, *q.alternatives)), names)
+    apart = [q for q in questions if PARAPHRASE not in q.tags]
+    return Known(texts, frozenset(normalise_sql(sql) for q in apart for sql in q.queries), names)
 
 
 def _beside(database: Path) -> Iterator[Path]:

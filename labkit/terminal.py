@@ -1,0 +1,69 @@
+"""What the commands share: their common options, and how a record, a table or a frame is printed.
+
+No command stands here; those are in `cli` and the modules that it puts together.
+"""
+
+import json
+from typing import Annotated
+
+import typer
+
+import labkit
+from labkit.errors import LabkitError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, a contract for scripts.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="A known name, hub id, local folder or GGUF file.")]
+Adapter = Annotated[str | None, typer.Option("--adapter", help="Folder of a PEFT adapter to load on the model.")]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible endpoint that serves --model.")]
+Prompt = Annotated[
+    str | None,
+    typer.Option("--prompt", help="plain, question_only or chat; by default what the adapter was tuned with."),
+]
+Database = Annotated[str, typer.Option("--db", help="The SQLite file.")]
+Mode = Annotated[str, typer.Option("--mode", help="exact, execution, semantic, or text (facts).")]
+DEFAULT_MODEL = "smollm2-135m"
+
+
+def print_json(value) -> None:
+    """One line of JSON on standard output."""
+    print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def table(columns, rows, title: str = "") -> None:
+    """A table as wide as the terminal allows; long values are folded, never cut."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title or None)
+    for column in columns:
+        shown.add_column(Text(str(column)), overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text("NULL" if value is None else str(value)) for value in row))
+    Console().print(shown)
+
+
+def frame(frame, title: str = "") -> None:
+    """A pandas frame as a table."""
+    if frame.index.name:
+        frame = frame.reset_index()
+    rows = ([f"{v:.2f}" if isinstance(v, float) else v for v in row] for row in frame.itertuples(index=False))
+    table(frame.columns, rows, title)
+
+
+def chat_model(model: str, adapter: str | None, base_url: str | None):
+    """The chat model that the options name: an endpoint, or weights on this machine."""
+    if not base_url:
+        return labkit.load_model(model, adapter=adapter)
+    if adapter:
+        raise LabkitError(
+            "--adapter loads on a local model; an endpoint serves its own. Leave out --adapter or --base-url."
+        )
+    return labkit.Endpoint(base_url, model)
+
+
+def vars_of(record) -> dict:
+    """A frozen dataclass as a dictionary, its fields in their order."""
+    from dataclasses import asdict
+
+    return asdict(record)
