@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,16 @@ import pytest
 from labkit.datagen import saying
 from labkit.datagen.build import Source, text
 from labkit.datagen.conditions import sql_of
+from labkit.datagen.filters import Filters
 from labkit.datagen.formats import recognise, say
 from labkit.datagen.glossary import read_glossary
+from labkit.datagen.known import known_sets, of_questions
 from labkit.datagen.phrases import expand, literal, misspelt, plural, possessive, singular, third, tidy
 from labkit.datagen.reading import read_world
 from labkit.datagen.speaker import Speaker
+from labkit.dataset import Question, load_questions
 from labkit.execution import execute
+from labkit.sqltext import normalise_question, normalise_sql
 
 DATASETS = Path(__file__).parent.parent / "datasets"
 
@@ -292,3 +297,28 @@ def test_no_code_knows_a_database():
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in docs:
                 assert not {w for w in own if w in node.value.lower()}, (path.name, node.value)
+
+
+# --- known sets -------------------------------------------------------------------------------------------------------
+
+
+def test_a_paraphrase_is_known_by_its_words_alone():
+    count, others = "SELECT COUNT(*) FROM cats", ("SELECT COUNT(id) FROM cats",)
+    asked = Question("p", "How many cats have we got?", count, "x", others, tags=("paraphrase", "count"))
+    plain = Question("q", "Name the cats.", "SELECT name FROM cats", "x", tags=("listing",))
+    f = Filters(of_questions([asked, plain]))
+    assert f.new_query(count) and f.new_query(others[0]) and not f.new_query(plain.sql)
+    wordings = ["how many cats have WE got", "name the cats", "Count the cats."]
+    assert f.new_wordings(wordings, count) == ["Count the cats."]
+    queries = {normalise_sql(sql) for sql in (count, *others)}
+    assert of_questions([asked, replace(asked, tags=("count",))]).queries == queries
+
+
+def test_of_the_league_the_paraphrases_are_known_and_the_trained_pairs_are_not():
+    league = DATASETS / "league"
+    known = known_sets(league / "league.sqlite")
+    assert "league/paraphrase" in known.sets and "league/trained" not in known.sets
+    assert {normalise_question(q.question) for q in load_questions(league / "paraphrase.jsonl")} <= known.questions
+    trained = load_questions(league / "trained.jsonl")
+    assert not {normalise_question(q.question) for q in trained} & known.questions
+    assert not {normalise_sql(q.sql) for q in trained} & known.queries

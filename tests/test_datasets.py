@@ -10,9 +10,9 @@ import pytest
 import sqlglot
 
 from labkit.datagen.known import known_sets
-from labkit.dataset import load_questions
+from labkit.dataset import load_questions, overlap
 from labkit.linting import lint
-from labkit.sqltext import skeleton
+from labkit.sqltext import normalise_question, normalise_sql, parse, skeleton
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 DATABASES = ("league", "clinic")
@@ -192,3 +192,50 @@ def test_the_english_is_long_enough_and_plain():
     text = (DATASETS / "general" / "english.txt").read_text(encoding="ascii")
     paragraphs = [p for p in text.split("\n\n") if p.strip()]
     assert 6000 <= len(text.split()) <= 8000 and len(set(paragraphs)) == len(paragraphs) > 60
+
+
+# --- trained pairs and their paraphrases, which share their queries by design -----------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return load_questions(DATASETS / "league" / "trained.jsonl")
+
+
+@pytest.fixture(scope="module")
+def paraphrases():
+    return load_questions(DATASETS / "league" / "paraphrase.jsonl")
+
+
+def shared(a, b, *kinds):
+    return [found for found in overlap(a, b) if found.kind in kinds]
+
+
+def test_trained_pairs_are_200_queries_in_five_wordings(trained):
+    assert [q.id for q in trained] == [f"gen-t{n:03}-{wording}" for n in range(1, 201) for wording in range(1, 6)]
+    queries = [{q.sql for q in trained[start : start + 5]} for start in range(0, 1000, 5)]
+    assert all(len(wordings) == 1 for wordings in queries)
+    assert len({normalise_sql(sql) for (sql,) in queries}) == 200
+    assert len({normalise_question(q.question) for q in trained}) == 1000
+
+
+def test_each_trained_query_is_paraphrased_once(trained, paraphrases):
+    assert [q.id for q in paraphrases] == [f"par-{n:03}" for n in range(1, 201)]
+    for first, q in zip(trained[::5], paraphrases, strict=True):
+        assert (q.sql, q.database, q.tags) == (first.sql, "league", ("paraphrase", first.tags[0])), q.id
+        sorted_to_cut = all(parse(q.sql).args.get(clause) for clause in ("order", "limit"))
+        assert q.order == (False if sorted_to_cut else None), q.id
+
+
+def test_no_paraphrase_is_worded_as_a_trained_pair_or_as_another(trained, paraphrases):
+    assert shared(paraphrases, trained, "question") == []
+    assert len({normalise_question(q.question) for q in paraphrases}) == 200
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_trained_pairs_have_no_question_and_no_query_of_an_evaluation_set(name, trained):
+    assert shared(trained, load_questions(DATASETS / f"{name}.jsonl"), "question", "query") == []
+
+
+def test_linter_finds_nothing_in_paraphrases(paraphrases):
+    assert lint(paraphrases, [load_questions(DATASETS / f"{name}.jsonl") for name in SETS]) == []
