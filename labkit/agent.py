@@ -35,7 +35,7 @@ class SqlGenerator:
 
     def __init__(self, chat_model, prompt: str | Prompt | None = None, **settings):
         self.chat_model = chat_model
-        self.prompt = _prompt(prompt or getattr(chat_model, "prompt", None) or "plain")
+        self.prompt = as_prompt(prompt or getattr(chat_model, "prompt", None) or "plain")
         self.settings = settings
 
     def __call__(self, questions: Sequence) -> list[str]:
@@ -65,7 +65,7 @@ class ReplyGenerator:
 
     def __init__(self, chat_model, prompt: str | Prompt | None = None, max_new_tokens: int = 64, **settings):
         self.chat_model = chat_model
-        self.prompt = _prompt(prompt or getattr(chat_model, "prompt", None) or "chat")
+        self.prompt = as_prompt(prompt or getattr(chat_model, "prompt", None) or "chat")
         self.settings = {"max_new_tokens": max_new_tokens, **settings}
 
     def __call__(self, questions: Sequence) -> list[str]:
@@ -210,7 +210,8 @@ def _html_row(tag: str, values) -> str:
 # --- prompts ----------------------------------------------------------------------------------------------------------
 
 
-def _prompt(prompt: str | Prompt) -> Prompt:
+def as_prompt(prompt: str | Prompt) -> Prompt:
+    """The prompt of that name in `prompting.PROMPTS`; a function is one already."""
     if callable(prompt):
         return prompt
     if prompt not in prompting.PROMPTS:

@@ -28,15 +28,23 @@ class Known:
 
 
 def known_sets(database: Path, avoid: Iterable[str | Path | QuestionSet] = (), store: RunStore | None = None) -> Known:
-    """The sets beside the database (and its neighbours in `datasets/`), those that runs were about, and `avoid`.
+    """What `evaluation_sets` of the same arguments hold."""
+    sets = evaluation_sets([database], avoid, store)
+    return of_questions([q for s in sets.values() for q in s], tuple(sets))
 
-    `LabkitError` when a set of `avoid` cannot be read; a file of another kind beside the database is passed over.
+
+def evaluation_sets(
+    databases: Iterable[Path] = (), avoid: Iterable[str | Path | QuestionSet] = (), store: RunStore | None = None
+) -> dict[str, QuestionSet]:
+    """By name: the sets beside the databases (and their neighbours in `datasets/`), those that runs were about, `avoid`.
+
+    Generated pairs and facts are no evaluation sets: they are there to be learnt. `LabkitError` when a set of `avoid`
+    cannot be read; a file of another kind beside a database is passed over.
     """
     given = [s if isinstance(s, QuestionSet) else load_questions(s) for s in avoid]
-    paths = {path.resolve() for path in [*_beside(database), *_in_store(store)]}
+    paths = {path.resolve() for path in [*(p for d in databases for p in _beside(d)), *_in_store(store)]}
     found = [s for s in map(_maybe, sorted(paths)) if s]
-    sets = [s for s in [*given, *found] if not all(q.id.startswith(GENERATED) for q in s)]
-    return of_questions([q for s in sets for q in s], tuple(dict.fromkeys(_name(s) for s in sets)))
+    return {_name(s): s for s in [*given, *found] if not all(q.id.startswith(GENERATED) or q.is_fact for q in s)}
 
 
 def of_questions(questions: Iterable[Question], names: tuple[str, ...] = ()) -> Known:

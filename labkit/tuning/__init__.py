@@ -1,0 +1,277 @@
+"""Tuning in one call: `labkit.tune(model, pairs, method=...)` -> an adapter folder.
+
+Read in this order: `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the trainable part), `loss`,
+`trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction` and `memory`; `adapter`
+(folders and cards), `ranks` (several processes), `merge` (a plain model folder). What tuning did elsewhere is
+`labkit.side_effects`.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from labkit.agent import Prompt, as_prompt
+from labkit.datagen.known import evaluation_sets, of_questions
+from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.errors import LabkitError
+from labkit.home import home, write_atomically
+from labkit.models import DEFAULT, Model, load_model
+from labkit.runs import RunStore
+from labkit.sqltext import normalise_question, normalise_sql
+from labkit.tuning import adapter as folders
+from labkit.tuning.adapter import Card
+from labkit.tuning.examples import encode
+from labkit.tuning.instruction import Passes
+from labkit.tuning.memory import Mastery
+from labkit.tuning.packed import packed_attention
+from labkit.tuning.ranks import ranks
+from labkit.tuning.recipes import METHODS, default_recipe
+from labkit.tuning.train import Checkpoint, Recipe, Trainer, recipe_record, train
+
+__all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
+
+_CHECKED = 200  # pairs on which recall is counted after instruction tuning; memory tuning counts all
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What `tune` made: the adapter's folder and the figures of its card. `trained`: pairs it learnt from; `recalled`
+    of `of` pairs are answered exactly."""
+
+    adapter: Path
+    method: str
+    seconds: float
+    tokens: int
+    trained: int
+    recalled: int
+    of: int
+
+    def to_json(self) -> dict:
+        return asdict(self) | {"adapter": str(self.adapter)}
+
+    def __str__(self) -> str:
+        speed = self.tokens / max(self.seconds, 1e-9)
+        return (
+            f"{self.method} tuning of {self.trained:,} pairs: {self.recalled} of {self.of} recalled exactly, "
+            f"{self.seconds:.0f} s, {speed:,.0f} tokens/s; adapter in {self.adapter}"
+        )
+
+
+def tune(
+    model: Model | str = DEFAULT,
+    pairs: str | Path | QuestionSet | Sequence[Question] = (),
+    method: str = "instruction",
+    out: str | Path | None = None,
+    *,
+    prompt: str | None = None,
+    recipe: Recipe | None = None,
+    adapter: str | Path | None = None,
+    replay: float = 0.25,
+    avoid: Iterable[str | Path | QuestionSet] = (),
+    store: RunStore | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    **settings,
+) -> Tuned:
+    """Tune LoRA adapters on a frozen model and write them to the folder `out`, which `load_model(adapter=...)` takes.
+
+    method: "instruction" (some passes, average loss) or "memory" (until every pair is recalled exactly, with a margin).
+    pairs: a JSONL file, a set, or questions, each with a query or a plain answer. prompt: a name in
+    `prompting.PROMPTS`, by default "question_only" for queries and "chat" for plain answers; the adapter remembers it.
+    recipe: how (see `Recipe`); single settings may be named instead, as in `rate=1e-3, passes=2`. adapter: a folder to
+    continue from; its pairs are kept in memory by `replay`: that share of them beside the new ones (instruction), or
+    all of them, trained on only where they slip (memory).
+
+    Stops with a LabkitError that lists them when pairs overlap an evaluation set: one beside their database, of the run
+    `store`, or in `avoid`. A call that was interrupted goes on where it was; one that is finished is shown again.
+    Under torchrun or `accelerate launch` every process makes this same call.
+    """
+    pairs, databases = _pairs(pairs)
+    prompt = prompt or ("chat" if all(q.is_fact for q in pairs) else "question_only")
+    overlap = _refuse_overlap(pairs, databases, avoid, store)
+    model = load_model(model) if isinstance(model, str) else model
+    if model.adapter:
+        raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
+    recipe = replace(recipe or default_recipe(method, model), **settings)
+    old = _old_pairs(adapter, model, pairs)
+    identity = _identity(model, pairs, method, prompt, recipe, adapter, replay, seed)
+    folder = Path(out) if out else home() / "adapters" / _digest(identity)[:12]
+    done = _finished(folder, identity)
+    if done:
+        return done
+    work = _Work(model, pairs, old, method, prompt, recipe, replay, seed, folder, progress)
+    return work.run(identity, overlap, adapter)
+
+
+@dataclass
+class _Work:
+    model: Model
+    pairs: list[Question]
+    old: list[Question]
+    method: str
+    prompt: str
+    recipe: Recipe
+    replay: float
+    seed: int
+    folder: Path
+    progress: bool
+
+    def run(self, identity: dict, overlap: dict, before: str | Path | None) -> Tuned:
+        team = ranks()
+        adapters = folders.load_adapter(self.model.network, before) if before else None
+        every = self._mixed()
+        examples = encode(self.model, every, as_prompt(self.prompt))
+        trainer = Trainer(self.model, examples, self.recipe, self.seed, team, adapters)
+        try:
+            plan = self._plan(examples)
+            path = self.folder / "unfinished"
+            if plan.total > len(examples) // self.recipe.batch_size + 1 or self.method == "memory":
+                with packed_attention(self.model.network):
+                    trainer.trunk.keep(path / f"trunk-{team.rank}", self.model.sha256, self.progress)
+            seconds = train(trainer, plan, Checkpoint(path / "checkpoint.pt", identity), self.progress)
+            recalled, of, hard = self._recall(trainer)
+            card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
+            if team.first:
+                save_questions(self.folder / folders.PAIRS, every)
+                folders.save_adapter(self.folder, trainer.adapters, trainer.lora, card)
+                write_atomically(self.folder / "call.json", json.dumps(identity, indent=1))
+                shutil.rmtree(path, ignore_errors=True)
+            team.wait()
+        finally:
+            trainer.close()
+        return _tuned(self.folder, card)
+
+    def _mixed(self) -> list[Question]:
+        """The new pairs, and those of the old ones that are replayed."""
+        if self.method == "memory":
+            return [*self.pairs, *self.old]
+        kept = sorted(self.old, key=lambda q: hashlib.sha256(f"{self.seed} {q.id}".encode()).digest())
+        return [*self.pairs, *kept[: round(self.replay * len(self.old))]]
+
+    def _plan(self, examples):
+        if self.method == "memory":
+            return Mastery(examples, self.recipe, self.seed, range(len(self.pairs), len(examples)))
+        return Passes(examples, self.recipe, self.seed)
+
+    def _recall(self, trainer: Trainer) -> tuple[int, int, list[dict]]:
+        """How many pairs are the greedy answer, of how many looked at; the others with their probability."""
+        count = len(trainer.examples)
+        step = 1 if self.method == "memory" else max(1, count // _CHECKED)
+        chosen = list(range(0, count, step))[: count if self.method == "memory" else _CHECKED]
+        with packed_attention(self.model.network):
+            outcome = trainer.check(chosen, self.progress)
+        missed = [(i, p) for i, m, p in zip(chosen, outcome.margin, outcome.log_probability, strict=True) if m <= 0]
+        hard = [{"id": trainer.examples[i].id, "probability": round(float(p.exp()), 4)} for i, p in missed]
+        return len(chosen) - len(missed), len(chosen), hard if self.method == "memory" else []
+
+    def _card(self, seconds, tokens, recalled, of, hard, overlap, before) -> Card:
+        made = {
+            "date": date.today().isoformat(),
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "device": self.model.device,
+            "dtype": self.model.dtype,
+            "four_bit": self.model.four_bit,
+            "torch": torch.__version__,
+        }
+        return Card(
+            base=self.model.name, base_sha256=self.model.sha256, method=self.method, prompt=self.prompt,
+            data_sha256=_data_sha256(self.pairs), pairs=len(self.pairs), seconds=round(seconds, 1), tokens=tokens,
+            recalled=recalled, of=of, recipe=recipe_record(self.recipe) | {"seed": self.seed}, overlap=overlap,
+            made=made, continued_from=str(before) if before else None, hard=hard,
+        )  # fmt: skip
+
+
+def _pairs(pairs) -> tuple[list[Question], list[Path]]:
+    """The pairs, and the databases that they are about, where those are known."""
+    loaded = load_questions(pairs) if isinstance(pairs, (str, Path)) else pairs
+    if not len(loaded):
+        raise LabkitError("There are no pairs to tune on. Make some with `labkit generate`, or name a JSONL file.")
+    databases: set[Path] = set()
+    for question in {q.database: q for q in loaded if q.database}.values():
+        try:
+            path = loaded.database_path(question) if isinstance(loaded, QuestionSet) else Path(question.database)
+        except LabkitError:  # the pairs have left their database: sets beside it are not known here
+            continue
+        databases |= {path} if path.is_file() else set()
+    return list(loaded), sorted(databases)
+
+
+def _refuse_overlap(pairs: Sequence[Question], databases, avoid, store) -> dict:
+    """{set: {"questions": 0, "queries": 0}} for the card; LabkitError where a count is not 0."""
+    texts = {normalise_question(q.question): q.id for q in pairs}
+    queries = {normalise_sql(q.sql): q.id for q in pairs if q.sql}
+    found, shared = {}, []
+    for name, questions in evaluation_sets(databases, avoid, store).items():
+        known = of_questions(questions)
+        both = sorted(texts.keys() & known.questions), sorted(queries.keys() & known.queries)
+        found[name] = {"questions": len(both[0]), "queries": len(both[1])}
+        shared += [f"{texts[t]} (question of {name})" for t in both[0]]
+        shared += [f"{queries[t]} (query of {name})" for t in both[1]]
+    if shared:
+        more = f" and {len(shared) - 10} more" if len(shared) > 10 else ""
+        raise LabkitError(
+            f"{len(shared)} of the pairs are also in an evaluation set, which would then measure nothing: "
+            f"{', '.join(shared[:10])}{more}. Leave them out (`labkit generate` does so by itself)."
+        )
+    return found
+
+
+def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Question]:
+    """The pairs that the adapter to continue from was tuned on, without those that are given again."""
+    if not adapter:
+        return []
+    folders.check_base(adapter, model)
+    path = Path(adapter) / folders.PAIRS
+    if not path.is_file():
+        print(f"{adapter} does not say what it was tuned on: nothing is replayed.", file=sys.stderr)
+        return []
+    again = {q.question for q in pairs}
+    return [q for q in load_questions(path) if q.question not in again]
+
+
+def _identity(model: Model, pairs, method, prompt, recipe: Recipe, adapter, replay, seed) -> dict:
+    """What decides the result, by the names that a user knows."""
+    return {
+        "model": model.sha256,
+        "dtype": f"{model.dtype}{' four_bit' if model.four_bit else ''}",
+        "pairs": _data_sha256(pairs),
+        "method": method,
+        "prompt": prompt,
+        "recipe": recipe_record(recipe),
+        "adapter": folders.sha256(adapter) if adapter else None,
+        "replay": replay if adapter else None,
+        "seed": seed,
+    }
+
+
+def _finished(folder: Path, identity: dict) -> Tuned | None:
+    """What an earlier, finished call of the same arguments made; LabkitError where the folder holds another adapter."""
+    if not (folder / folders.CONFIG).is_file():
+        return None
+    call = folder / "call.json"
+    if not call.is_file() or json.loads(call.read_text()) != identity:
+        raise LabkitError(f"{folder} holds another adapter. Name another folder, or remove that one.")
+    print(f"{folder} holds the adapter of this same call; remove the folder to tune anew.", file=sys.stderr)
+    return _tuned(folder, folders.read_card(folder))
+
+
+def _tuned(folder: Path, card: Card) -> Tuned:
+    return Tuned(folder, card.method, card.seconds, card.tokens, card.pairs, card.recalled, card.of)
+
+
+def _data_sha256(pairs: Sequence[Question]) -> str:
+    return _digest([[q.question, q.sql, q.answer] for q in pairs])
+
+
+def _digest(value) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

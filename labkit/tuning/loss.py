@@ -1,0 +1,59 @@
+"""The loss of answer tokens, computed where it is cheap: only answer positions meet the output layer, some at a time.
+
+The output layer is frozen, so the gradient of the hidden states is known as soon as the logits are, and no logits need
+be kept (the idea of "fused linear cross entropy": Hsu et al. 2024, "Liger Kernel", section 3.2).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROWS = 256  # positions that meet the output layer at a time
+
+
+@dataclass(frozen=True)
+class TokenLoss:
+    """Of each answer token: its loss in nats (differentiable), whether it is the likeliest token, and by how much its
+    logit leads (or lags behind) the best other one. Shape (tokens,), float32."""
+
+    loss: Tensor
+    greedy: Tensor
+    margin: Tensor
+
+
+def token_loss(hidden: Tensor, output_weight: Tensor, targets: Tensor) -> TokenLoss:
+    """Loss of `targets` (tokens,) after `hidden` (tokens, size) under a frozen output layer (vocabulary, size)."""
+    loss, margin = _OutputLoss.apply(hidden, output_weight, targets)
+    return TokenLoss(loss, margin > 0, margin)
+
+
+class _OutputLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden, weight, targets):
+        loss, margin = (torch.empty(len(targets), device=hidden.device) for _ in range(2))
+        wanted = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(hidden) if wanted else None
+        for start in range(0, len(targets), ROWS):
+            part = slice(start, start + ROWS)
+            rows = torch.arange(len(targets[part]), device=hidden.device)
+            logits = (hidden[part] @ weight.t()).float()
+            own = logits[rows, targets[part]]
+            logits[rows, targets[part]] = float("-inf")
+            margin[part] = own - logits.amax(dim=-1)
+            logits[rows, targets[part]] = own
+            total = torch.logsumexp(logits, dim=-1)
+            loss[part] = total - own
+            if wanted:
+                spread = torch.exp_(logits.sub_(total[:, None]))  # probabilities, in the logits' own memory
+                spread[rows, targets[part]] -= 1
+                gradient[part] = spread.to(hidden.dtype) @ weight
+        if wanted:
+            ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(margin)
+        return loss, margin
+
+    @staticmethod
+    def backward(ctx, loss_gradient, margin_gradient):
+        (gradient,) = ctx.saved_tensors
+        return gradient * loss_gradient[:, None].to(gradient.dtype), None, None
