@@ -1,4 +1,4 @@
-"""The commands around tuning, which `cli` puts beside the others: facts to learn, what tuning did elsewhere, the ladder.
+"""The commands around tuning, which `cli` puts beside the others: facts to learn, side effects, the ladder.
 
 Each parses, calls the Python API, prints; nothing is decided here.
 """

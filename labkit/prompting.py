@@ -35,6 +35,14 @@ def few_shot(question: str, schema_text: str, examples: Sequence) -> list[Messag
     return messages
 
 
+def reflection(conversation: Sequence[Message], sql: str, error: str) -> list[Message]:
+    """The conversation, then `sql` as the model's answer and the database's `error` as what it is told of it."""
+    told = (
+        f"{' '.join(error.split())[:300]}\nThe query fails. Write one SQLite query that runs. Answer with the SQL only."
+    )
+    return [*conversation, {"role": "assistant", "content": sql}, {"role": "user", "content": f"Error: {told}"}]
+
+
 def question_only(question: str, schema_text: str = "") -> list[Message]:
     """The question and no schema: for a model whose weights have learnt the database."""
     return [{"role": "system", "content": "You write SQL for SQLite."}, {"role": "user", "content": question}]

@@ -14,7 +14,7 @@ from labkit.datagen.world import World
 def read_glossary(text: str, world: World) -> Glossary:
     """What the glossary says about the tables and columns of `world`."""
     found = Glossary()
-    lines = [Line(world, found, terms, meaning) for terms, meaning in _entries(text)]
+    lines = [Line(world, found, terms, meaning) for terms, meaning in entries(text)]
     named = [_apply(FIRST, line) for line in lines]
     for line, known in zip(lines, named, strict=True):
         if not _apply(SECOND, line) and not known:
@@ -28,7 +28,7 @@ def _apply(rules: Sequence[Callable[[Line], bool]], line: Line) -> bool:
     return any(understood)
 
 
-def _entries(text: str) -> Iterator[tuple[str, str]]:
+def entries(text: str) -> Iterator[tuple[str, str]]:
     """Terms and meaning of each line that has both; headings and the table's own head are none."""
     rows = [line.strip() for line in text.splitlines()]
     for i, line in enumerate(rows):
@@ -40,4 +40,4 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
             yield left.strip(), right.strip()
 
 
-__all__ = ["Glossary", "Measure", "read_glossary"]
+__all__ = ["Glossary", "Measure", "entries", "read_glossary"]

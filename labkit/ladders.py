@@ -1,0 +1,208 @@
+"""The ladder: what each approach reaches on the same questions, and what it costs.
+
+A rung is a run in the run store: the same call goes on where it was interrupted, and shows a finished ladder again.
+What a run does not hold (prompt tokens, building, memory) is kept in `ladders/` beside the store. The approaches
+themselves are `rungs`; tuned rungs are adapters, which `tuning` writes.
+"""
+
+import gc
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.agent import SqlGenerator
+from labkit.dataset import Question, QuestionSet
+from labkit.errors import LabkitError
+from labkit.evaluation import evaluate
+from labkit.meters import Counted, Figures, Metered, peak_memory
+from labkit.rungs import LOOKING_UP, RUNGS, material, rung
+from labkit.runs import Run, RunStore
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One approach, its run and its price. None: it could not be told, as for a model behind an endpoint."""
+
+    name: str
+    run: Run
+    prompt_tokens: float | None  # a question, all tries of self-reflection together
+    build_seconds: float | None  # making pairs and index, or tuning; loading a model does not count
+    peak_memory: int | None  # bytes: of the process while it ran on a CPU, of torch's tensors on a GPU
+
+    def to_json(self) -> dict:
+        """The figures as JSON values; `seconds` is of a query, generating and scoring."""
+        run = self.run
+        figures = {name: getattr(run, name) for name in ("accuracy", "low", "high", "n", "correct", "valid")}
+        about = {"rung": self.name, **figures, "prompt_tokens": self.prompt_tokens}
+        seconds = run.seconds / run.n if run.n else None
+        about |= {"seconds": seconds, "build_seconds": self.build_seconds, "peak_memory": self.peak_memory}
+        return {**about, "run": run.id}
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Rungs in the order climbed, all on the same questions."""
+
+    set: str
+    mode: str
+    model: str
+    rungs: tuple[Rung, ...]
+
+    def to_json(self) -> dict:
+        """The whole ladder as JSON values."""
+        return {"set": self.set, "mode": self.mode, "model": self.model, "rungs": [r.to_json() for r in self.rungs]}
+
+    def to_frame(self):
+        """A pandas frame, a row a rung: seconds a query, bytes of memory."""
+        import pandas
+
+        return pandas.DataFrame([r.to_json() for r in self.rungs])
+
+    def __str__(self) -> str:
+        head = ("rung", "accuracy", "valid", "prompt tokens", "s a query", "build s", "peak MB", "run")
+        rows = [head, *(_cells(r.to_json()) for r in self.rungs)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([f"{self.model} on {self.set} ({self.mode})", *lines])
+
+
+def _cells(figures: dict) -> tuple[str, ...]:
+    interval = "{accuracy:.2f} [{low:.2f}, {high:.2f}] n={n}".format_map(figures)
+    megabytes = figures["peak_memory"] and figures["peak_memory"] / 1e6
+    prices = [(figures["prompt_tokens"], 0), (figures["seconds"], 2), (figures["build_seconds"], 1), (megabytes, 0)]
+    shown = ["-" if value is None else f"{value:.{places}f}" for value, places in prices]
+    return (figures["rung"], interval, f"{figures['valid']}/{figures['n']}", *shown, figures["run"])
+
+
+def ladder(
+    model,
+    questions: QuestionSet,
+    rungs: Sequence[str] = RUNGS,
+    adapters: Mapping[str, str | Path] | None = None,
+    *,
+    pairs: str | Path | Sequence[Question] | None = None,
+    shots: int = 5,
+    reflections: int = 2,
+    mode: str = "execution",
+    store: RunStore | str | Path | None = None,
+    fresh: bool = False,
+    batch_size: int = 16,
+) -> Ladder:
+    """Climb `rungs` (names in RUNGS), then `adapters` (a name -> the folder that tuning wrote), with one base model.
+
+    model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts and retrieval;
+    generated from the database alone where there are none. Each adapter is loaded on a base model of its own, after the
+    others are let go. LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
+    """
+    adapters = dict(adapters or {})
+    _check(rungs, adapters)
+    _check_adapters(model, adapters)
+    store = store if isinstance(store, RunStore) else RunStore(store)
+    climb = _Climb(questions, mode, store, fresh, batch_size)
+    found = material(questions, pairs, climb.folder, store) if {*rungs} & {*LOOKING_UP} else None
+    climbed = []
+    if rungs:
+        base = _load(model)
+        for name in rungs:
+            generator = rung(name, Metered(base), found, shots=shots, reflections=reflections)
+            climbed.append(climb.rung(name, generator, found.seconds if name in LOOKING_UP else 0.0))
+        del base, generator
+    for name, folder in adapters.items():
+        gc.collect()
+        generator = SqlGenerator(Metered(_load(model, folder)))
+        climbed.append(climb.rung(name, generator, card_seconds(folder)))
+        del generator
+    return Ladder(questions.name, mode, climbed[0].run.model, tuple(climbed))
+
+
+def card_seconds(adapter: str | Path) -> float | None:
+    """The seconds that tuning took, as the adapter's card has it; None without one."""
+    try:
+        seconds = json.loads((Path(adapter).expanduser() / "card.json").read_text())["seconds"]
+        return float(seconds)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _check(rungs: Sequence[str], adapters: Mapping) -> None:
+    unknown = [name for name in rungs if name not in RUNGS]
+    if unknown:
+        raise LabkitError(
+            f"There is no rung {unknown[0]!r} of the ladder. The rungs are {', '.join(RUNGS)}, and adapters."
+        )
+    names = [*rungs, *adapters]
+    if not names:
+        raise LabkitError(f"A ladder needs a rung. The rungs are {', '.join(RUNGS)}, and adapters.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise LabkitError(f"Two rungs of the ladder are called {twice[0]!r}. Name each once.")
+
+
+def _check_adapters(model, adapters: Mapping) -> None:
+    """Before the first rung: an hour later is late."""
+    if adapters and not isinstance(model, (str, Path)) and not hasattr(model, "network"):
+        raise LabkitError("An adapter is loaded on a local model; this one is not on this machine. Name a local model.")
+    for name, folder in adapters.items():
+        if not (Path(folder).expanduser() / "adapter_config.json").is_file():
+            raise LabkitError(
+                f"The rung {name!r} has no adapter: {folder} lacks adapter_config.json. Run `labkit tune`."
+            )
+
+
+def _load(model, adapter: str | Path | None = None):
+    """A chat model; one that is given may be another's, so an adapter gets a base of its own."""
+    from labkit.models import load_model
+
+    if isinstance(model, (str, Path)):
+        return load_model(model, adapter=adapter)
+    if adapter is None:
+        return model
+    return load_model(model.name, adapter, model.device, model.dtype, model.four_bit)
+
+
+# --- climbing and measuring -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """What all rungs have in common."""
+
+    questions: QuestionSet
+    mode: str
+    store: RunStore
+    fresh: bool
+    batch_size: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the figures are kept that a run has no place for."""
+        return Path(self.store.path).parent / "ladders"
+
+    def rung(self, name: str, generator, seconds: float | None) -> Rung:
+        """Evaluate one rung. `seconds`: what building it has taken already."""
+        figures = Figures(self.folder / f"{self._key(generator)}.json", self.fresh)
+        metered = Counted(generator, figures)
+        chat_model = metered.meter.chat_model
+        with peak_memory(chat_model, figures):
+            if figures.asked < len(self.questions):
+                figures.keep(build_seconds=None if seconds is None else seconds + _built(generator))
+            settings = {"mode": self.mode, "store": self.store, "fresh": self.fresh, "batch_size": self.batch_size}
+            run = evaluate(metered, self.questions, **settings)
+        return Rung(name, run, figures.prompt_tokens, figures.get("build_seconds"), figures.get("peak_memory"))
+
+    def _key(self, generator) -> str:
+        """The rung's name among the figures: what decides its texts."""
+        said = [generator.describe(), self.questions.sha256, self.mode, self.batch_size]
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _built(generator) -> float:
+    """Seconds that its prompt's index took, 0 for a prompt without one."""
+    begun = time.perf_counter()
+    build = getattr(getattr(generator, "prompt", None), "build", None)
+    if build:
+        build()
+    return time.perf_counter() - begun if build else 0.0
