@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -133,11 +134,12 @@ class _Work:
         trainer = Trainer(self.model, examples, self.recipe, self.seed, team, adapters)
         try:
             plan = self._plan(examples)
-            path = self.folder / "unfinished"
+            path, begun = self.folder / "unfinished", time.monotonic()
             if plan.total > len(examples) // self.recipe.batch_size + 1 or self.method == "memory":
                 with packed_attention(self.model.network):
                     trainer.trunk.keep(path / f"trunk-{team.rank}", self.model.sha256, self.progress)
-            seconds = train(trainer, plan, Checkpoint(path / "checkpoint.pt", identity), self.progress)
+            checkpoint = Checkpoint(path / "checkpoint.pt", identity, spent=time.monotonic() - begun)
+            seconds = train(trainer, plan, checkpoint, self.progress)
             recalled, of, hard = self._recall(trainer)
             card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
             if team.first:

@@ -206,9 +206,9 @@ def _copied(value):
 class Checkpoint:
     """Where a run is kept while it is under way: one file, replaced whole. `identity` tells runs apart."""
 
-    def __init__(self, path: Path, identity: dict, every: float = 60.0):
+    def __init__(self, path: Path, identity: dict, spent: float = 0.0, every: float = 60.0):
         self.path, self.identity, self.every = path, identity, every
-        self.last, self.seconds = time.monotonic(), 0.0
+        self.last, self.seconds = time.monotonic(), spent  # seconds of the tuning before `train`
         self.snapshot: dict | None = None  # the last good state, to go back to when the loss diverges
 
     def load(self, trainer: Trainer, plan: Plan) -> bool:
