@@ -66,6 +66,16 @@ class Refused(Exception):
     """The query is of a kind that may not run; ``str(error)`` says why."""
 
 
+def confine(connection: apsw.Connection, longest: int) -> None:
+    """Put SQLite's own limits on a connection; no text or blob may get longer than `longest` bytes."""
+    connection.execute(_PRAGMAS)
+    for option, on in _SWITCHES.items():
+        connection.config(option, on)
+    for limit, value in _LIMITS.items():
+        connection.limit(limit, value)
+    connection.limit(apsw.SQLITE_LIMIT_LENGTH, max(longest, SQL_LENGTH))
+
+
 class Guard:
     """The allow-list. SQLite asks it about each action of a query while compiling; it keeps the reason of a refusal."""
 
@@ -74,14 +84,9 @@ class Guard:
         self.running = False  # compiled, now stepping: only then may FTS5, not the query, look at its data version
         self.reason = ""
 
-    def put_on(self, connection: apsw.Connection, sql: str, longest: int) -> None:
-        """Confine `connection` for the query `sql`; no text or blob may get longer than `longest` bytes."""
-        connection.execute(_PRAGMAS)
-        for option, on in _SWITCHES.items():
-            connection.config(option, on)
-        for limit, value in _LIMITS.items():
-            connection.limit(limit, value)
-        connection.limit(apsw.SQLITE_LIMIT_LENGTH, max(longest, SQL_LENGTH))
+    def put_on(self, connection: apsw.Connection, sql: str) -> None:
+        """Watch over the query `sql` on a connection that is confined."""
+        connection.set_authorizer(None)
         if MADE_UP_TABLE.search(sql):  # or is it a table of the user's own, of such a name?
             self.own_tables = {name for (name,) in connection.execute("SELECT lower(name) FROM main.sqlite_schema")}
         connection.set_authorizer(self)

@@ -1,4 +1,4 @@
-"""The child program: runs untrusted queries, one after the other, each on a fresh read-only connection.
+"""The child program: runs untrusted queries, one after the other, on read-only connections that keep nothing.
 
 `pool` starts it as ``python -m labkit.sandbox``; it reads requests from stdin and writes replies to stdout. Nothing of
 the parent is inherited but these two pipes. What stands between a query and the machine, from the inside out:
@@ -23,19 +23,46 @@ from _thread import stack_size, start_new_thread
 import apsw
 
 from labkit.errors import LabkitError
-from labkit.guard import Guard, Refused, explain
+from labkit.guard import Guard, Refused, confine, explain
 from labkit.readonly import fingerprint, open_database, reads_without_locks
 
 _STEPS_PER_CHECK = 1_000
 _FRAME = struct.Struct("!Q")
 
 
-class Query:
-    """One query on its own connection."""
+class Reader:
+    """The read-only connection of a request. It serves one query after the other as long as each of them ends well.
 
-    def __init__(self, path: str, sql: str, seconds: float, max_rows: int, max_bytes: int, reverse: bool):
-        self.path, self.sql, self.seconds, self.max_rows, self.max_bytes = path, sql, seconds, max_rows, max_bytes
-        self.reverse = reverse
+    A query may only read, and leaves nothing behind that the next could see; one that fails, or is cut short, takes the
+    connection with it. Opening costs more than most queries: SQLite reads the schema anew.
+    """
+
+    def __init__(self, reverse: bool, seconds: float, longest: int):
+        self.reverse, self.seconds, self.longest = reverse, seconds, longest
+        self.path, self.connection = "", None
+
+    def open(self, path: str) -> apsw.Connection:
+        if self.connection is None or self.path != path:
+            self.close()
+            self.path, self.connection = path, open_database(path)
+            self.connection.set_busy_timeout(int(500 * self.seconds))
+            if self.reverse:
+                self.connection.execute("PRAGMA reverse_unordered_selects=1")
+            confine(self.connection, self.longest)
+        return self.connection
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+
+class Query:
+    """One query on the reader's connection."""
+
+    def __init__(self, reader: Reader, path: str, sql: str, seconds: float, max_rows: int, max_bytes: int):
+        self.reader, self.path, self.sql, self.seconds = reader, path, sql, seconds
+        self.max_rows, self.max_bytes = max_rows, max_bytes
         self.start = time.perf_counter()
         self.guard = Guard()
         self.columns: list[str] = []
@@ -46,8 +73,11 @@ class Query:
             rows, limit = self._run()
             if self._over_time():
                 raise apsw.InterruptError
+            if limit is not None:
+                self.reader.close()
             return [self.columns, rows, None, limit, limit is not None, self._elapsed()]
         except (Refused, LabkitError, apsw.Error, OSError, UnicodeError, MemoryError) as error:
+            self.reader.close()
             return [[], [], *explain(error, self.guard.reason, self.seconds), False, self._elapsed()]
 
     def _elapsed(self) -> float:
@@ -59,19 +89,16 @@ class Query:
     def _run(self) -> tuple[list, str | None]:
         """Rows, and the cap that cut them ("rows" or "bytes"), if one did."""
         before = fingerprint(self.path)
-        connection = open_database(self.path)
-        try:
-            connection.set_busy_timeout(int(500 * self.seconds))
-            if self.reverse:
-                connection.execute("PRAGMA reverse_unordered_selects=1")
-            connection.set_progress_handler(self._over_time, _STEPS_PER_CHECK)
-            self.guard.put_on(connection, self.sql, self.max_bytes)
-            found = self._fetch(connection)
-            if reads_without_locks(connection) and fingerprint(self.path) != before:
+        connection = self.reader.open(self.path)
+        lockless = reads_without_locks(connection)
+        connection.set_progress_handler(self._over_time, _STEPS_PER_CHECK)
+        self.guard.put_on(connection, self.sql)
+        found = self._fetch(connection)
+        if lockless:
+            self.reader.close()  # what it has read may be old by the next query
+            if fingerprint(self.path) != before:
                 raise apsw.BusyError
-            return found
-        finally:
-            connection.close()
+        return found
 
     def _fetch(self, connection: apsw.Connection) -> tuple[list, str | None]:
         try:
@@ -126,15 +153,19 @@ def _size(value: object) -> int:
 
 
 def main() -> None:
-    """Read requests [path, seconds, rows, bytes, memory, reverse, [sql, ...]] until stdin ends; one reply a query."""
+    """Read requests [seconds, rows, bytes, memory, reverse, [[path, sql], ...]] until stdin ends; one reply a query."""
     room = _confine_process()
     write_frame(1, b"[]")  # ready
     while request := _read_request():
-        path, seconds, rows, size, memory, reverse, queries = request
+        if len(request) == 7:  # TODO remove: processes that began before this protocol
+            request = [*request[1:-1], [[request[0], sql] for sql in request[-1]]]
+        seconds, rows, size, memory, reverse, queries = request
         apsw.hard_heap_limit(memory)
-        for sql in queries:
+        reader = Reader(reverse, seconds, size)
+        for path, sql in queries:
             room(seconds, memory + 16 * size)
-            write_frame(1, _pack(Query(path, sql, seconds, rows, size, reverse).reply()))
+            write_frame(1, _pack(Query(reader, path, sql, seconds, rows, size).reply()))
+        reader.close()
 
 
 def _pack(reply: list) -> bytes:

@@ -19,7 +19,7 @@ import pytest
 
 from labkit import execution
 from labkit.errors import LabkitError
-from labkit.execution import ExecutionResult, Limits, connect_readonly, execute, execute_many
+from labkit.execution import ExecutionResult, Limits, Task, connect_readonly, execute, execute_many, execute_tasks
 from labkit.pool import SANDBOXES, Child, ChildEnded, Pool
 
 ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
@@ -141,11 +141,28 @@ def test_the_overrunning_cost_the_others_nothing(database):
     assert 0.3 <= results[7].seconds < 1.0 and 0.3 <= results[8].seconds < 0.6
 
 
+def test_a_query_that_failed_or_was_cut_leaves_the_next_on_its_connection_alone(database):
+    long = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 99) SELECT n FROM c"
+    wrong = ["SELECT nothing", long, "DELETE FROM t", "PRAGMA reverse_unordered_selects=1", "SELECT pow(10, 'x') -- ?"]
+    rows = [result.rows for result in execute_many(database, [q for sql in wrong for q in (sql, "SELECT a FROM t")])]
+    assert rows[1::2] == [((1,), (2,))] * len(wrong)
+    refused = execute_many(database, ["SELECT 1", "SELECT name FROM pragma_table_list", "SELECT 1"])
+    assert [result.limit for result in refused] == [None, "refused", None]
+
+
+def test_tasks_on_several_databases_keep_their_places(tmp_path):
+    paths = [make(tmp_path / f"{i}.sqlite", f"CREATE TABLE t (a); INSERT INTO t VALUES ({i})") for i in range(5)]
+    tasks = [Task(paths[i % 5], f"SELECT a, {i} FROM t") for i in range(40)]
+    assert [result.rows for result in execute_tasks(tasks)] == [((i % 5, i),) for i in range(40)]
+    assert execute_tasks([]) == []
+    with pytest.raises(LabkitError, match="no database"):
+        execute_tasks([*tasks, Task(tmp_path / "none.sqlite", "SELECT 1")])
+
+
 def test_cpu_limit_holds_without_the_parents_clock(database):
     child = Child("labkit.sandbox")
-    child.send(
-        json.dumps([str(database), 0.1, 10, 1_000_000_000, 256_000_000, False, ["SELECT 1", ONE_OPCODE]]).encode()
-    )
+    queries = [[str(database), "SELECT 1"], [str(database), ONE_OPCODE]]
+    child.send(json.dumps([0.1, 10, 1_000_000_000, 256_000_000, False, queries]).encode())
     assert json.loads(child.receive(10, 1_000))[1] == [[1]]
     with pytest.raises(ChildEnded) as end:
         child.receive(20, 1_000)
