@@ -377,3 +377,35 @@ def test_generate_writes_pairs_and_replaces_nothing(tmp_path):
     shared = overlap(load_questions(out), load_questions(ROOT / "datasets/league/dev.jsonl"))
     assert not [found for found in shared if found.kind != "skeleton"], "nothing of an evaluation set is generated"
     assert "exists" in labkit("generate", "--db", LEAGUE, "--out", out, code=2).stderr
+
+
+# --- the ladder, prompts by name --------------------------------------------------------------------------------------
+
+
+def test_the_ladder_is_a_contract_and_a_table(small_set, tiny_model_dir):
+    ladder = ["ladder", "-q", small_set, "--model", tiny_model_dir, "--db-dir", ROOT / "datasets"]
+    ladder += ["--rungs", "prompt, self-reflection", "--reflections", "1"]
+    found = as_json(*ladder)
+    assert found.keys() == {"set", "mode", "model", "rungs"} and found["set"] == "small"
+    prompt, reflected = found["rungs"]
+    keys = "rung accuracy low high n correct valid prompt_tokens seconds build_seconds peak_memory run"
+    assert list(prompt) == keys.split() and (prompt["rung"], reflected["rung"]) == ("prompt", "self-reflection")
+    assert reflected["prompt_tokens"] > prompt["prompt_tokens"] > 0 and prompt["n"] == 5
+    shown = labkit(*ladder)
+    assert reflected["run"] in shown.stdout and "self-reflection  0.00 [0.00, 0.43] n=5" in shown.stdout
+
+
+def test_a_ladder_that_cannot_be_climbed_is_a_sentence(small_set, tmp_path):
+    ladder = ["ladder", "-q", small_set, "--db-dir", ROOT / "datasets"]
+    assert "no rung 'rag'" in as_json(*ladder, "--rungs", "rag", code=2)["error"]
+    assert "NAME=DIR" in as_json(*ladder, "--adapter", "tuned", code=2)["error"]
+    assert "has no adapter" in as_json(*ladder, "--rungs", "", "--adapter", f"tuned={tmp_path}", code=2)["error"]
+    assert "itself: " in as_json(*ladder, "--rungs", "few-shot", "--pairs", small_set, code=2)["error"]
+
+
+def test_a_prompt_by_name(small_set, tiny_model_dir):
+    evaluate = ["evaluate", "-q", small_set, "--model", tiny_model_dir, "--db-dir", ROOT / "datasets"]
+    run = as_json(*evaluate, "--prompt", "question_only")["run"]
+    assert as_json("runs", "show", run)["prompt"] == "question_only"
+    for command in (evaluate, ["ask", "How many?", "--db", LEAGUE, "--model", tiny_model_dir]):
+        assert "no prompt 'fancy'" in as_json(*command, "--prompt", "fancy", code=2)["error"]

@@ -1,0 +1,395 @@
+"""The ladder: what each approach shows a model, what it may not show, rungs that go on, figures that add up."""
+
+import json
+import runpy
+from pathlib import Path
+
+import apsw
+import numpy
+import pandas
+import pytest
+
+import labkit
+from labkit.agent import SqlGenerator
+from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.errors import LabkitError
+from labkit.ladders import card_seconds, ladder
+from labkit.meters import Figures, Metered, peak_memory
+from labkit.reflection import Reflection
+from labkit.rungs import RUNGS, RetrievalPrompt, chosen, material, rung
+from labkit.runs import RunStore
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
+RIGHT = "SELECT count(*) FROM teams"
+
+
+class Scripted:
+    """A chat model that gives the replies of a script in their order, then the last one for ever."""
+
+    def __init__(self, *replies):
+        self.replies, self.asked = list(replies), []
+
+    def chat(self, conversations, **settings):
+        self.asked += conversations
+        return [self.replies.pop(0) if len(self.replies) > 1 else self.replies[0] for _ in conversations]
+
+    def describe(self):
+        return {"model": "scripted", "sha256": None}
+
+
+class Word:
+    """A tokenizer whose tokens are words."""
+
+    chat_template = "yes"
+
+    def apply_chat_template(self, messages, **options):
+        return "\n".join(message["content"] for message in messages)
+
+    def __call__(self, texts, **options):
+        return type("Encoded", (), {"input_ids": [text.split() for text in texts]})
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "league.sqlite"
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE teams (name TEXT, city TEXT, titles INTEGER)")
+    connection.execute("CREATE TABLE arenas (arena TEXT, capacity INTEGER)")
+    rows = [("Foxes", "Marlowe", 2), ("Owls", "Ironvale", 0), ("Elks", "Quillport", None)]
+    connection.executemany("INSERT INTO teams VALUES (?, ?, ?)", rows)
+    connection.execute("INSERT INTO arenas VALUES ('Acorn Center', 16400)")
+    connection.close()
+    (tmp_path / "glossary.md").write_text("# Words\n\n| say | means |\n|---|---|\n| crowd | `capacity` of an arena |\n")
+    return path
+
+
+@pytest.fixture
+def questions(database) -> QuestionSet:
+    texts = ("How many teams are there?", "Count the teams.", "What is the number of teams?")
+    asked = [Question(f"q{i}", text, RIGHT, "league") for i, text in enumerate(texts)]
+    return QuestionSet("three", asked, db_dir=database.parent)
+
+
+def pair(i, question, sql, *tags) -> Question:
+    return Question(f"gen-{i}", question, sql, "league", tags=tags)
+
+
+PAIRS = (
+    pair(1, "Which city is home to the Foxes?", "SELECT city FROM teams WHERE name = 'Foxes'", "lookup"),
+    pair(2, "Which city is home to the Owls?", "SELECT city FROM teams WHERE name = 'Owls'", "lookup"),
+    pair(3, "How big is the largest arena?", "SELECT max(capacity) FROM arenas", "extreme"),
+    pair(4, "Who won the most titles?", "SELECT name FROM teams ORDER BY titles DESC LIMIT 1", "extreme"),
+)
+
+
+def said(conversation) -> str:
+    return "\n".join(message["content"] for message in conversation)
+
+
+def on(questions, database) -> list[Question]:
+    """As `evaluate` hands them to a generator."""
+    return [Question(q.id, q.question, q.sql, str(database)) for q in questions]
+
+
+# --- self-reflection --------------------------------------------------------------------------------------------------
+
+
+def test_an_error_is_fed_back_with_the_query_that_made_it(questions, database):
+    model = Scripted("SELECT nickname FROM teams", RIGHT)
+    assert Reflection(SqlGenerator(model))(on(questions[:1], database)) == [RIGHT]
+    first, second = model.asked
+    assert second[: len(first)] == first
+    assert second[-2] == {"role": "assistant", "content": "SELECT nickname FROM teams"}
+    assert second[-1]["role"] == "user" and "no such column: nickname" in second[-1]["content"]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_it_stops_after_so_many_tries(questions, database, times):
+    model = Scripted("SELECT a FROM teams", "SELECT b FROM teams", "SELECT c FROM teams", "SELECT d FROM teams")
+    (answer,) = Reflection(SqlGenerator(model), times)(on(questions[:1], database))
+    assert len(model.asked) == 1 + times and answer == f"SELECT {'abcd'[times]} FROM teams"
+    assert said(model.asked[-1]).count("no such column") == times  # it sees all that it has tried
+
+
+def test_a_query_that_runs_is_not_asked_again_even_when_it_is_wrong(questions, database):
+    model = Scripted("SELECT 'wrong'", "SELECT oops", RIGHT, "SELECT 'mended'")
+    assert Reflection(SqlGenerator(model))(on(questions, database)) == ["SELECT 'wrong'", "SELECT 'mended'", RIGHT]
+    assert len(model.asked) == 4 and "Count the teams." in said(model.asked[-1])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "DELETE FROM teams", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT sum(i) FROM n"],
+)
+def test_no_sql_a_refusal_and_a_limit_are_errors_too(questions, database, reply):
+    model = Scripted(reply, RIGHT)
+    assert Reflection(SqlGenerator(model), 1)(on(questions[:1], database)) == [RIGHT]
+    assert "Error: stopped at a limit" in model.asked[1][-1]["content"]
+
+
+def test_what_reflection_says_of_itself(questions):
+    plain = SqlGenerator(Scripted(RIGHT))
+    assert Reflection(plain, 2).describe() != Reflection(plain, 3).describe() != plain.describe()
+    for times in (0, -1, "2"):
+        with pytest.raises(LabkitError, match="one further try"):
+            Reflection(plain, times)
+
+
+# --- few-shot, retrieval ----------------------------------------------------------------------------------------------
+
+
+def test_few_shot_shows_the_same_pairs_for_every_question(questions, database):
+    model = Scripted(RIGHT)
+    generator = rung("few-shot", model, material(questions, PAIRS), shots=2)
+    generator(on(questions, database))
+    turns = [[m["content"] for m in c if m["role"] == "assistant"] for c in model.asked]
+    assert turns[0] == turns[1] == turns[2] and len(turns[0]) == 2 and set(turns[0]) < {p.sql for p in PAIRS}
+    assert [questions[i].question in said(c) for i, c in enumerate(model.asked)] == [True] * 3
+
+
+def test_chosen_pairs_differ():
+    two = chosen(PAIRS, 2)
+    assert {p.tags for p in two} == {("lookup",), ("extreme",)} and chosen(PAIRS, 2) == two
+    assert {p.sql for p in chosen(PAIRS, 4)} >= {PAIRS[2].sql, PAIRS[3].sql} and len(chosen(PAIRS, 4)) == 3
+    # the Foxes and the Owls are one query: its literal alone differs
+
+
+def test_retrieval_shows_the_nearest_pairs_their_tables_and_the_glossary(questions, database):
+    prompt = RetrievalPrompt(material(questions, PAIRS), examples=2)
+    messages = prompt("In which city do the Owls play?", "never used")
+    assert [m["content"] for m in messages if m["role"] == "assistant"] == [PAIRS[0].sql, PAIRS[1].sql]  # nearest last
+    assert "In which city do the Owls play?" in messages[-1]["content"]
+    text = said(messages)
+    assert "teams(name TEXT" in text and "arenas(" not in text and "Glossary" not in text and "never used" not in text
+    crowd = said(prompt("What crowd fits the Acorn Center?"))
+    assert "- crowd: `capacity` of an arena" in crowd and "arenas(arena TEXT" in crowd
+
+
+def test_retrieval_that_finds_nothing_shows_the_whole_schema(questions):
+    text = said(RetrievalPrompt(material(questions, PAIRS))("Hm?"))
+    assert "teams(" in text and "arenas(" in text
+
+
+def test_retrieval_by_vectors_asks_the_encoder(questions):
+    loads = []
+
+    def load():
+        loads.append(1)
+        return lambda texts: numpy.array([[1.0, 0.0] if "arena" in text.lower() else [0.1, 1.0] for text in texts])
+
+    prompt = RetrievalPrompt(material(questions, PAIRS), load, examples=1)
+    assert prompt.describe()["prompt_hash"] and not loads  # saying what it is makes no index
+    assert PAIRS[2].sql in said(prompt("Of the arenas, which?")) and PAIRS[2].sql not in said(prompt("Who?"))
+    assert loads == [1]
+
+
+def test_describe_tells_other_material_apart(questions):
+    def hash_of(pairs, **options):
+        return SqlGenerator(Scripted(RIGHT), RetrievalPrompt(material(questions, pairs), **options)).describe()
+
+    assert hash_of(PAIRS) == hash_of(PAIRS) and hash_of(PAIRS)["prompt"] == "retrieval-bm25"
+    assert hash_of(PAIRS) != hash_of(PAIRS[:3]) != hash_of(PAIRS[:3], examples=2)
+    assert hash_of(PAIRS, load=lambda: None)["prompt"] == "retrieval-embeddings"
+
+
+# --- what may not be shown --------------------------------------------------------------------------------------------
+
+OVERLAPS = {
+    "question": pair(9, "how many TEAMS are there", "SELECT 3"),
+    "query": pair(9, "Teams, please: how many?", "select COUNT(*)\nfrom teams"),
+}
+
+
+@pytest.mark.parametrize("kind", OVERLAPS)
+def test_pairs_that_hold_a_question_or_a_query_of_the_set_are_refused(questions, kind):
+    with pytest.raises(LabkitError, match="of the set 'three' itself: q0.*generate --avoid"):
+        material(questions, [*PAIRS, OVERLAPS[kind]])
+    model = Scripted(RIGHT)
+    with pytest.raises(LabkitError, match="itself"):
+        ladder(model, questions, ["few-shot"], pairs=[*PAIRS, OVERLAPS[kind]])
+    assert not model.asked
+
+
+def test_a_skeleton_in_common_is_allowed(questions):
+    assert material(questions, [pair(1, "How many arenas?", "SELECT count(*) FROM arenas")]).pairs
+
+
+def test_pairs_of_another_database_facts_and_several_databases_are_told(questions, database):
+    with pytest.raises(LabkitError, match="The pairs are on clinic, the questions on league"):
+        material(questions, [Question("1", "Q?", "SELECT 1", "clinic")])
+    with pytest.raises(LabkitError, match="these hold facts"):
+        material(questions, [Question("1", "When?", answer="1981")])
+    (database.parent / "other.sqlite").write_bytes(database.read_bytes())
+    both = [*questions, Question("o", "Other?", "SELECT 1", "other")]
+    with pytest.raises(LabkitError, match="are on 2 databases"):
+        material(QuestionSet("both", both, db_dir=database.parent), PAIRS)
+    with pytest.raises(LabkitError, match="needs solved pairs"):
+        rung("few-shot", Scripted(RIGHT))
+
+
+def test_generated_pairs_avoid_the_set_and_stay(league, tmp_path, monkeypatch):
+    monkeypatch.setattr("labkit.rungs.PAIRS", 40)
+    asked = [Question("1", "How many players are there?", "SELECT count(*) FROM players", "league")]
+    questions = QuestionSet("one", asked, db_dir=league.parent.parent)
+    made = material(questions, keep=tmp_path)
+    assert len(made.pairs) == 40 and made.seconds > 0
+    monkeypatch.setattr("labkit.datagen.generate", None)  # whoever generates again fails
+    assert material(questions, keep=tmp_path) == made
+
+
+# --- climbing ---------------------------------------------------------------------------------------------------------
+
+COLUMNS = ["rung", "accuracy", "low", "high", "n", "correct", "valid", "prompt_tokens", "seconds", "build_seconds"]
+
+
+def test_every_rung_is_a_run_with_its_figures(questions, tmp_path, monkeypatch):
+    monkeypatch.setattr("labkit.rungs._encoder", lambda: lambda texts: numpy.ones((len(texts), 2)))
+    store = RunStore(tmp_path / "runs.db")
+    model = Scripted("SELECT oops", "SELECT 'wrong'", RIGHT)
+    model.tokenizer = Word()
+    climbed = ladder(model, questions, pairs=PAIRS, store=store)
+    frame = climbed.to_frame()
+    assert list(frame.columns) == [*COLUMNS, "peak_memory", "run"] and list(frame["rung"]) == list(RUNGS)
+    prompt = frame.iloc[0]
+    assert (prompt["n"], prompt["correct"], prompt["valid"]) == (3, 1, 2) and 0 < prompt["low"] < 1 / 3 < prompt["high"]
+    assert list(frame["correct"][1:]) == [3] * 4
+    assert [store.get(run).prompt for run in frame["run"]] == (
+        ["plain", "few-shot", "plain, self-reflection", "retrieval-bm25", "retrieval-embeddings"]
+    )
+    words = len(said(model.asked[0]).split()), len(said(model.asked[1]).split()), len(said(model.asked[2]).split())
+    assert prompt["prompt_tokens"] == sum(words) / 3
+    assert frame["prompt_tokens"][1] > 2 * prompt["prompt_tokens"]
+    assert frame["peak_memory"].isna().all()  # a model that is no network here
+    assert json.loads(json.dumps(climbed.to_json()))["rungs"][0]["run"] == prompt["run"]
+    assert "0.33 [0.06, 0.79] n=3" in str(climbed) and "few-shot" in str(climbed)
+
+
+def test_tries_of_self_reflection_count_as_prompt_tokens(questions, tmp_path):
+    model = Scripted("SELECT oops")
+    model.tokenizer = Word()
+    climbed = ladder(model, questions, ["self-reflection"], store=tmp_path / "runs.db", reflections=2)
+    assert len(model.asked) == 9
+    assert climbed.rungs[0].prompt_tokens == sum(len(said(c).split()) for c in model.asked) / 3
+
+
+def test_the_same_call_shows_a_finished_ladder_again(questions, tmp_path):
+    store = RunStore(tmp_path / "runs.db")
+    model = Scripted(RIGHT)
+    model.tokenizer = Word()
+    rungs = ("prompt", "retrieval-bm25")
+    first = ladder(model, questions, rungs, pairs=PAIRS, store=store)
+    asked = len(model.asked)
+    again = ladder(model, questions, rungs, pairs=PAIRS, store=store)
+    assert len(model.asked) == asked and again == first and len(store.list()) == 2
+    fresh = ladder(model, questions, rungs, pairs=PAIRS, store=store, fresh=True)
+    assert len(model.asked) == 2 * asked and fresh.rungs[0].run.id != first.rungs[0].run.id
+    assert [r.prompt_tokens for r in fresh.rungs] == [r.prompt_tokens for r in first.rungs]
+
+
+def test_an_interrupted_ladder_goes_on_and_ends_like_an_unbroken_one(questions, tmp_path):
+    class Stopping(Scripted):
+        left = 4  # calls until Ctrl-C: in the second rung, after its first batch
+
+        def chat(self, conversations, **settings):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().chat(conversations, **settings)
+
+    def climb(model, folder):
+        model.tokenizer = Word()
+        return ladder(model, questions, ("prompt", "few-shot"), pairs=PAIRS, store=folder / "runs.db", batch_size=1)
+
+    with pytest.raises(KeyboardInterrupt):
+        climb(Stopping(RIGHT), tmp_path)
+    going_on, unbroken = Scripted(RIGHT), Scripted(RIGHT)
+    resumed, whole = climb(going_on, tmp_path), climb(unbroken, tmp_path / "other")
+    assert len(going_on.asked) == 2 and len(unbroken.asked) == 6
+    assert [r.prompt_tokens for r in resumed.rungs] == [r.prompt_tokens for r in whole.rungs]
+    assert [r.run.correct for r in resumed.rungs] == [3, 3] and len(RunStore(tmp_path / "runs.db").list()) == 2
+
+
+def test_a_model_without_a_tokenizer_has_no_token_figure(questions, tmp_path):
+    climbed = ladder(Scripted(RIGHT), questions, ["prompt"], store=tmp_path / "runs.db")
+    assert climbed.rungs[0].prompt_tokens is None and climbed.rungs[0].peak_memory is None
+    assert str(climbed).splitlines()[-1].split("3/3")[1].split()[::2][0] == "-"
+
+
+def test_mistakes_are_told_before_any_work(questions, tmp_path):
+    model = Scripted(RIGHT)
+    for rungs, adapters, sentence in [
+        (["prompts"], {}, "no rung 'prompts'.*retrieval-bm25"),
+        ([], {}, "needs a rung"),
+        (["prompt", "prompt"], {}, "Two rungs of the ladder are called 'prompt'"),
+        (["prompt"], {"tuned": tmp_path}, "adapter is loaded on a local model"),
+    ]:
+        with pytest.raises(LabkitError, match=sentence):
+            ladder(model, questions, rungs, adapters)
+    with pytest.raises(LabkitError, match="'tuned' has no adapter: .*adapter_config.json"):
+        ladder("smollm2-135m", questions, ["prompt"], {"tuned": tmp_path})
+    assert not model.asked
+
+
+# --- on a real network ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_set(root, tmp_path) -> Path:
+    questions = load_questions(root / "datasets/league/start.jsonl")[:3]
+    return save_questions(tmp_path / "small.jsonl", questions)
+
+
+def test_an_adapter_is_a_rung_with_the_seconds_of_its_card(root, small_set, tiny_model_dir, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    network = labkit.load_model(tiny_model_dir, dtype="float32").network
+    get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path / "adapter")
+    assert card_seconds(tmp_path / "adapter") is None
+    (tmp_path / "adapter" / "card.json").write_text('{"seconds": 12.5}')
+    questions = load_questions(small_set, db_dir=root / "datasets")
+    climbed = ladder(tiny_model_dir, questions, ["prompt"], {"instruction tuning": tmp_path / "adapter"})
+    plain, tuned = climbed.rungs
+    assert (tuned.name, tuned.build_seconds, plain.build_seconds) == ("instruction tuning", 12.5, 0.0)
+    assert tuned.run.adapter == str(tmp_path / "adapter") and plain.run.adapter is None
+    assert plain.prompt_tokens == tuned.prompt_tokens > 100
+    assert plain.peak_memory > 50e6 and tuned.peak_memory > 50e6
+    assert isinstance(climbed.to_frame(), pandas.DataFrame)
+
+
+def test_peak_memory_is_of_the_block_alone(tmp_path):
+    class Local:
+        network, device = None, "cpu"
+
+    def peak(megabytes) -> int:
+        figures = Figures(tmp_path / f"{megabytes}.json", fresh=True)
+        with peak_memory(Local(), figures):
+            numpy.ones(megabytes * 125_000).sum()  # gone before the block ends
+            numpy.linalg.eigvals(numpy.random.default_rng(0).random((300, 300)))  # time to look
+        return figures.get("peak_memory")
+
+    low, high, after = peak(1), peak(400), peak(2)
+    assert high - low > 200e6 and high - after > 200e6
+
+
+def test_metered_passes_the_prompt_and_the_words_of_its_model_on():
+    model = Scripted(RIGHT)
+    model.prompt = "question_only"
+    assert Metered(model).prompt == "question_only" and Metered(model).describe() == model.describe()
+    assert SqlGenerator(Metered(model)).describe()["prompt"] == "question_only"
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_real_model_climbs(root, small_set):
+    questions = load_questions(small_set, db_dir=root / "datasets")
+    pairs = [
+        Question("gen-1-1", "How old is the oldest arena?", "SELECT min(opened) FROM arenas", "league"),
+        Question(
+            "gen-2-1", "Name the coaches of the North.", "SELECT coach FROM teams WHERE conference = 'North'", "league"
+        ),
+    ]
+    climbed = ladder("smollm2-135m", questions, ("prompt", "few-shot", "retrieval-embeddings"), pairs=pairs)
+    tokens = [rung.prompt_tokens for rung in climbed.rungs]
+    assert 600 < tokens[0] < tokens[1] < 1500 and tokens[2] != tokens[1]
+    assert all(rung.run.n == 3 and rung.peak_memory > 300e6 for rung in climbed.rungs)
+    assert climbed.rungs[2].build_seconds > climbed.rungs[0].build_seconds == 0
