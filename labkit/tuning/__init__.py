@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from labkit.agent import Prompt, as_prompt
+from labkit.agent import as_prompt
 from labkit.datagen.known import evaluation_sets, of_questions
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.errors import LabkitError
@@ -30,16 +30,19 @@ from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
 from labkit.tuning import adapter as folders
 from labkit.tuning.adapter import Card
+from labkit.tuning.checkpoint import Checkpoint
 from labkit.tuning.examples import encode
 from labkit.tuning.instruction import Passes
+from labkit.tuning.lora import put_back
 from labkit.tuning.memory import Mastery
-from labkit.tuning.packed import packed_attention
-from labkit.tuning.ranks import ranks
+from labkit.tuning.packed import body, packed_attention
+from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
-from labkit.tuning.train import Checkpoint, Recipe, Trainer, recipe_record, train
+from labkit.tuning.train import Recipe, Trainer, recipe_record, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
 
+_CALL = "call.json"  # in an adapter's folder: what the call was that made it
 _CHECKED = 200  # pairs on which recall is counted after instruction tuning; memory tuning counts all
 
 
@@ -90,7 +93,7 @@ def tune(
     `prompting.PROMPTS`, by default "question_only" for queries and "chat" for plain answers; the adapter remembers it.
     recipe: how (see `Recipe`); single settings may be named instead, as in `rate=1e-3, passes=2`. adapter: a folder to
     continue from; its pairs are kept in memory by `replay`: that share of them beside the new ones (instruction), or
-    all of them, trained on only where they slip (memory).
+    all of them, trained on only where they slip (memory; none where `replay` is 0).
 
     Stops with a LabkitError that lists them when pairs overlap an evaluation set: one beside their database, of the run
     `store`, or in `avoid`. A call that was interrupted goes on where it was; one that is finished is shown again.
@@ -99,11 +102,13 @@ def tune(
     pairs, databases = _pairs(pairs)
     prompt = prompt or ("chat" if all(q.is_fact for q in pairs) else "question_only")
     overlap = _refuse_overlap(pairs, databases, avoid, store)
-    model = load_model(model) if isinstance(model, str) else model
+    model = load_model(model, device=own_device()) if isinstance(model, str) else model
     if model.adapter:
         raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
     recipe = replace(recipe or default_recipe(method, model), **settings)
     old = _old_pairs(adapter, model, pairs)
+    overlap = _refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
+    recipe = _shaped_as(adapter, recipe, model, settings) if adapter else recipe
     identity = _identity(model, pairs, method, prompt, recipe, adapter, replay, seed)
     folder = Path(out) if out else home() / "adapters" / _digest(identity)[:12]
     done = _finished(folder, identity)
@@ -127,35 +132,43 @@ class _Work:
     progress: bool
 
     def run(self, identity: dict, overlap: dict, before: str | Path | None) -> Tuned:
-        team = ranks()
-        adapters = folders.load_adapter(self.model.network, before) if before else None
-        every = self._mixed()
-        examples = encode(self.model, every, as_prompt(self.prompt))
-        trainer = Trainer(self.model, examples, self.recipe, self.seed, team, adapters)
-        try:
-            plan = self._plan(examples)
-            path, begun = self.folder / "unfinished", time.monotonic()
-            if plan.total > len(examples) // self.recipe.batch_size + 1 or self.method == "memory":
-                with packed_attention(self.model.network):
-                    trainer.trunk.keep(path / f"trunk-{team.rank}", self.model.sha256, self.progress)
-            checkpoint = Checkpoint(path / "checkpoint.pt", identity, spent=time.monotonic() - begun)
-            seconds = train(trainer, plan, checkpoint, self.progress)
-            recalled, of, hard = self._recall(trainer)
-            card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
-            if team.first:
-                save_questions(self.folder / folders.PAIRS, every)
-                folders.save_adapter(self.folder, trainer.adapters, trainer.lora, card)
-                write_atomically(self.folder / "call.json", json.dumps(identity, indent=1))
-                shutil.rmtree(path, ignore_errors=True)
-            team.wait()
-        finally:
-            trainer.close()
+        team = ranks(self.model.device)
+        self.progress = self.progress and team.first and not os.environ.get("CI")
+        path = self.folder / "unfinished"
+        checkpoint = Checkpoint(path / "checkpoint.pt", identity, team)
+        if team.first:
+            save_questions(path / folders.PAIRS, [*self.pairs, *self.old])
+        with put_back(self.model.network):
+            card = self._tuned(team, path, checkpoint, overlap, before)
+        if team.first:
+            shutil.rmtree(path, ignore_errors=True)
+        team.wait()
         return _tuned(self.folder, card)
+
+    def _tuned(self, team: Ranks, path: Path, checkpoint: Checkpoint, overlap: dict, before: str | Path | None) -> Card:
+        """Train, count what is recalled, write the folder: its configuration last, which makes it an adapter."""
+        examples = encode(self.model, self._mixed(), as_prompt(self.prompt))
+        adapters = folders.load_adapter(self.model.network, before) if before else None
+        trainer = Trainer(self.model, examples, self.recipe, self.seed, team, adapters)
+        plan, begun = self._plan(examples), time.monotonic()
+        if plan.total > len(examples) // self.recipe.batch_size + 1 or self.method == "memory":
+            weights = f"{self.model.sha256}{' four_bit' if self.model.four_bit else ''}"
+            with packed_attention(self.model.network):
+                trainer.trunk.keep(path / f"trunk-{team.rank}", weights, self.progress)
+        checkpoint.seconds += time.monotonic() - begun
+        seconds = train(trainer, plan, checkpoint, self.progress)
+        recalled, of, hard = self._recall(trainer)
+        card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
+        if team.first:
+            save_questions(self.folder / folders.PAIRS, [*self.pairs, *self.old])
+            write_atomically(self.folder / _CALL, json.dumps(checkpoint.identity, indent=1))
+            folders.save_adapter(self.folder, trainer.adapters, trainer.lora, card)
+        return card
 
     def _mixed(self) -> list[Question]:
         """The new pairs, and those of the old ones that are replayed."""
         if self.method == "memory":
-            return [*self.pairs, *self.old]
+            return [*self.pairs, *(self.old if self.replay else ())]
         kept = sorted(self.old, key=lambda q: hashlib.sha256(f"{self.seed} {q.id}".encode()).digest())
         return [*self.pairs, *kept[: round(self.replay * len(self.old))]]
 
@@ -229,7 +242,8 @@ def _refuse_overlap(pairs: Sequence[Question], databases, avoid, store) -> dict:
 
 
 def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Question]:
-    """The pairs that the adapter to continue from was tuned on, without those that are given again."""
+    """The pairs that the adapter to continue from was tuned on, without those that are given again; their ids are told
+    apart from the new ones' ids."""
     if not adapter:
         return []
     folders.check_base(adapter, model)
@@ -237,8 +251,26 @@ def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Questio
     if not path.is_file():
         print(f"{adapter} does not say what it was tuned on: nothing is replayed.", file=sys.stderr)
         return []
-    again = {q.question for q in pairs}
-    return [q for q in load_questions(path) if q.question not in again]
+    again, ids = {q.question for q in pairs}, {q.id for q in pairs}
+    old = [q for q in load_questions(path) if q.question not in again]
+    while any(q.id in ids for q in old):
+        old = [replace(q, id=f"{q.id}-before") if q.id in ids else q for q in old]
+    return old
+
+
+def _shaped_as(adapter, recipe: Recipe, model: Model, settings: dict) -> Recipe:
+    """The recipe with layers, rank, scale and targets of the adapter to continue, which tuning can't change."""
+    lora, count = folders.read_config(adapter), len(body(model.network).layers)
+    first = min(lora.layers, default=0)
+    if lora.layers and sorted(lora.layers) != list(range(first, count)):
+        raise LabkitError(
+            f"The adapter in {adapter} skips some of the upper layers; labkit goes on with those of its own."
+        )
+    shape = {"layers": count - first, "rank": lora.rank, "alpha": lora.alpha, "targets": lora.targets}
+    for name in shape.keys() & settings.keys():
+        if settings[name] != shape[name]:
+            raise LabkitError(f"The adapter to continue has {name} {shape[name]}, which stays. Leave out {name}.")
+    return replace(recipe, **shape)
 
 
 def _identity(model: Model, pairs, method, prompt, recipe: Recipe, adapter, replay, seed) -> dict:
@@ -260,9 +292,10 @@ def _finished(folder: Path, identity: dict) -> Tuned | None:
     """What an earlier, finished call of the same arguments made; LabkitError where the folder holds another adapter."""
     if not (folder / folders.CONFIG).is_file():
         return None
-    call = folder / "call.json"
+    call = folder / _CALL
     if not call.is_file() or json.loads(call.read_text()) != identity:
         raise LabkitError(f"{folder} holds another adapter. Name another folder, or remove that one.")
+    shutil.rmtree(folder / "unfinished", ignore_errors=True)  # a call killed at its very end leaves it
     print(f"{folder} holds the adapter of this same call; remove the folder to tune anew.", file=sys.stderr)
     return _tuned(folder, folders.read_card(folder))
 

@@ -33,8 +33,7 @@ def encode(model, pairs: Sequence[Question], prompt: Prompt, longest: int = 1024
     answers = model.tokenizer([target(pair) for pair in pairs], add_special_tokens=False).input_ids
     end = model.tokenizer.eos_token_id
     examples = [
-        Example(pair.id, asked, (*answer, end))
-        for pair, asked, answer in zip(pairs, prompts, answers, strict=True)
+        Example(pair.id, asked, (*answer, end)) for pair, asked, answer in zip(pairs, prompts, answers, strict=True)
     ]
     for example in examples:
         if len(example) > longest:

@@ -8,6 +8,8 @@ again, and costs what the base cost. How adapters lie on disk is `adapter`, how 
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -104,6 +106,16 @@ def detach(network, adapters: dict[str, LoRALinear]) -> None:
     for name, adapter in adapters.items():
         parent, _, last = name.rpartition(".")
         setattr(network.get_submodule(parent), last, adapter.base)
+
+
+@contextmanager
+def put_back(network) -> Iterator[None]:
+    """After the block the network has its base layers again, whoever put adapters there, and however it ends."""
+    try:
+        yield
+    finally:
+        found = {name: module for name, module in network.named_modules() if isinstance(module, LoRALinear)}
+        detach(network, found)
 
 
 @torch.no_grad()

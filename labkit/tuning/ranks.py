@@ -3,12 +3,14 @@
 Processes are started by torchrun or `accelerate launch`; accelerate finds the others, on this machine or on several.
 """
 
+import atexit
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Ranks:
         for p, part in zip(parameters, flat.split([g.numel() for g in gradients]), strict=True):
             p.grad = part.view_as(p).clone()
 
-    def sum(self, values: Tensor) -> Tensor:
-        """Sum over the processes."""
-        if self.world > 1:
-            torch.distributed.all_reduce(values)
-        return values
+    def from_first(self, value):
+        """What the first process gives, in all of them."""
+        if self.world == 1:
+            return value
+        box = [value]
+        torch.distributed.broadcast_object_list(box, src=0)
+        return box[0]
 
     def gather(self, mine: list) -> list:
         """The lists of all processes as one, the same everywhere."""
@@ -56,13 +60,26 @@ class Ranks:
             torch.distributed.barrier()
 
 
-def ranks() -> Ranks:
-    """This process among those that torchrun or accelerate started; alone where neither did."""
-    import os
-
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+def ranks(device: str = "cpu") -> Ranks:
+    """This process among those that torchrun or accelerate started; alone where neither did. `device`: the model's."""
+    if _processes() < 2:
         return Ranks()
     from accelerate import PartialState
 
-    state = PartialState()
+    begins = not torch.distributed.is_initialized()
+    state = PartialState(cpu=device == "cpu")
+    if begins:
+        atexit.register(state.destroy_process_group)
     return Ranks(state.process_index, state.num_processes)
+
+
+def own_device() -> str | None:
+    """The GPU that is this process's own where several processes share a machine; None leaves the choice to
+    `load_model`."""
+    if _processes() < 2 or not torch.cuda.is_available():
+        return None
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -6,15 +6,13 @@ passes; `memory`: until every example is exact). All that decides the next step 
 was killed goes on and ends with the same bits, on the same number of threads.
 """
 
-import io
 import math
 import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -22,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from labkit.errors import LabkitError
-from labkit.home import write_atomically
+from labkit.tuning.checkpoint import Checkpoint, stop_requests
 from labkit.tuning.examples import Example, common_prefix
 from labkit.tuning.lora import ALL_LINEAR, LoRA, attach, detach, parameters, seed_of
 from labkit.tuning.loss import token_loss
@@ -53,6 +51,15 @@ class Recipe:
     margin: float = 1.0
     targets: tuple[str, ...] = ALL_LINEAR
 
+    def __post_init__(self):
+        least = {"layers": 1, "rank": 1, "batch_size": 1, "warmup": 0, "final_rate": 0, "margin": 0}
+        least |= {} if self.negatives is None else {"negatives": 1}
+        bad = [f"{name} must be {low} or more" for name, low in least.items() if not getattr(self, name) >= low]
+        above = [name for name in ("alpha", "rate", "passes", "clip") if not 0 < getattr(self, name) < math.inf]
+        bad += [f"{name} must be a number above 0" for name in above]
+        if bad:
+            raise LabkitError(f"The recipe does not work: {', '.join(bad)}.")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -70,6 +77,15 @@ class Step:
 
     positions: tuple[int, ...]
     rate: float
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What one process did of a step: per example its position and the columns of `Outcome`; why it failed, if so."""
+
+    rows: list[tuple]
+    tokens: int
+    failure: str
 
 
 class Plan(Protocol):
@@ -93,46 +109,75 @@ class Trainer:
             model.network, list(examples), recipe, seed, ranks,
         )  # fmt: skip
         count = len(body(self.network).layers)
-        self.lora = LoRA(
-            tuple(range(max(0, count - recipe.layers), count)), recipe.rank, recipe.alpha, recipe.targets
-        )
+        self.lora = LoRA(tuple(range(max(0, count - recipe.layers), count)), recipe.rank, recipe.alpha, recipe.targets)
         self.adapters = adapters or attach(self.network, self.lora, seed)
         self.parameters = parameters(self.adapters)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self.trunk = Trunk(self.network, self.examples, common_prefix(self.examples), self.lora.layers[0])
         self.output = self.network.get_output_embeddings().weight
         self.used = sorted({token for example in self.examples for token in example.answer})
-        self.steps, self.tokens, self.rate_scale, self.micro = 0, 0, 1.0, recipe.batch_size
+        self.steps, self.tokens, self.rate_scale = 0, 0, 1.0
+        self.micro, self.checked = recipe.batch_size, max(32, recipe.batch_size)  # examples at a time
 
     def step(self, step: Step) -> Outcome:
         """One update from the examples at `step.positions`; what the network did on them before it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate * self.rate_scale * step.rate
         answer_tokens = sum(len(self.examples[i].answer) for i in step.positions)
-        mine = list(self.ranks.share(step.positions))
-        outcomes = []
-        for part in _parts(mine, self.micro):
-            losses, outcome = self._forward(part, self._candidates())
+        candidates = self._candidates()
+
+        def learn(part: list[int]) -> Outcome:
+            losses, outcome = self._forward(part, candidates)
             (losses.sum() / answer_tokens).backward()
-            outcomes += zip(part, *(t.tolist() for t in _columns(outcome)), strict=True)
+            return outcome
+
+        outcome = self._in_parts(step.positions, self.micro, learn)
         self.ranks.add_gradients(self.parameters)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.steps += 1
-        return self._ordered(step.positions, outcomes)
+        return outcome
 
     @torch.no_grad()
     def check(self, positions: Sequence[int], progress: bool = False) -> Outcome:
         """What the network does on the examples at `positions` now, against the whole vocabulary; nothing is
         changed."""
         order = sorted(positions, key=lambda i: len(self.examples[i]))
-        found = []
-        parts = _parts(list(self.ranks.share(order)), max(32, self.micro))
-        for part in tqdm(parts, desc="checking", disable=not progress, leave=False):
-            _, outcome = self._forward(part, None)
-            found += zip(part, *(t.tolist() for t in _columns(outcome)), strict=True)
-        return self._ordered(positions, found)
+        while True:
+            try:
+                outcome = self._in_parts(order, self.checked, lambda part: self._forward(part, None)[1], progress)
+                break
+            except torch.OutOfMemoryError:
+                self.checked = _halved(self.checked)
+        place = {position: row for row, position in enumerate(order)}
+        rows = [place[position] for position in positions]
+        return Outcome(*(values[rows] for values in _columns(outcome)))
+
+    def _in_parts(
+        self, positions: Sequence[int], size: int, work: Callable[[list[int]], Outcome], progress: bool = False
+    ) -> Outcome:
+        """`work` on this process's share of the examples, `size` at a time; what all processes found, by position.
+
+        Where one of them runs out of memory all raise torch.OutOfMemoryError, and gradients are as before.
+        """
+        before, rows, failure = self.tokens, [], ""
+        parts = _parts(list(self.ranks.share(positions)), size)
+        try:
+            for part in tqdm(parts, desc="checking", disable=not progress, leave=False):
+                rows += zip(part, *(t.tolist() for t in _columns(work(part))), strict=True)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            failure = str(error) or "out of memory"  # not the error itself, which would keep the tensors alive
+        reports = self.ranks.gather([_Report(rows, self.tokens - before, failure)])
+        self.tokens = before + sum(report.tokens for report in reports)
+        failures = [report.failure for report in reports if report.failure]
+        if failures:
+            self.optimizer.zero_grad()
+            raise torch.OutOfMemoryError(failures[0])
+        found = {row[0]: row[1:] for report in reports for row in report.rows}
+        return Outcome(*(torch.tensor(values) for values in zip(*(found[i] for i in positions), strict=True)))
 
     def _forward(self, positions: Sequence[int], candidates: Tensor | None) -> tuple[Tensor, Outcome]:
         batch = self.trunk.batch(positions)
@@ -153,10 +198,6 @@ class Trainer:
             return None
         drawn = random.Random(seed_of(self.seed, "negatives", self.steps)).sample(range(size), wanted)
         return torch.tensor(sorted({*drawn, *self.used}), device=self.output.device)
-
-    def _ordered(self, positions: Sequence[int], outcomes: list[tuple]) -> Outcome:
-        by_position = {row[0]: row[1:] for row in self.ranks.gather(outcomes)}
-        return Outcome(*(torch.tensor(values) for values in zip(*(by_position[i] for i in positions), strict=True)))
 
     def state(self) -> dict:
         return {
@@ -182,7 +223,7 @@ def _by_example(tokens, rows: Tensor, count: int) -> Outcome:
     losses = torch.zeros(count, device=rows.device).index_add_(0, rows, tokens.loss.detach())
     counts = torch.zeros(count, device=rows.device).index_add_(0, rows, torch.ones_like(tokens.margin))
     margins = torch.full((count,), math.inf, device=rows.device)
-    margins = margins.index_reduce_(0, rows, tokens.margin, "amin")
+    margins = margins.scatter_reduce_(0, rows, tokens.margin, "amin")
     return Outcome((losses / counts).cpu(), margins.cpu(), -losses.cpu())
 
 
@@ -203,126 +244,90 @@ def _copied(value):
     return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
-class Checkpoint:
-    """Where a run is kept while it is under way: one file, replaced whole. `identity` tells runs apart."""
-
-    def __init__(self, path: Path, identity: dict, spent: float = 0.0, every: float = 60.0):
-        self.path, self.identity, self.every = path, identity, every
-        self.last, self.seconds = time.monotonic(), spent  # seconds of the tuning before `train`
-        self.snapshot: dict | None = None  # the last good state, to go back to when the loss diverges
-
-    def load(self, trainer: Trainer, plan: Plan) -> bool:
-        """Go on from the file, if there is one of this run; LabkitError when it is of another."""
-        if not self.path.is_file():
-            return False
-        try:
-            kept = torch.load(self.path, weights_only=True)
-            other = {key for key in self.identity if kept["identity"].get(key) != self.identity[key]}
-        except Exception as error:  # torch.load raises what unpickling does
-            raise LabkitError(f"{self.path} is damaged ({error}). Remove it to begin anew.") from error
-        if other:
-            raise LabkitError(
-                f"{self.path.parent} holds an unfinished tuning with another {', '.join(sorted(other))}. "
-                "Name another folder, or remove that one."
-            )
-        trainer.restore(kept["trainer"])
-        plan.restore(kept["plan"])
-        self.seconds = kept["seconds"]
-        return True
-
-    def take(self, trainer: Trainer, plan: Plan, seconds: float) -> None:
-        """Keep the state now."""
-        self.snapshot = {"trainer": trainer.state(), "plan": plan.state(), "seconds": seconds}
-        if trainer.ranks.first:
-            buffer = io.BytesIO()
-            torch.save(self.snapshot | {"identity": self.identity}, buffer)
-            write_atomically(self.path, buffer.getvalue())
-        self.last = time.monotonic()
-
-    def due(self) -> bool:
-        return time.monotonic() - self.last >= self.every
-
-
 def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool = True) -> float:
-    """Run the plan to its end; returns the seconds it took, those before an interruption included."""
-    went_on = checkpoint.load(trainer, plan)
-    if went_on and progress:
+    """Run the plan to its end; returns the seconds of the whole tuning so far."""
+    if checkpoint.load(trainer, plan) and progress:
         print(f"Going on at step {trainer.steps:,}.", file=sys.stderr)
-    begun = time.monotonic() - checkpoint.seconds
+    begun, watch = time.monotonic() - checkpoint.seconds, _Watch()
     quiet = not progress or bool(os.environ.get("CI")) or not trainer.ranks.first
-    watch = _Watch()
-    with packed_attention(trainer.network), tqdm(total=plan.total, unit="step", disable=quiet) as bar:
-        checkpoint.take(trainer, plan, time.monotonic() - begun)
-        try:
-            while (step := plan.next(trainer)) is not None:
-                outcome = _careful(trainer, plan, step, checkpoint, watch)
-                if outcome is None:
-                    continue
-                plan.saw(step, outcome)
-                bar.total, bar.n = max(plan.total, trainer.steps), trainer.steps
-                seconds = time.monotonic() - begun
-                bar.set_postfix(plan.note() | {"tokens/s": f"{trainer.tokens / max(seconds, 1e-9):.0f}"}, refresh=False)
-                bar.update(0)
-                if checkpoint.due():
-                    checkpoint.take(trainer, plan, seconds)
-        except KeyboardInterrupt:
-            checkpoint.take(trainer, plan, time.monotonic() - begun)
-            print("Stopped. The work is kept: the same call goes on from there.", file=sys.stderr)
-            raise
-    return time.monotonic() - begun
+    bar = tqdm(total=plan.total, unit="step", disable=quiet)
+    with packed_attention(trainer.network), bar, stop_requests() as request:
+        checkpoint.take(trainer, plan)
+        while not request.asked and (step := plan.next(trainer)) is not None:
+            outcome = _careful(trainer, plan, step, checkpoint, watch)
+            if outcome is None:
+                continue
+            plan.saw(step, outcome)
+            checkpoint.seconds = time.monotonic() - begun
+            bar.total, bar.n = max(plan.total, trainer.steps), trainer.steps
+            speed = trainer.tokens / max(checkpoint.seconds, 1e-9)
+            bar.set_postfix(plan.note() | {"tokens/s": f"{speed:.0f}"}, refresh=False)
+            bar.update(0)
+            if checkpoint.due():
+                checkpoint.take(trainer, plan)
+        checkpoint.seconds = time.monotonic() - begun
+        checkpoint.take(trainer, plan)
+    if request.asked:
+        print("Stopped. The work is kept: the same call goes on from there.", file=sys.stderr)
+        raise KeyboardInterrupt
+    return checkpoint.seconds
 
 
 class _Watch:
-    """Sees when a loss leaves for good: not a number, or far above where it was."""
+    """Sees when a loss leaves for good: not a number, or three times in a row far above where it was. A single such
+    batch is an odd pair."""
 
     def __init__(self):
         self.mean: float | None = None
-        self.halvings = 0
+        self.high = 0
 
     def diverges(self, loss: float) -> bool:
-        if not math.isfinite(loss) or (self.mean is not None and loss > 3 * self.mean + 3):
+        if not math.isfinite(loss):
             return True
+        if self.mean is not None and loss > 3 * self.mean + 3:
+            self.high += 1
+            return self.high >= 3
+        self.high = 0
         self.mean = loss if self.mean is None else 0.95 * self.mean + 0.05 * loss
         return False
 
 
 def _careful(trainer: Trainer, plan: Plan, step: Step, checkpoint: Checkpoint, watch: _Watch) -> Outcome | None:
-    """One step; None where it had to be taken back: out of memory halves the batch, divergence the learning rate."""
+    """One step; None where there was none: out of memory halves what is computed at a time, divergence the learning
+    rate."""
     try:
         outcome = trainer.step(step)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
-            raise
-        if trainer.micro == 1:
-            raise LabkitError(
-                "A single pair does not fit the memory. Tune fewer layers, or take a smaller model or 4-bit weights."
-            ) from error
-        micro = max(1, trainer.micro // 2)
-        print(f"Out of memory: going on with {micro} pairs at a time, the same batches.", file=sys.stderr)
-        trainer.restore(checkpoint.snapshot["trainer"])
-        plan.restore(checkpoint.snapshot["plan"])
-        trainer.micro = micro
-        trainer.optimizer.zero_grad()
+    except torch.OutOfMemoryError:
+        trainer.micro = _halved(trainer.micro)
+        print(f"Out of memory: going on with {trainer.micro} pairs at a time, the same batches.", file=sys.stderr)
         return None
     if not watch.diverges(outcome.loss.mean().item()):
         return outcome
-    watch.halvings += 1
-    if watch.halvings > _HALVINGS:
+    scale, micro = trainer.rate_scale / 2, trainer.micro
+    if scale < 2**-_HALVINGS:
         raise LabkitError(
-            f"The loss diverges even at a sixteenth of the learning rate {trainer.recipe.rate}. Look at the pairs: do "
-            "equal questions have different answers?"
+            f"The loss diverges even at {trainer.rate_scale:g} of the learning rate {trainer.recipe.rate:g}. Name a "
+            "lower rate, in another folder; and look at the pairs: do equal questions have different answers?"
         )
-    scale = trainer.rate_scale / 2
-    print(f"The loss diverges: back to the last checkpoint, at {scale:g} of the learning rate.", file=sys.stderr)
-    trainer.restore(checkpoint.snapshot["trainer"])
-    plan.restore(checkpoint.snapshot["plan"])
-    trainer.rate_scale, watch.mean = scale, None
+    print(f"The loss diverges: back to an earlier state, at {scale:g} of the learning rate.", file=sys.stderr)
+    checkpoint.back(trainer, plan)
+    trainer.rate_scale, trainer.micro = scale, micro
+    checkpoint.take(trainer, plan)
+    watch.mean, watch.high = None, 0
     return None
 
 
+def _halved(size: int) -> int:
+    if size == 1:
+        raise LabkitError(
+            "A single pair does not fit the memory. Tune fewer layers, or take a smaller model or 4-bit weights."
+        )
+    return size // 2
+
+
 def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in text
+    said = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(s in str(error).lower() for s in said)
 
 
 def recipe_record(recipe: Recipe) -> dict:

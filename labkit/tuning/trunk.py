@@ -8,6 +8,8 @@ kept.
 
 import hashlib
 import json
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,20 +63,32 @@ class Trunk:
 
     def keep(self, folder: Path, base: str, progress: bool = True) -> None:
         """Compute every example's states into `folder`, or find them there from an earlier call. `base` names the
-        network's weights."""
+        network's weights. Nothing is kept where no layer is frozen below the adapters, or the disk is too full."""
         lengths = [len(self._own(i)) for i in range(len(self.examples))]
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).tolist()
         size, kind = body(self.network).embed_tokens.embedding_dim, _numpy_type(self.network.dtype)
         stamp = self._stamp(base, kind)
         path, manifest = folder / "states.bin", folder / "manifest.json"
+        shape = (len(self.prefix) + self.starts[-1], size)
+        needed = shape[0] * size * np.dtype(kind).itemsize
+        if self.first == 0:
+            return
         folder.mkdir(parents=True, exist_ok=True)
-        if not (manifest.is_file() and path.is_file() and manifest.read_text() == stamp):
+        there = path.is_file() and path.stat().st_size == needed and manifest.is_file()
+        if not there or manifest.read_text() != stamp:
             manifest.unlink(missing_ok=True)
-            states = np.memmap(path, dtype=kind, mode="w+", shape=(len(self.prefix) + self.starts[-1], size))
+            path.unlink(missing_ok=True)
+            if shutil.disk_usage(folder).free < 1.1 * needed:  # a mapped file on a full disk kills the process
+                print(
+                    f"{folder} has no {needed:,} bytes free: frozen layers are computed again and again.",
+                    file=sys.stderr,
+                )
+                return
+            states = np.memmap(path, dtype=kind, mode="w+", shape=shape)
             self._fill(states, lengths, progress)
             states.flush()
             write_atomically(manifest, stamp)
-        self.cache = np.memmap(path, dtype=kind, mode="r", shape=(len(self.prefix) + self.starts[-1], size))
+        self.cache = np.memmap(path, dtype=kind, mode="r", shape=shape)
         self.front = self._tensor(self.cache[: len(self.prefix)])
 
     def _fill(self, states: np.ndarray, lengths: list[int], progress: bool) -> None:
