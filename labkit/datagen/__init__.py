@@ -2,7 +2,8 @@
 people ask, filter, count what each filter dropped.
 
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` (English), `glossary`, `conditions`,
-`speaker`, `subjects`, `build` (SQL), `intents`, then the families `rows`, `numbers`, `nested`; `filters`, `known`,
+`speaker`, `subjects`, `build` (SQL), `frames` and `sentences`, `intents`, then the families `lookups`, `lists`,
+`extremes`, `numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`; `filters`, `known`,
 `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`. No code here knows a database.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from labkit.datagen import changes, extremes, groups, lists, lookups, nested, numbers, sides
+from labkit.datagen import careers, changes, computed, extremes, groups, lists, lookups, nested, numbers, sides
 from labkit.datagen.coverage import Coverage, coverage
 from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
@@ -32,7 +33,9 @@ from labkit.runs import RunStore
 from labkit.schema import read_schema
 
 FAMILIES = {
-    f: w for m in (lookups, lists, extremes, numbers, groups, nested, sides, changes) for f, w in m.FAMILIES.items()
+    f: w
+    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers)
+    for f, w in m.FAMILIES.items()
 }
 _NAMES = tuple(family.__name__ for family in FAMILIES)
 _BATCH = 400  # intents drawn, and run, at a time

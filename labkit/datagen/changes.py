@@ -5,7 +5,7 @@ import random
 from labkit.datagen import times
 from labkit.datagen.build import Source, key_of
 from labkit.datagen.drawing import Drawer
-from labkit.datagen.frames import frames
+from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished
 from labkit.datagen.numbers import can_average
 from labkit.datagen.phrases import listed, plural
@@ -47,14 +47,13 @@ def gain(d: Drawer) -> Intent | None:
     gains = "(gain|increase|rise|jump)" if up else "(drop|decrease|fall)"
     did = "(climbed|rose|went up|improved|increased)" if up else "(dropped|fell|went down|declined)"
     cols = f"{word} and the {'gain' if up else 'drop'}"
-    tail = (
-        f" ({cols.capitalize()}|I need {cols}|{word.capitalize()} and {'gain' if up else 'loss'}, please)."
-        if beside
-        else ""
-    )
+    noun = "(" + "|".join(d.speaker.words(f).nouns[:3]) + ")"
+    tail = shown_beside(cols) if beside else alone(view.who.noun, word)
     span = f"(from {low} to {high}|between {low} and {high})"
     asked = frames(
-        "gain", noun=d.speaker.noun(f), did=did, gain=gains, span=span, who=d.speaker.nouns(view.who)[0], tail=tail
+        "gain",
+        **{"noun": noun, "did": did, "gain": gains, "span": span, "tail": tail},
+        **{"who": d.speaker.nouns(view.who)[0], "low": str(low), "high": str(high)},
     )
     query = f"SELECT {listed(shown).replace(' and ', ', ')} {body} ORDER BY {change} DESC LIMIT 1"
     probe = f"SELECT {change} {body} ORDER BY {change} DESC LIMIT 2"
@@ -112,4 +111,4 @@ def left(d: Drawer) -> Intent | None:
     return finished("left", query, frames("left", was=was, were=were, whos=whos), slots, ("join", "null"))
 
 
-FAMILIES = {gain: 2, switched: 1, left: 1}
+FAMILIES = {gain: 1.2, switched: 0.6, left: 1}

@@ -1,6 +1,7 @@
 """Draws whom a question is about: a view, conditions on it, facts to show, all from one random stream."""
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.subjects import Subject, View, views
 from labkit.datagen.world import Entity, Field, Path_
 
-_PLACES = frozenset(
+PLACES = frozenset(
     [
         "arena",
         "building",
@@ -107,6 +108,15 @@ class Drawer:
             if len(chosen) - fixed >= wanted:
                 break
             condition = self.condition(view)
+            if condition and fixed and "date" in condition.tags:
+                continue  # 'born before 2000 in 2031'
+            if (
+                condition
+                and condition.path
+                and condition.path != view.path
+                and condition.path in {c.path for c in chosen}
+            ):
+                continue  # 'of visits with a vet of visits because of a cold'
             if condition and not taken & {f.ref for f in condition.fields} and _fits(chosen, condition):
                 chosen.append(condition)
                 taken |= {f.ref for f in condition.fields}
@@ -118,7 +128,9 @@ class Drawer:
 
     def _scope(self, view: View, taken: set[str]) -> list[Condition]:
         """Where the glossary takes a fact from the active rows only, a question on all rows says which it means."""
-        tests = {t for ref, t in self.speaker.glossary.implied.items() if ref in taken}
+        amounts = {f.ref for f in view.root.fields if f.kind == "number"}
+        implied = {t for ref, t in self.speaker.glossary.implied.items() if ref.split(".")[0] == view.root.table}
+        tests = implied if taken & amounts or self.chance(0.4) else set()
         if not view.own or not tests or {t.field.ref for t in tests} & taken:
             return []
         test = min(tests, key=lambda t: t.field.ref)
@@ -162,12 +174,13 @@ class Drawer:
         fixed = {t.field.ref for t in view.implied}
         named = [n for n in self.speaker.glossary.named if n.table == view.root.table]
         if named and self.chance(0.4):
-            return saying.from_named(self.rng.choice(named))
+            return _fitting(saying.from_named(self.rng.choice(named)), view)
         f = self.pick([f for f in saying.sayable(view.root) if f.ref not in fixed])
         condition = saying.draw_on(self.speaker, f, self.rng) if f else None
         if condition and view.period and condition.tests[0].op.startswith("year"):
             return None  # 'in 2030' would be the season's
         ends = f is not None and self.speaker.words(f).participle in ("ending", "expiring")
+        condition = condition and _fitting(condition, view)
         return _of_theirs(condition, view.root.noun) if condition and ends and not view.own else condition
 
     def _shared(self, view: View, path: Path_) -> Condition | None:
@@ -195,10 +208,10 @@ class Drawer:
         if view.who.person and not entity.person:
             return self._member(view, entity, name, value, path, test)
         if entity.person:
-            post = (f"(of|belonging to|owned by) {name}" if view.own else f"of {name}",)
+            post = (f"(of|of|belonging to) {name}" if view.own else f"of {name}",)
             own = f"{NO_ARTICLE}{possessive(name)}"
             return Condition(path, test, adjective=(own,), post=post, verb=(f"belong to {name}",))
-        at = "(at|in)" if entity.noun.split()[-1] in _PLACES else "(of|for)"
+        at = "(at|in)" if entity.noun.split()[-1] in PLACES else "(of|for)"
         return Condition(path, test, post=(f"{at} {name}",), tags=("nickname",))
 
     def _member(self, view: View, entity: Entity, name: str, value: object, path: Path_, test: tuple) -> Condition:
@@ -229,6 +242,15 @@ def _on_side(role: str, entity: Entity, name: str, path: Path_, test: tuple) -> 
         return Condition(path, test, adjective=(f"{possessive(name)} (away|road)",), post=post, tags=("role",))
     post = (f"with {name} as [the] {role} {entity.noun}", f"whose {role} {entity.noun} is {name}")
     return Condition(path, test, post=post, tags=("role",))
+
+
+def _fitting(condition: Condition, view: View) -> Condition:
+    """What a person does is not said of a thing: contracts earn nothing."""
+    if view.who.person:
+        return condition
+    return replace(
+        condition, verb=tuple(v for v in condition.verb if not re.match(r"\(?(earn|make|get) ", v.replace("|", " ")))
+    )
 
 
 def _of_theirs(condition: Condition, noun: str) -> Condition:

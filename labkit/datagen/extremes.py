@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from labkit.datagen.build import subquery
 from labkit.datagen.drawing import Drawer, is_plain
-from labkit.datagen.frames import capital, frames
+from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished, subject_slots
+from labkit.datagen.lexicon import doers, is_rank
 from labkit.datagen.lists import beside, fact_noun
 from labkit.datagen.phrases import listed, plural, third
 from labkit.datagen.speaker import Speaker
@@ -29,14 +30,39 @@ def extreme(d: Drawer) -> Intent | None:
     high, shown = d.chance(0.7), _value_beside(d, subject, f)
     if d.chance(0.12) and (found := _extreme_parent(d, subject)):
         return found
+    if f.kind == "number" and d.chance(0.1):
+        return _value_of_best(d, subject, f, high)
     if d.chance(0.15) or (view.own and is_plain(subject) and not subject.conditions):
         return _with_ties(d, subject, f, high, shown)
     subject.source.where(*f.known(subject.source.at(), null_matters=not high))
     way = [subject.read(f) + (" DESC" if high else "")]
     query = subject.source.select(subject.label(), *(subject.column(g, p) for g, p in shown), order=way, limit=1)
     probe = subject.source.select(subject.read(f), order=way, limit=2)
-    asked = extreme_frames(d, subject, superlatives(d.speaker, f, high), f, shown)
+    asked = extreme_frames(d, subject, superlatives(d.speaker, f, high, view.who.person), f, shown)
     return finished("extreme", query, asked, subject_slots(subject), ["superlative", *subject.tags], probe)
+
+
+def _value_of_best(d: Drawer, subject: Subject, f: Field, high: bool) -> Intent:
+    """How tall the tallest is: the value as it is stored."""
+    subject.source.where(*f.known(subject.source.at(), null_matters=not high))
+    way = [subject.read(f) + (" DESC" if high else "")]
+    query = subject.source.select(subject.column(f), order=way, limit=1)
+    words, sup = d.speaker.words(f), superlatives(d.speaker, f, high, subject.view.who.person)
+    adjectives = [positive for positive, *_ in words.high if positive in MEASURED]
+    asked: list[str] = []
+    for np in sup["np"]:
+        fills = {"best": np.replace("{n}", "{np1}"), "noun": words.nouns[0], "adj": (*adjectives, "")[0]}
+        found = frames("value of best", **fills) if " with the " not in np else ()
+        asked += [a for a in found if adjectives or "How  is" not in a]
+    word = "(highest|largest|biggest)" if high else "(lowest|smallest)"
+    more = frames("highest", word=word, noun=d.speaker.noun(f), unit="") if not is_rank(f) else ()
+    probe = subject.source.select(subject.column(f), limit=2)
+    return finished(
+        "extreme_value", query, (*asked, *more), subject_slots(subject), ["superlative", *subject.tags], probe, False
+    )
+
+
+MEASURED = frozenset(["tall", "heavy", "long", "old", "large", "expensive", "big", "fast"])
 
 
 def _extreme_parent(d: Drawer, subject: Subject) -> Intent | None:
@@ -57,7 +83,7 @@ def _extreme_parent(d: Drawer, subject: Subject) -> Intent | None:
     source.where(f"{subject.read(f, path)} = {best}")
     shown = [(entity.label, path)] if d.chance(0.4) else []
     query = source.select(subject.label(), *(g.column(source.at(p)) for g, p in shown))
-    sup = superlatives(d.speaker, f, high)
+    sup = superlatives(d.speaker, f, high, person=False)
     nps = [f"{{n}} with the {np.replace('{n}', entity.noun)}" for np in sup["np"] if np.endswith(" {n}")]
     nps += [f"{{n}} whose {entity.noun} {vp}" for vp in sup["vp"]]
     asked = extreme_frames(d, subject, {"np": nps, "vp": []}, f, shown)
@@ -72,9 +98,8 @@ def _where(f: Field) -> str:
 
 def _ranked(d: Drawer, view: View) -> list[Field]:
     """Facts that have a most and a least worth asking for."""
-    return [
-        f for f in d.facts(view, ("number", "year", "date")) if not re.search(r"\b(jersey|code|number|room)\b", f.words)
-    ]
+    found = [f for f in d.facts(view, ("number", "year", "date")) if len(set(f.numbers)) > 3]
+    return [f for f in found if not re.search(r"\b(jersey|code|number|room)\b", f.words)]
 
 
 def _value_beside(d: Drawer, subject: Subject, f: Field) -> list[tuple[Field, Path_]]:
@@ -118,10 +143,14 @@ def _plural_frames(
     return tuple(f for best in bests for f in frames("extremes", best=best, cols=cols))
 
 
-def superlatives(speaker: Speaker, f: Field, high: bool) -> dict[str, list[str]]:
+def superlatives(speaker: Speaker, f: Field, high: bool, person: bool = True) -> dict[str, list[str]]:
     """'np': '{n} with the highest salary', 'tallest {n}'; 'vp', in the singular: 'has the highest salary'."""
     words, noun, things = speaker.words(f), speaker.noun(f), speaker.things(f)
-    bests = [best for *_, best in (words.high if high else words.low)] + list(words.best if high else words.worst)
+    if is_rank(f):
+        return _by_rank(words, noun, high)
+    bests = [best for *_, best in (words.high if high else words.low)]
+    bests += list(words.best if high else words.worst) if person else []
+    has = "(has|had)" if any(g.kind == "period" for g in speaker.world.entities[f.table].fields) else "has"
     nps, vps = [f"{best} {{n}}" for best in bests], [f"is the {best}" for best in bests]
     if f.kind in ("year", "date") and not words.high:
         word = "(latest|most recent|last)" if high else "(earliest|first)"
@@ -135,10 +164,21 @@ def superlatives(speaker: Speaker, f: Field, high: bool) -> dict[str, list[str]]
         vps += [f"{third(v)} the {word} {things}" for v in words.verbs]
     elif f.kind == "number":
         word = "(highest|highest|largest|biggest)" if high else "(lowest|lowest|smallest)"
-        nps, vps = [*nps, f"{{n}} with the {word} {noun}"], [*vps, f"has the {word} {noun}"]
+        nps, vps = [*nps, f"{{n}} with the {word} {noun}"], [*vps, f"{has} the {word} {noun}"]
         vps += [f"{third(v)} the {'most' if high else 'least'}" for v in words.verbs if v in AMOUNTS]
-    tops = speaker.glossary.tops.get(f.ref, []) if high else []
+    tops = list(speaker.glossary.tops.get(f.ref, [])) if high else []
+    tops += [f"(top|best|leading) {who}" for who in doers(f.words)] if high and person else []
     return {"np": [*nps, *tops], "vp": [*vps, *(f"(was|is) the {t}" for t in tops)]}
+
+
+def _by_rank(words, noun: str, high: bool) -> dict[str, list[str]]:
+    """The smallest rank is the best one."""
+    word = "(worst|latest)" if high else "(best|earliest)"
+    nps, vps = [f"{{n}} with the {word} {noun}"], [f"had the {word} {noun}"]
+    if words.ranked:
+        last = f"{words.ranked} {'(last|latest|last of all)' if high else '(first|earliest|first of all)'}"
+        nps, vps = [f"{{n}} {last}", f"{{n}} {last}"], [f"was {last}"]
+    return {"np": nps, "vp": vps}
 
 
 AMOUNTS = ("earn", "make", "weigh", "cost", "hold")  # verbs of which one can do 'the most' without a thing
@@ -150,7 +190,7 @@ def extreme_frames(
     """Whole questions for the extreme row, with what is to be shown beside its name."""
     person, label = subject.view.who.person, d.speaker.label(subject.view.label, subject.view.who)
     cols = listed([label, *(fact_noun(d, g, p) for g, p in shown)])
-    tail = f" ({capital(cols)}|I need {cols}|Show {cols}|{capital(cols)}, please|Give {cols})." if shown else ""
+    tail = shown_beside(cols) if shown else alone(subject.view.who.noun, label)
     value = bool(shown) and shown[0][0] is f
     fills = {"tail": tail, "cols": cols, "noun": d.speaker.words(f).nouns[0]}
     fills["howmuch"] = (
@@ -158,7 +198,7 @@ def extreme_frames(
     )
     asked: list[str] = []
     for np in sup["np"]:
-        best = np.replace("{n}", "{np1}")
+        best = _among(np, subject).replace("{n}", "{np1}")
         asked += _who(frames("extreme np" + " with value" * value, best=best, **fills), person)
     for vp in sup["vp"]:
         asked += _who(frames("extreme vp" + " with value" * value, does=vp, **fills), person) * 2
@@ -166,16 +206,30 @@ def extreme_frames(
     return tuple(asked)
 
 
+def _among(best: str, subject: Subject) -> str:
+    """'top scorer' of whom, where the subject is narrowed down."""
+    return best if "{n}" in best or is_plain(subject) else f"{best} (among|of) [the] {{np}}"
+
+
 def _who(templates: Sequence[str], person: bool) -> list[str]:
     """'Who' for persons, 'which' for the rest."""
-    texts = [t.replace("(Who|What|Which)", "Who" if person else "(What|Which)") for t in templates]
-    texts = [
-        t.replace("(What|Who)", "Who" if person else "What").replace(
-            "(which one|who)", "(who|which one)" if person else "which one"
-        )
-        for t in texts
-    ]
+    texts = []
+    for template in templates:
+        for both, who, which in _WHO:
+            template = template.replace(both, who if person else which)
+        texts.append(template)
     return [t for t in texts if person or not t.startswith("Who ")]
+
+
+_WHO = (  # as written, for persons, for the rest
+    ("(Who|What|Which)", "Who", "(What|Which)"),
+    ("(What|Which) are the", "Who are the", "(What|Which) are the"),
+    ("(What|Who)", "Who", "What"),
+    ("(Who|Which)", "Who", "Which"),
+    ("(Who's|What's)", "Who's", "(What's|Which is)"),
+    ("(who|which)", "who", "which"),
+    ("(which one|who)", "(who|which one)", "which one"),
+)
 
 
 # --- the top few ------------------------------------------------------------------------------------------------------
@@ -207,24 +261,33 @@ def top(d: Drawer) -> Intent | None:
 def _top_frames(d: Drawer, subject: Subject, f: Field, high: bool, n: int, beside: bool) -> tuple[str, ...]:
     label, noun = d.speaker.label(subject.view.label, subject.view.who), d.speaker.words(f).nouns[0]
     cols = f"{label} and {noun}"
-    tail = f" ({capital(cols)}, please|Show {cols}|I need {cols}|{capital(cols)})." if beside else ""
-    fills, sup = (
-        {"k": f"({_NUMBERS[n]}|{n})", "tail": tail, "noun": d.speaker.noun(f)},
-        superlatives(d.speaker, f, high),
+    tail = (
+        shown_beside(cols)
+        if beside
+        else alone(subject.view.who.noun, plural(label)).replace(" is enough", " are enough")
     )
+    fills = {"k": f"({_NUMBERS[n]}|{n})", "tail": tail, "noun": d.speaker.noun(f)}
+    sup = superlatives(d.speaker, f, high, subject.view.who.person)
     asked: list[str] = []
     for np in sup["np"]:
-        best = np.replace("{n}", "{np}") if "{n}" in np else plural(np)
+        best = np.replace("{n}", "{np}") if "{n}" in np else _among(plural(np), subject)
         asked += _who(frames("top", best=best, **fills), subject.view.who.person)
-    asked += _who(frames("top by", **fills), subject.view.who.person) if high else []
+    leaders = [
+        f"Top {{k}} {plural(t)}{{when}}[, please].{{tail}}" for t in doers(f.words) if high and is_plain(subject)
+    ]
+    asked += [t.replace("{k}", fills["k"]).replace("{tail}", tail) for t in leaders * 4]
+    asked += _who(frames("top by", **fills), subject.view.who.person) if high and not is_rank(f) else []
     return tuple(asked)
 
 
 def _nth(d: Drawer, subject: Subject, f: Field, high: bool, columns, way, shown) -> Intent | None:
+    if is_rank(f):
+        return None
     n = d.rng.choice((2, 2, 3))
     query = subject.source.select(*columns, order=way, limit=1, offset=n - 1)
     probe = subject.source.select(subject.read(f), order=way, limit=3, offset=n - 2)
-    nth, sup = {2: "(second|2nd|second)", 3: "(third|3rd|third)"}[n], superlatives(d.speaker, f, high)
+    nth = {2: "(second|2nd|second)", 3: "(third|3rd|third)"}[n]
+    sup = superlatives(d.speaker, f, high, subject.view.who.person)
     nps = [f"{nth} {t}" for t in sup["np"] if t.endswith(" {n}")]
     nps += [t.replace("with the (", f"with the {nth} (") for t in sup["np"] if "with the (" in t]
     vps = [t.replace(" the ", f" the {nth} ", 1) for t in sup["vp"] if " the " in t and "(was|is)" not in t]
@@ -262,4 +325,4 @@ def _extreme_full(d: Drawer, subject: Subject, whole: str, first: Field, second:
     return finished("full_name", subject.source.select(whole), asked, subject_slots(subject), ["text", "superlative"])
 
 
-FAMILIES = {extreme: 12, top: 7, full_name: 1}
+FAMILIES = {extreme: 16, top: 6, full_name: 1}

@@ -25,7 +25,7 @@ Hale Hansen Harlow Hauser Holm Ibsen Jansen Keller Kern Kovac Krall Lang Larkin 
 Neri Norden Novak Olsen Ortega Palmer Pavlov Perrin Quist Ramos Reyes Ritter Rossi Sandler Santos Sauer Serra Silva
 Sorel Stark Thorne Vance Varga Weiss Winter Zeller"""
 _NAMED = """Alder Amber Ash Bear Bell Birch Cedar Cinder Copper Crow Eagle Ember Falcon Fern Fox Frost Granite Grey Hawk
-Heron Iron Juniper Lark Lynx Marble Moon Otter Pine Raven Saddle Silver Slate Storm Thunder Willow Wolf"""
+Heron Iron Juniper Lark Lynx Marble Moon Otter Pine Raven Saddle Silver Slate Storm Thunder Walnut Wolf"""
 _SHAPES = ("{} Peak", "{} Dome", "Mount {}", "{} Needle", "{} Tower", "{} Horn", "{} Crag", "{} Spire")
 _YEARS = range(1900, 2025)
 

@@ -29,7 +29,7 @@ _UNITS = {
     "cm": "(cm|centimeters)", "m": "(m|meters)", "km": "(km|kilometers)", "mg": "(mg|milligrams)", "ml": "ml",
     "min": "(minutes|min)", "h": "(hours|h)", "eur": "(euros|euro|EUR)", "usd": "(dollars|USD)", "%": "(percent|%)",
 }  # fmt: skip
-_SIGNS = {"$": "dollars", "€": "euros", "£": "pounds"}
+SIGNS = {"$": "dollars", "€": "euros", "£": "pounds"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def _thousands(values: Sequence[str]) -> Format | None:
     if not found or not any("," in m[2] or m[1] for m in found):
         return None
     sign = found[0][1]
-    sql = f"REPLACE({{c}}, '{sign}', '')" if sign else "{c}"
+    before = all(m[1] for m in found)  # a sign in front of every value is cut off, any other taken out
+    sql = ("SUBSTR({c}, 2)" if before else f"REPLACE({{c}}, '{sign}', '')") if sign else "{c}"
     decimals = 2 if any(m[3] for m in found) else 0
     sql = f"CAST(REPLACE({sql}, ',', '') AS {'REAL' if decimals else 'INTEGER'})"
     return Format("number", sql, lambda t: _plain(t.replace(sign or ",", "").replace(",", "")), sign, decimals)
@@ -193,8 +194,8 @@ def say(value: float, how: Format) -> str:
             return f"({feet}' 0\"|{feet} feet|{feet} foot|{feet}'0\")"
         as_stored = f"{feet}' {inches}\"|{feet}' {inches}\"|{feet}'{inches}\""
         return f"({as_stored}|{feet} foot {inches}|{feet} feet {inches}|{feet} ft {inches})"
-    if how.unit in _SIGNS:
-        return _say_money(value, how.unit, _SIGNS[how.unit])
+    if how.unit in SIGNS:
+        return _say_money(value, how.unit, SIGNS[how.unit])
     number = (
         f"{value:,.{how.decimals}f}".removesuffix(".00").removesuffix(".0")
         if value >= 10_000 or how.decimals

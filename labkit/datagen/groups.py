@@ -9,9 +9,10 @@ from labkit.datagen.build import subquery
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, founded, is_plain
 from labkit.datagen.extremes import superlatives
-from labkit.datagen.frames import frames
+from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished, subject_slots
-from labkit.datagen.numbers import can_average, can_sum
+from labkit.datagen.lexicon import is_rank
+from labkit.datagen.numbers import can_average, can_sum, plain_unit
 from labkit.datagen.phrases import plural
 from labkit.datagen.saying import many_things
 from labkit.datagen.subjects import Subject, View
@@ -47,7 +48,8 @@ def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
     found += [
         (f, ()) for f in view.root.fields if f.kind == "text" and any(n > 1 for _, n in f.values) and len(f.values) < 60
     ]
-    found += [(f, ()) for f in view.root.fields if f.kind == "number" and not can_average(f)]
+    numbers = [f for f in view.root.fields if f.kind == "number" and not can_average(f)]
+    found += [(f, ()) for f in numbers if len(f.values) > 3 or None not in f.missing]
     for path in d.ways(view)[1:]:
         entity = d.world.end(view.root.table, path)
         if len(path) > 1 and any(link.role for link in path):
@@ -69,14 +71,21 @@ def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
 def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> tuple[str, str, list[str]]:
     """(SQL, noun phrase template of the number, tags): a count or an aggregate of the group's rows."""
     numbers = [f for f in d.facts(g.subject.view, ("number",)) if can_average(f) and f is not g.field]
-    if g.subject.view.own:  # a fact that the glossary takes from some rows only is asked of owners
-        numbers = [f for f in numbers if f.ref not in d.speaker.glossary.implied]
+    scoped = {ref.split(".")[0] for ref in d.speaker.glossary.implied}
+    if g.subject.view.own and g.subject.view.root.table in scoped:
+        numbers = []  # facts that the glossary takes from some rows only are asked of owners
     counting = counting and founded(g.subject.view, g.subject.conditions)
     if not numbers or (counting and d.chance(0.45)):
         return "COUNT(*)", "number of {np}{when}", ["count"]
     f = d.pick([f for f in numbers if can_sum(f) or kinds != ("SUM",)] or numbers)
     kind = d.rng.choice(
-        (kinds if can_sum(f) else ("AVG",)) if kinds else ("AVG", "SUM", "SUM") if can_sum(f) else ("AVG", "AVG", "MAX")
+        (kinds if can_sum(f) else ("AVG",))
+        if kinds
+        else ("AVG", "SUM", "SUM")
+        if can_sum(f)
+        else ("AVG",)
+        if is_rank(f)
+        else ("AVG", "AVG", "MAX")
     )
     g.subject.source.where(*f.known(g.subject.source.at()))
     words = d.speaker.words(f)
@@ -91,8 +100,8 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
     ]
     said += d.speaker.glossary.sums.get(f.ref, []) * 2 if kind == "SUM" else []
     of = "" if is_plain(g.subject) else " of [the] {np}"
-    inches = "(| in inches)" if f.format.unit == "ft" else ""
-    return f"{kind}({g.subject.read(f)})", f"({'|'.join(said)}){of}{{when}}{inches}", [kind.lower()]
+    unit = plain_unit(f) if f.format.stored_as_text and (kind == "MAX" or f.format.unit == "ft") else ""
+    return f"{kind}({g.subject.read(f)})", f"({'|'.join(said)}){of}{{when}}{unit}", [kind.lower()]
 
 
 def group(d: Drawer) -> Intent | None:
@@ -105,10 +114,11 @@ def group(d: Drawer) -> Intent | None:
     if d.chance(0.35):
         down = d.chance(0.75)
         order = [f"{value}{' DESC' if down else ''}"]
-        tail = "(, highest first|, most first|, from highest to lowest|, in descending order|, from most to fewest)"
-        tail = tail if down else "(, lowest first|, from lowest to highest|, in ascending order)"
+        tail = "(, highest first|, most first|, from highest to lowest|, in descending order|, from most to fewest"
+        tail += "|, biggest first|, largest on top|, top one first)"
+        tail = tail if down else "(, lowest first|, from lowest to highest|, in ascending order|, smallest first)"
     query = g.subject.source.select(g.column, value, group=[g.column], order=order)
-    fills = {"word": g.word, "tail": tail}
+    fills = {"word": g.word, "plurals": plural(g.word), "tail": tail}
     asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
     probe = g.subject.source.select(g.column, distinct=True, limit=2)
     return finished(
@@ -126,13 +136,10 @@ def group_extreme(d: Drawer) -> Intent | None:
     high, beside, source = d.chance(0.8), d.chance(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
-    tail = (
-        f" (Show {g.word} and number|{g.word.capitalize()} and number, please|I need both the {g.word} and the number)."
-        if beside
-        else ""
-    )
+    tail = _both(g.word) if beside else alone("", g.word)
     also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
     asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if beside else f"?{tail}")
+    asked = tuple(a for a in asked if not owned or not a.startswith("In which"))
     tags = ["group", "superlative", *tags, *g.subject.tags]
     probe = source.select(value, group=[g.column], order=order, limit=2)
     if d.chance(0.12):
@@ -144,6 +151,13 @@ def group_extreme(d: Drawer) -> Intent | None:
         return finished("group_extreme", query, asked, subject_slots(g.subject), [*tags, "ties"], probe, ranked=False)
     query = source.select(*columns, group=[g.column], order=order, limit=1)
     return finished("group_extreme", query, asked, subject_slots(g.subject), tags, probe)
+
+
+def _both(word: str) -> str:
+    """A sentence behind the question: the group and its number."""
+    cap = word.capitalize()
+    ways = f"Show {word} and number|{cap} and number, please|I need both the {word} and the number|{cap} and number"
+    return f" ({ways}|{cap} and figure|I want {word} and number|Give {word} and count|{cap} and how many)."
 
 
 def _owned(d: Drawer) -> Grouped | None:
@@ -175,7 +189,8 @@ def _extreme_group_frames(word: str, said: str, counting: bool, high: bool, tail
         return frames("group extreme count", word=word, most=most, tail=tail, also=also)
     best = "(highest|biggest|largest)" if high else "(lowest|smallest)"
     asked = frames("group extreme", word=word, best=best, said=said, tail=tail, also=also)
-    return asked if high else tuple(a for a in asked if "leads" not in a)
+    asked = tuple(a.replace("{first}", "(first|on top|ahead)") for a in asked)
+    return asked if high else tuple(a for a in asked if "leads" not in a and "comes out" not in a)
 
 
 def having(d: Drawer) -> Intent | None:
@@ -191,12 +206,9 @@ def having(d: Drawer) -> Intent | None:
         g.column, *(["COUNT(*)"] if beside else []), group=[g.column], having=f"COUNT(*) {op} {n}"
     )
     many = "(" + "|".join(many_things(op, str(n), "{np}")) + ")"
-    tail = (
-        f" (Show {g.word} and number|{g.word.capitalize()} and number, please|I also need the number)."
-        if beside
-        else ""
-    )
-    asked = frames("having", words=plural(g.word), many=many, tail=tail)
+    w = g.word
+    tail = _both(w) if beside else alone("", plural(w)).replace(" is enough", " are enough")
+    asked = frames("having", words=plural(w), word=w, many=many, tail=tail)
     return finished("having", query, asked, subject_slots(g.subject), ["group", "having", *g.subject.tags])
 
 
@@ -209,6 +221,7 @@ def best_of_each(d: Drawer) -> Intent | None:
             (g, p)
             for g, p in _columns(d, view)
             if len(g.values) <= 30 and g.kind in ("category", "label") and not (p and p[-1].role)
+            if view.root.rows >= 4 * len(g.values)
         ]
         if f
         else []
@@ -235,8 +248,8 @@ def _each_frames(d: Drawer, subject: Subject, f: Field, high: bool, word: str, b
     view, noun = subject.view, d.speaker.words(f).nouns[0]
     label = d.speaker.label(view.label, view.who)
     cols = f"{word}, {label} and {noun}" if beside else f"{word} and {label}"
-    tail = f" (I need the {cols}|Show {cols}|{cols.capitalize()}, please)."
-    sup = superlatives(d.speaker, f, high)
+    tail = shown_beside(cols)
+    sup = superlatives(d.speaker, f, high, view.who.person)
     asked = [a for vp in sup["vp"] for a in frames("each best vp", does=vp, word=word, tail=tail)]
     asked += [
         a for np in sup["np"] for a in frames("each best np", best=np.replace("{n}", "{np1}"), word=word, tail=tail)
@@ -250,4 +263,4 @@ def _each_frames(d: Drawer, subject: Subject, f: Field, high: bool, word: str, b
     )
 
 
-FAMILIES = {group: 9, group_extreme: 7, having: 4, best_of_each: 2}
+FAMILIES = {group: 9, group_extreme: 6, having: 3, best_of_each: 1}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from labkit.datagen.phrases import is_plural, plural, singular
-from labkit.datagen.vocabulary import COLUMNS, COUNTED
+from labkit.datagen.vocabulary import COLUMNS, COUNTED, DOERS, SYNONYMS
 from labkit.datagen.world import Entity, Field
 
 
@@ -33,6 +33,7 @@ class Words:
     best: tuple[str, ...] = ()
     worst: tuple[str, ...] = ()
     participle: str = ""
+    ranked: str = ""  # what one is by a rank: "picked"
     counts: bool = False
     actor: str = ""  # whose number it is, for one of two sides: "(hosts|home team)"
     equal_noun: tuple[str, ...] = ()
@@ -50,7 +51,7 @@ def _known_columns() -> dict[str, dict]:
             entry = found.setdefault(line[3:], {})
             continue
         form, _, said = line.partition(": ")
-        if form == "participle":
+        if form in ("participle", "ranked"):
             entry[form] = said
         elif form in ("high", "low"):
             entry[form] = (*entry.get(form, ()), tuple(said.split(", ")))
@@ -59,11 +60,34 @@ def _known_columns() -> dict[str, dict]:
     return found
 
 
+_RANKS = frozenset(["pick", "rank", "ranking", "seed", "place", "standing"])
+
+
+def is_rank(field: Field) -> bool:
+    """Whether a small number is the better one: nobody takes 'the highest pick' for the last."""
+    return field.kind == "number" and bool(_RANKS & set(field.words.split()))
+
+
 @cache
 def _counted() -> dict[str, tuple[str, ...]]:
     """Things -> what one does with so many of them, in the past."""
-    pairs = [line.partition(": ") for line in filter(None, COUNTED.splitlines())]
-    return {thing: tuple(verbs.split(" / ")) for things, _, verbs in pairs for thing in things.split(", ")}
+    return {thing: verbs for things, verbs in _said(COUNTED).items() for thing in things.split(", ")}
+
+
+def synonyms(noun: str) -> tuple[str, ...]:
+    """What else a row called by that noun may be called."""
+    return _said(SYNONYMS).get(noun, ())
+
+
+def doers(things: str) -> tuple[str, ...]:
+    """What one is called who has many of those things: 'rebounder'."""
+    return _said(DOERS).get(things, ())
+
+
+@cache
+def _said(data: str) -> dict[str, tuple[str, ...]]:
+    pairs = [line.partition(": ") for line in filter(None, data.splitlines())]
+    return {word: tuple(others.split(" / ")) for word, _, others in pairs}
 
 
 SIDES = {"home": "(hosts|home team|home side)", "away": "(visitors|guests|away team|road team)"}
@@ -84,7 +108,14 @@ def words_for(field: Field, entity: Entity) -> Words:
     first, more = known.get("named", base.nouns), known.get("nouns", ())
     plurals = map(plural, first) if "named" in known else base.plurals
     own = {k: v for k, v in known.items() if k not in ("named", "nouns")}
-    return replace(base, **own, nouns=_merged(first, more), plurals=_merged(plurals, map(plural, more)))
+    plurals = plurals if base.counts else _merged(plurals, map(plural, more))  # 'days', never 'lengths in days'
+    return replace(base, **own, nouns=_merged(first, more), plurals=tuple(plurals))
+
+
+def words_named(noun: str) -> Words:
+    """The words for something of that name, no column."""
+    own = {k: v for k, v in _known(noun).items() if k not in ("named", "nouns")}
+    return replace(Words((noun,), (plural(noun),)), **own)
 
 
 def _merged(first: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
@@ -103,6 +134,9 @@ def _known(name: str) -> dict:
 def _base(name: str, field: Field) -> Words:
     """Words by the general rules, from the name's form and the kind of value."""
     done = re.fullmatch(r"(\w+s) (\w+ed|won|sold|written|built|made)", name)
+    if field.kind == "flag":
+        plain = re.sub(r"^(is|has) ", "", name)
+        return Words((f"{plain} status",), (f"{plain} statuses",), (f"(is|was) {{x}} {plain}",))
     if field.kind == "number" and done:  # "games played"
         return _done_things(name, done[1], {"written": "wrote"}.get(done[2], done[2]))
     if field.kind == "number" and " per " in name:
@@ -121,6 +155,11 @@ def _base(name: str, field: Field) -> Words:
 def _done_things(name: str, things: str, verb: str) -> Words:
     ask = (f"how many {things} did {{x}} {bare(verb)}",)
     return Words((f"number of {name}",), (name, things), ask, (verb,), counts=True)
+
+
+def counted_by(things: str) -> tuple[str, ...]:
+    """What one does with so many of those things, in the past."""
+    return _counted().get(things, ("had",))
 
 
 def _things(name: str) -> Words:
@@ -147,5 +186,5 @@ def bare(past: str) -> str:
 _BARE = {
     "won": "win", "had": "have", "got": "get", "wrote": "write", "made": "make", "sold": "sell", "built": "build",
     "gave": "give", "scored": "score", "placed": "place", "used": "use", "handled": "handle", "averaged": "average",
-    "collected": "collect", "recorded": "record", "played": "play", "pulled": "pull",
+    "collected": "collect", "recorded": "record", "played": "play", "pulled": "pull", "put": "put", "dished": "dish",
 }  # fmt: skip

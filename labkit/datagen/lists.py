@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.drawing import Drawer, is_own, is_plain
-from labkit.datagen.frames import frames
+from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.phrases import listed, literal, plural
+from labkit.datagen.saying import missing
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, Path_
+from labkit.schema import PLACEHOLDERS
 
 # --- those that meet conditions ---------------------------------------------------------------------------------------
 
@@ -92,6 +94,53 @@ def fact_noun(d: Drawer, f: Field, path: Path_ = ()) -> str:
     return f"({entity.noun}|{entity.noun} {d.speaker.label(f, entity)})"
 
 
+def facts_alone(d: Drawer) -> Intent | None:
+    """A fact of each row that meets conditions, without its name: the coaches of the northern teams."""
+    view = d.view(lambda v: v.one_each)
+    f = d.pick([f for f in d.facts(view, ("text", "category", "date", "year", "number")) if not f.unique])
+    if f is None:
+        return None
+    subject = d.subject(view, (0, 5, 2), without=[f])
+    if is_plain(subject):
+        return None
+    subject.source.where(*f.known(subject.source.at(), null_matters=True))
+    things = d.speaker.things(f) if not d.speaker.words(f).counts else plural(d.speaker.words(f).nouns[0])
+    known = f"known {things}" if f.missing else things
+    asked = frames("facts alone", things=known)
+    return finished(
+        "facts_alone", subject.source.select(subject.column(f)), asked, subject_slots(subject), subject.tags
+    )
+
+
+def unknown(d: Drawer) -> Intent | None:
+    """Those of whom a fact is not known, or how many they are."""
+    view = d.view(lambda v: v.one_each and any(is_gap(d, f) for f in v.root.fields))
+    f = d.pick([f for f in view.root.fields if is_gap(d, f)])
+    subject = d.subject(view, (5, 4), without=[f])
+    subject.source.where(missing(d.speaker, f, (), True))
+    noun = d.speaker.words(f).nouns[0]
+    fills = {"noun": noun, "a_noun": f"a{'n' * (noun[0] in 'aeio')} {noun}"}
+    if d.chance(0.5):
+        query = subject.source.select("COUNT(*)")
+        return finished("unknown", query, frames("unknown count", **fills), subject_slots(subject), ["null", "count"])
+    label = d.speaker.label(view.label, view.who)
+    shown = [f for f, path in beside(d, subject) if not path][:1]
+    cols = listed([label, *(fact_noun(d, g) for g in shown)])
+    tail = shown_beside(cols) if shown else alone(view.who.noun, plural(label)).replace(" is enough", " are enough")
+    query = subject.source.select(subject.label(), *map(subject.column, shown))
+    return finished("unknown", query, frames("unknown list", tail=tail, **fills), subject_slots(subject), ["null"])
+
+
+def is_gap(d: Drawer, f: Field) -> bool:
+    """Whether some values are missing and that says no more than it: a free agent's team is not unknown."""
+    texts = [m for m in f.missing if m is None or m.strip().casefold() in PLACEHOLDERS]
+    named = any(t.field.ref == f.ref and t.op == "null" for n in d.speaker.glossary.named for t in n.tests)
+    gaps = f.rows - sum(n for _, n in f.values)
+    structural = None in f.missing and (f.kind == "number" or 5 * gaps > f.rows)  # no bonus is not an unknown one
+    usable = f.kind not in ("link", "id", "flag") and not named and not structural
+    return bool(f.missing) and len(texts) == len(f.missing) and usable
+
+
 def any_period(d: Drawer) -> Intent | None:
     """Those who did something in whatever period, with the period."""
     view = d.view(lambda v: bool(v.path) and v.period is not None and v.one_each)
@@ -144,4 +193,4 @@ def named_like(d: Drawer) -> Intent | None:
     )
 
 
-FAMILIES = {listing: 15, any_period: 2, named_like: 2}
+FAMILIES = {listing: 20, facts_alone: 2, unknown: 2.5, any_period: 2, named_like: 1.5}

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from labkit.datagen.build import Source
 from labkit.datagen.conditions import Condition
-from labkit.datagen.drawing import Drawer
+from labkit.datagen.drawing import PLACES, Drawer
 from labkit.datagen.formats import say
 from labkit.datagen.frames import TELL, capital, frames
-from labkit.datagen.intents import Intent, finished, name_slots
+from labkit.datagen.intents import Intent, Slots, finished, name_slots
 from labkit.datagen.phrases import literal
-from labkit.datagen.speaker import Speaker
+from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.subjects import Subject, View
-from labkit.datagen.world import Field, quoted
+from labkit.datagen.world import Entity, Field, quoted, twins
 
 
 def lookup(d: Drawer) -> Intent | None:
@@ -21,6 +21,9 @@ def lookup(d: Drawer) -> Intent | None:
     fields = d.facts(view)
     if value is None or not fields:
         return None
+    pairs = twins(view.root) if view.own else []
+    if pairs and d.chance(0.2):
+        return _score(d, view, value, name, d.rng.choice(pairs))
     subject = d.subject(view, (1,), own=True, period=not view.own)
     source = subject.source.where(f"{subject.label()} = {quoted(value)}")
     slots = name_slots(name, subject.conditions[0].time if subject.conditions else ())
@@ -28,8 +31,40 @@ def lookup(d: Drawer) -> Intent | None:
     if f is not g and d.chance(0.2):
         asked = frames("two facts", noun=d.speaker.noun(f), noun2=d.speaker.noun(g))
         return finished("lookup_two", source.select(subject.column(f), subject.column(g)), asked, slots, subject.tags)
-    asked = fact_frames(d.speaker, f, "{x}", "{own}")
+    whose = ("{x}", "{own}")
+    if not view.own and f.kind in ("year", "date") and d.speaker.said_of_owners(view.root):
+        return _of_belonging(d, view, f, source.select(subject.column(f)), slots)
+    asked = fact_frames(d.speaker, f, *whose)
     return finished("lookup", source.select(subject.column(f)), asked, slots, _tags(f, subject))
+
+
+def _of_belonging(d: Drawer, view: View, f: Field, query, slots: Slots) -> Intent:
+    """A date of what one has: a contract ends, its player does not."""
+    thing = view.root.noun
+    asked = fact_frames(d.speaker, f, f"{{own}} {thing}", "")
+    asked = [
+        a.replace(f"{thing} {n}", n) for a in asked for n in (d.speaker.words(f).nouns[0].removeprefix(f"{thing} "),)
+    ]
+    asks = [a for a in asked if f"{{own}} {thing}" in a and " the " not in a]
+    return finished(
+        "lookup", query, (*asks, *frames("fact", noun=d.speaker.noun(f), x="{x}", own="{own}")), slots, ("date",)
+    )
+
+
+def _score(d: Drawer, view: View, value: object, name: str, pair: tuple[Field, Field]) -> Intent:
+    """Both numbers of two like columns: the score of a game."""
+    source = Source(d.world, view.root)
+    source.where(f"{view.label.column(source.at())} = {quoted(value)}")
+    cols, other = score_columns(pair)
+    asked = frames("score", between=name, cols=cols)
+    query = source.select(*(f.column(source.at()) for f in pair))
+    return finished("lookup_two", query, [a for a in asked if "{between}" not in a], lambda rng: {}, (other,))
+
+
+def score_columns(pair: tuple[Field, Field]) -> tuple[str, str]:
+    """What two like columns are asked for by, in their order, and a tag."""
+    a, b = (f.words for f in pair)
+    return f"({a} first, then {b}|{a} and {b}|{a}, then {b}|{a} first)", "order"
 
 
 def named(d: Drawer, view: View | None) -> tuple[object, str]:
@@ -60,16 +95,30 @@ def lookup_related(d: Drawer) -> Intent | None:
     source.where(f"{view.label.column(source.at())} = {quoted(value)}")
     things = "(" + "|".join(d.speaker.nouns(entity)) + ")"
     if f.kind == "label":
-        asked = frames("called", thing=things, label=d.speaker.label(f, entity))
+        asked = _called(d, view, entity, things, d.speaker.label(f, entity))
     else:
         asked = fact_frames(d.speaker, f, f"{{whose}} {things}", f"{{whose}} {things}'s")
     return finished("lookup_related", source.select(f.column(source.at(path))), asked, name_slots(name), ("join",))
+
+
+def _called(d: Drawer, view: View, entity: Entity, things: str, label: str) -> tuple[str, ...]:
+    """Questions for the name of what a row belongs to: its team, where it plays, its owner."""
+    asked = frames("called", thing=things, label=label)
+    if view.who.person and entity.noun in ON:
+        return (*asked[:4], *frames("belongs team", thing=things, label=label))
+    if view.who.noun in ON and entity.noun in PLACES:
+        return (*asked[:4], *frames("belongs place", thing=things, label=label))
+    if entity.person:
+        return (*asked, *(f"(Who|Which {entity.noun}) does {{x}} belong to?", f"Who is {{own}} {things}?") * 2)
+    return asked
 
 
 def lookup_by_value(d: Drawer) -> Intent | None:
     """Which row has a value that no other has; or a fact of that row ('when was Ann Lee's team founded')."""
     view = d.view(lambda v: v.own and v.who.label)
     fields = [f for f in d.facts(view, ("text", "category", "year", "number")) if not f.names] if view else []
+    fields = [f for f in fields if not d.speaker.words(f).counts]
+    fields = [f for f in fields if f.kind != "number" or not (f.format.unit or can_be_measured(f))]
     f = d.pick([f for f in fields if any(n == 1 for _, n in f.values)])
     if f is None:
         return None
@@ -88,6 +137,11 @@ def lookup_by_value(d: Drawer) -> Intent | None:
     asked = frames("with a value", thing=thing, noun=noun, v=said, label=d.speaker.label(view.label, view.who))
     asked += _by_participle(d.speaker, f, thing, said)
     return finished("lookup_by_value", source.select(subject.label()), asked, lambda rng: {}, ())
+
+
+def can_be_measured(f: Field) -> bool:
+    """Whether a number is an amount, by which nobody looks a row up."""
+    return len(set(f.numbers)) > 60
 
 
 def _posts(speaker: Speaker, f: Field, value: object) -> list[str]:
@@ -123,4 +177,4 @@ def _tags(f: Field, subject: Subject) -> Sequence[str]:
 
 
 __all__ = ["Condition", "fact_frames", "lookup", "lookup_by_value", "lookup_related", "named"]
-FAMILIES = {lookup: 12, lookup_related: 5, lookup_by_value: 4}
+FAMILIES = {lookup: 13, lookup_related: 5, lookup_by_value: 3}

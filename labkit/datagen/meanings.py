@@ -179,10 +179,11 @@ def amount_of(line: Line) -> bool:
     if not f or match[2] not in {v for v, _ in f.values}:
         return False
     terms = [t for t in line.terms if t.split()[-1] == match[1].split()[-1]] or line.terms
-    post = [f"(on|for|with) the {t}" for t in terms]
-    line.found.named.append(
-        Named(f.table, (Test(f, "=", match[2]),), post=post, verb=[f"(earn|make|get|are on) the {t}" for t in terms])
-    )
+    post = [f"(on|at|on) the {t}" for t in terms]
+    verb = [f"are (on|at) the {t}" for t in terms] + [
+        f"(earn|make|get|play for) the {t}" for t in terms if len(t.split()) > 1
+    ]
+    line.found.named.append(Named(f.table, (Test(f, "=", match[2]),), post=post, verb=verb))
     return True
 
 

@@ -2,6 +2,7 @@
 related rows, values of both of two groups or of only one."""
 
 import random
+import re
 
 from labkit.datagen import saying, times
 from labkit.datagen.build import Source, subquery
@@ -10,9 +11,10 @@ from labkit.datagen.drawing import Drawer
 from labkit.datagen.extremes import AMOUNTS
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, Slots, finished, subject_slots
+from labkit.datagen.lexicon import is_rank
 from labkit.datagen.lists import list_frames
 from labkit.datagen.numbers import can_average
-from labkit.datagen.phrases import plural, singular
+from labkit.datagen.phrases import counted, plural
 from labkit.datagen.saying import many_things
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, Link
@@ -22,7 +24,7 @@ from labkit.schema import sql_name
 def above_average(d: Drawer) -> Intent | None:
     """Rows above or below the average of all such rows."""
     view = d.view(lambda v: v.one_each and any(map(can_average, d.facts(v))))
-    f = d.pick(list(filter(can_average, d.facts(view)))) if view else None
+    f = d.pick([f for f in d.facts(view) if can_average(f) and not is_rank(f)])
     if f is None:
         return None
     subject = d.subject(view, (7, 3), without=[f])
@@ -89,9 +91,15 @@ def related(d: Drawer) -> Intent | None:
     child = d.world.entities[link.table]
     inner_view = next((v for v in d.views if v.root is child and v.own), View(child, child))
     own = _of_child(d, inner_view)
-    when = [times.period(d.speaker, inner_view.period, d.rng)] if inner_view.period and d.chance(0.7) else []
+    dated = any("date" in c.tags for c in own)
+    when = (
+        [times.period(d.speaker, inner_view.period, d.rng)] if inner_view.period and not dated and d.chance(0.7) else []
+    )
+    without = d.chance(0.55)
+    if not own and (link.role or not (without or when)):
+        return None  # every team has away games
     inner = Subject(d.speaker, inner_view, [*own, *when])
-    without, subject = d.chance(0.55), d.subject(view, (6, 4))
+    subject = d.subject(view, (6, 4))
     column = f"{inner.source.at()}.{sql_name(link.column)}"
     if without and _nullable(child.field(link.column)):
         inner.source.where(f"{column} IS NOT NULL")
@@ -150,13 +158,15 @@ def how_many_each(d: Drawer) -> Intent | None:
     view, link = found
     child = d.world.entities[link.table]
     names = plural(d.speaker.nouns(child)[0])
+    if (period := next((f for f in child.fields if f.kind == "period"), None)) and d.chance(0.6):
+        return _in_all_periods(d, view, link, period)
     n, op = d.rng.choice((1, 2, 2, 3, 3, 4, 5)), d.rng.choice(("=", "=", ">", ">=", "<"))
     inner = Source(d.world, child)
     key = f"{inner.at()}.{sql_name(link.column)}"
     if _nullable(child.field(link.column)):
         inner.where(f"{key} IS NOT NULL")
     chosen = inner.select(key, group=[key], having=f"COUNT(*) {op} {n}")
-    many = many_things(op, str(n), names if n > 1 else singular(names) if op == "=" else names)
+    many = many_things(op, str(n), names)
     words = Condition((), (), post=tuple(f"with {m}" for m in many), verb=tuple(f"have {m} [on file]" for m in many))
     slots = subject_slots(Subject(d.speaker, view, [words]))
     if d.chance(0.5):
@@ -166,6 +176,28 @@ def how_many_each(d: Drawer) -> Intent | None:
     source.where(f"{source.at()}.{sql_name(link.other_column)} IN {subquery(chosen)}")
     query = source.select(view.label.column(source.at()))
     return finished("how_many_each", query, list_frames(d, view), slots, ("nested", "group"))
+
+
+def _in_all_periods(d: Drawer, view: View, link: Link, period: Field) -> Intent:
+    """How many have rows in all periods, or in so many of them."""
+    child, word = d.world.entities[link.table], period.words.split()[-1]
+    k = len(period.values)
+    n = d.rng.choice((1, 2, k, k, k))
+    key, words = sql_name(link.column), plural(word)
+    number = counted(str(n))
+    said = (
+        f"(all {number} {words}|each of the {number} {words}|every {word})"
+        if n == k
+        else f"(exactly|only|just) {number} {words if n > 1 else word}"
+    )
+    query = f"SELECT COUNT(*) FROM (SELECT {key} FROM {sql_name(child.table)} GROUP BY {key} HAVING COUNT(*) = {n})"
+    things = (
+        f"({plural(child.noun)}|(statistics|stats|numbers))"
+        if re.search(r"\bstats?$", child.noun)
+        else plural(child.noun)
+    )
+    fills = {"whos": plural(d.speaker.nouns(view.who)[0]), "things": things, "said": said}
+    return finished("how_many_each", query, frames("in all periods", **fills), lambda rng: {}, ("nested", "group"))
 
 
 # --- two groups -------------------------------------------------------------------------------------------------------
@@ -188,7 +220,8 @@ def two_groups(d: Drawer) -> Intent | None:
 
     def slots(rng: random.Random) -> dict[str, str]:
         one, two = (s.phrase(rng).text for s in subjects)
-        return {"a": one, "b": two, "b1": f"a {subjects[1].phrase(rng, many=False).text}"}
+        single = subjects[1].phrase(rng, many=False).text
+        return {"a": one, "b": two, "b1": f"a {single}", "bare": single}
 
     query = first.intersect(second) if kind == "both" else first.except_(second)
     return finished(
@@ -206,4 +239,4 @@ def _group(d: Drawer, view: View) -> Condition | None:
     return d.belonging(view, d.rng.choice(paths)) if paths and d.chance(0.6) else d.own(view)
 
 
-FAMILIES = {above_average: 3, related: 6, how_many_each: 2, two_groups: 3}
+FAMILIES = {above_average: 2, related: 6, how_many_each: 2, two_groups: 2}

@@ -1,18 +1,14 @@
-"""Families of intents whose answer is a number or two: counts, totals, averages, shares, different values, computed
-ones.
-"""
+"""Families of intents whose answer is a number or two: counts, totals, averages, shares, different values."""
 
 import random
-from collections.abc import Sequence
 
-from labkit.datagen import saying
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, is_plain
-from labkit.datagen.extremes import AMOUNTS, extreme_frames
+from labkit.datagen.extremes import AMOUNTS, MEASURED
+from labkit.datagen.formats import SIGNS
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
-from labkit.datagen.lexicon import bare
-from labkit.datagen.lists import list_frames
+from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.phrases import plural
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
@@ -73,7 +69,8 @@ def aggregate(d: Drawer) -> Intent | None:
     if f is None:
         return None
     subject = d.subject(view, (3, 6, 2), without=[f])
-    kind = d.rng.choices(("AVG", "SUM", "MAX", "MIN"), (5, 5 if can_sum(f) else 0, 1, 0.6))[0]
+    most = 0 if is_rank(f) else 1  # the highest rank is the lowest number, to some
+    kind = d.rng.choices(("AVG", "SUM", "MAX", "MIN"), (5, 5 if can_sum(f) else 0, most, 0.6 * most))[0]
     subject.source.where(*f.known(subject.source.at()))
     value, said = f"{kind}({subject.read(f)})", ""
     if kind == "AVG" and d.chance(0.25):
@@ -99,16 +96,31 @@ def _before_sign(frame: str, tail: str) -> str:
     return frame[:-1] + tail + frame[-1] if tail and frame[-1] in "?." else frame + tail
 
 
+_UNIT = {"ft": "in inches", "lb": "in pounds", "lbs": "in pounds", "kg": "in (kilos|kilograms)"}
+
+
+def plain_unit(f: Field) -> str:
+    """How a number that is stored as a text is asked for: as the number alone."""
+    if f.format.unit in SIGNS:
+        name = SIGNS[f.format.unit]
+        return f" (in {name}|in plain {name}|as a plain number|in {name}, as a plain number)"
+    return (
+        f" ({_UNIT.get(f.format.unit, 'as a plain number')}|as a plain number)"
+        if f.format.unit != "ft"
+        else " in inches"
+    )
+
+
 def number_frames(speaker: Speaker, f: Field, kind: str) -> tuple[str, ...]:
     """Questions for an aggregate of a field, half of them in the field's own verbs and adjectives."""
     words, noun, things = speaker.words(f), speaker.noun(f), speaker.things(f)
-    unit = "(| in inches)" if f.format.unit == "ft" else ""
+    unit = plain_unit(f) if f.format.unit == "ft" else f"(||{plain_unit(f)})" if f.format.stored_as_text else ""
     if kind in ("MAX", "MIN"):
         word = "(highest|largest|biggest|maximum)" if kind == "MAX" else "(lowest|smallest|minimum)"
-        plain = "(| in dollars| as a plain number)" if f.format.unit == "$" else unit
-        return frames("highest", word=word, noun=noun, unit=plain)
+        word = ("(highest|best|top)" if kind == "MAX" else "(lowest|worst)") if " per " in f.words else word
+        return frames("highest", word=word, noun=noun, unit=plain_unit(f) if f.format.stored_as_text else "")
     if kind == "AVG":
-        own = [f"How {adj} are [the] {{np}} on average{{when}}{unit}?" for adj, *_ in words.high if adj in _MEASURED]
+        own = [f"How {adj} are [the] {{np}} on average{{when}}{unit}?" for adj, *_ in words.high if adj in MEASURED]
         own += [f"(How much|What) do [the] {{np}} {v} on average{{when}}?" for v in words.verbs if v in AMOUNTS]
         own += [
             f"How many {things} did [the] {{np}} {bare(v)} on average{{when}}?" for v in words.verbs if words.counts
@@ -116,7 +128,8 @@ def number_frames(speaker: Speaker, f: Field, kind: str) -> tuple[str, ...]:
         return (*frames("average", noun=noun, unit=unit), *own, *own)
     together = "(in total|altogether|combined|all told|between them|together|overall|in all)"
     own = [f"How many {things} did [the] {{np}} {bare(v)} {together}{{when}}?" for v in words.verbs if words.counts]
-    own += [f"How many {things} {{np}} {v}{{when}}, {together}?" for v in words.verbs if words.counts][:1]
+    done = [v for v in words.verbs if words.counts and v.split()[0].endswith("ed") or v == "won"]
+    own += [f"How many {things} have [the] {{np}} {v}{{when}}, {together}?" for v in done]
     own += [f"How much do [all] [the] {{np}} {v} {together}{{when}}?" for v in words.verbs if v in AMOUNTS]
     for s in speaker.glossary.sums.get(f.ref, []):
         own += [
@@ -124,22 +137,27 @@ def number_frames(speaker: Speaker, f: Field, kind: str) -> tuple[str, ...]:
             f"{s} of {{np}}{{when}}?",
         ]
         own += [f"How much is the {s} of [the] {{np}}{{when}}?", f"Tell me the {s} of [the] {{np}}{{when}}."]
+        own += [f"How (big|large) a {s} do [the] {{np}} have{{when}}?", f"{{np}}{{when}}: what is the {s}?"]
     return (*frames("total", nouns=things, total=things if words.counts else noun), *own, *own)
-
-
-_MEASURED = frozenset(["tall", "heavy", "long", "old", "large", "expensive", "big", "fast"])
 
 
 # --- parts of a whole -------------------------------------------------------------------------------------------------
 
 
+def _plain_view(d: Drawer) -> View:
+    """Rows that are all that their noun says: players are not only those with an active contract."""
+    return d.view(lambda v: v.one_each and v.root.rows > 8 and (v.own or v.period is not None) and not v.implied)
+
+
 def share(d: Drawer) -> Intent | None:
     """What percentage of the rows meet one more condition."""
-    view = d.view(lambda v: v.one_each and v.root.rows > 8)
+    view = _plain_view(d)
     subject = d.subject(view, (6, 4), own=True)
     part = d.own(view)
     taken = {f.ref for c in subject.conditions for f in c.fields}
-    if not part or not (part.verb or part.adjective or part.noun) or taken & {f.ref for f in part.fields}:
+    if not part or "date" in part.tags and subject.conditions:
+        return None
+    if not (part.verb or part.adjective or part.noun) or taken & {f.ref for f in part.fields}:
         return None
     value, said = f"100.0 * SUM({' AND '.join(subject.source.tests_of(part))}) / COUNT(*)", ""
     if d.chance(0.5):
@@ -161,9 +179,13 @@ def _be(condition: Condition, rng: random.Random) -> str:
 
 def two_counts(d: Drawer) -> Intent | None:
     """How many are this, and how many that: two numbers in a row."""
-    view = d.view(lambda v: v.one_each and v.root.rows > 8)
+    view = _plain_view(d)
     subject = d.subject(view, (1,), own=True)
     parts = [c for c in (d.own(view), d.own(view)) if c and len(c.tests) == 1]
+    if subject.conditions and any("date" in c.tags for c in parts):
+        return None
+    if d.chance(0.5) and len(parts) == 2 and parts[0].fields != parts[1].fields:
+        return None  # two values of one column are compared more often
     if len(parts) < 2 or parts[0].tests == parts[1].tests:
         return None
     sums = [f"SUM({' AND '.join(subject.source.tests_of(c))})" for c in parts]
@@ -223,81 +245,4 @@ def ends(d: Drawer) -> Intent | None:
     return finished("ends", query, asked, subject_slots(subject), ["min", "max", *subject.tags], probe, ranked=False)
 
 
-# --- computed numbers -------------------------------------------------------------------------------------------------
-
-
-def computed(d: Drawer) -> Intent | None:
-    """The extreme row, the average, or the rows beyond a bound of a number that is computed: margins, rates, ages."""
-    usable = [(v, m) for v in d.views if v.one_each for m in d.speaker.measures(v.root)]
-    if not usable:
-        return None
-    view, m = d.rng.choice(usable)
-    subject = d.subject(view, (6, 4), without=m.fields)
-    at, nouns = subject.source.at(), "(" + "|".join([m.nouns[0], *m.nouns]) + ")"
-    sql = m.sql.replace("{a}", at)
-    kind = d.rng.choice(("extreme", "extreme", "bound", "bound", "average"))
-    if kind == "bound":
-        return _beyond(d, subject, m, nouns)
-    subject.source.where(*[k for f in m.fields for k in f.known(at)])
-    if kind == "average":
-        asked = frames("average", noun=nouns, unit="")
-        probe = subject.source.select(sql, limit=2)
-        return finished(
-            "computed",
-            subject.source.select(f"AVG({sql})"),
-            asked,
-            subject_slots(subject),
-            ["computed", "avg"],
-            probe,
-            False,
-        )
-    high, beside = d.chance(0.8), d.chance(0.6)
-    order = [sql + (" DESC" if high else "")]
-    query = subject.source.select(subject.label(), *([sql] if beside else []), order=order, limit=1)
-    probe = subject.source.select(sql, order=order, limit=2)
-    best = f"(highest|{'most|best' if m.per else 'biggest|largest'})" if high else "(lowest|smallest)"
-    sup = {"np": [f"{{n}} with the {best} {nouns}"], "vp": [f"had the {best} {nouns}"]}
-    shown = [(m.fields[0], ())] if beside else []
-    asked = [
-        a.replace(d.speaker.words(m.fields[0]).nouns[0], m.nouns[0])
-        for a in extreme_frames(d, subject, sup, m.fields[0], shown)
-    ]
-    asked = [a.replace("(how many|with how many)", f"what was the {m.nouns[0]}") for a in asked]
-    return finished("computed", query, asked, subject_slots(subject), ["computed", "superlative"], probe)
-
-
-def _beyond(d: Drawer, subject: Subject, m, nouns: str) -> Intent:
-    value, op = _bound(d, m), d.rng.choice((">", ">", "<", ">=", ">="))
-    verbs: tuple[str, ...] = ()
-    if m.per:
-        things = d.speaker.things(m.fields[0])
-        verbs = tuple(
-            f"({v}|averaged) {w} (a|per) {m.per}"
-            for v in d.speaker.words(m.fields[0]).verbs
-            for w in saying.many_things(op, str(value), things)
-        )
-    condition = saying.computed(nouns, verbs, op, value, m.sql, m.fields)
-    shown = Subject(d.speaker, subject.view, [*subject.conditions, condition])
-    if d.chance(0.5):
-        return finished(
-            "computed", shown.source.select("COUNT(*)"), frames("count"), subject_slots(shown), ["computed", "count"]
-        )
-    return finished(
-        "computed", shown.source.select(shown.label()), list_frames(d, shown.view), subject_slots(shown), ["computed"]
-    )
-
-
-def _bound(d: Drawer, m) -> int:
-    """A round bound near what the measure usually is."""
-    typical = [f.numbers[len(f.numbers) * 3 // 4] for f in m.fields]
-    if m.per:
-        return max(1, round(typical[0] / max(1, typical[1]) * d.rng.choice((0.5, 1, 1.5, 2))))
-    if "ABS" in m.sql:
-        return d.rng.choice((5, 10, 15, 20, 25))
-    if len(typical) == 1:
-        return d.rng.choice((2, 3, 5, 8, 10, 12))
-    return int(round(sum(typical) * d.rng.choice((0.9, 1, 1.05)), -1))
-
-
-FAMILIES = {count: 14, aggregate: 11, share: 4, two_counts: 2, distinct: 4, ends: 2, computed: 5}
-_ = (Sequence, View)
+FAMILIES = {count: 20, aggregate: 10, share: 3, two_counts: 2, distinct: 3, ends: 1}

@@ -5,7 +5,7 @@ A template is a text with (one|of|these), [something optional] and {slots}. Noth
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 _CHOICE = re.compile(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]")
 
@@ -34,13 +34,20 @@ _MANY = {"is": "are", "was": "were", "does": "do", "has": "have"}
 NO_ARTICLE = "\x0f"  # before a name that 'the' must not stand before
 
 
+_BEFORE_NOUNS = r"how many|number of|count of|count|which|what|among|top \w+|percentage of|percent of|every|each"
+
+
 def tidy(text: str) -> str:
     """Spaces and punctuation mended, the first letter capital, the marks of `literal` taken back."""
     text = re.sub(r"([Tt]he )?\x0f", "", re.sub(r"\s+", " ", text).strip())
     text = re.sub(r" ([,.?!;:])", r"\1", text)
-    text = re.sub(r"[,;:]([.?!])", r"\1", text)
+    text = re.sub(r",\s*,", ",", re.sub(r"[,;:]([.?!])", r"\1", text))
+    text = re.sub(r"\b[Tt]he The\b", "The", re.sub(r"\b[Aa]n? ((?:\w+ )?\w*[^us\W]s (?:per|a) \w)", r"\1", text))
+    text = re.sub(r"([a-z]{3}[?.!] )([a-z])", lambda m: m[1] + m[2].upper(), text)
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
     text = re.sub(r"\b(all )?(the )?everyone\b", "everyone", text)
+    text = re.sub(rf"(?i)\b({_BEFORE_NOUNS}) everyone\b", r"\1 people", text)
+    text = re.sub(rf"\b({_BEFORE_NOUNS}|{_BEFORE_NOUNS.capitalize()}) the ((\w+ ){{0,2}}\w+s)' ", r"\1 \2 ", text)
     text = re.sub(r"\b([Tt])he the\b|\b[Aa]n? (?=the\b)", lambda m: f"{m[1]}he" if m[1] else "", text)
     text = re.sub(
         r"\b(is|was|does|has) (the ([A-Z]\w+ )*[A-Z]\w+s)\b(?!'| [A-Z])", lambda m: f"{_MANY[m[1]]} {m[2]}", text
@@ -95,6 +102,26 @@ def singular(noun: str) -> str:
     return " ".join([*words[:-1], one]) + sign + tail
 
 
+_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+
+def counted(text: str) -> str:
+    """A template for a small number, in digits or as a word; others as they are."""
+    return f"({text}|{_SMALL[int(text)]})" if text.isdigit() and int(text) < len(_SMALL) else text
+
+
+def ordinal(n: int) -> str:
+    """1 -> "1st"."""
+    return f"{n}{'th' if n % 100 in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
+
+
+def each(template: str, change: Callable[[str], str]) -> str:
+    """A plain template of alternatives, or a text, with each of them changed."""
+    if not template.startswith("("):
+        return change(template)
+    return "(" + "|".join(map(change, template[1:-1].split("|"))) + ")"
+
+
 def is_plural(noun: str) -> bool:
     """Whether the head of the noun phrase is a plural ('games played', 'points')."""
     return singular(noun) != noun
@@ -127,6 +154,7 @@ _PAST = [
     "drew",
     "scored",
     "kept",
+    "drew",
     "took",
     "gave",
     "sold",
@@ -165,18 +193,24 @@ _ABBREVIATIONS = {
     "and": "&", "you": "u", "percentage": "pct", "million": "m",
 }  # fmt: skip
 _OPENINGS = (
-    "Hi, ", "Hey, ", "Quick one: ", "Quick question: ", "Please tell me: ", "For my report: ", "I'm wondering: ",
-    "A colleague asks: ", "My boss is asking again: ", "Just curious: ", "One more: ", "For the newsletter: ",
-    "For a table in the annual report: ", "Need this for a slide: ", "Somebody wants to know: ",
+    "Hi, ", "Hey, ", "Hello, ", "Quick one: ", "Quick question: ", "Please tell me: ", "For my report: ",
+    "I'm wondering: ", "A colleague asks: ", "My boss is asking again: ", "Just curious: ", "One more: ",
+    "For the newsletter: ",
+    "For a table in the annual report: ", "Need this for a slide: ", "Somebody wants to know: ", "Finance is asking: ",
+    "For my piece: ", "Marketing wants to know: ", "To settle a bet: ", "Before the meeting: ", "For the website: ",
+    "From the front desk: ", "Fact check: ", "For the record: ", "Next question: ", "Trivia: ", "For the board: ",
+    "I'm writing a piece on this. ", "I'm preparing a slide. ", "Help me out here. ", "We had a discussion at lunch. ",
+    "A customer called. ", "I've lost my notes. ", "Sorry to bother you. ", "Morning! ", "This is for the press kit. ",
 )  # fmt: skip
 _ENDINGS = (", please?", ", do you know?", "? Thanks.", "? Thank you!", " again?")
 
 
 def politely(text: str, rng: random.Random) -> str:
     """The question with a greeting or a 'please' before or behind it."""
-    if rng.random() < 0.4 and text.endswith("?") and text.count("?") == 1:
+    if rng.random() < 0.3 and text.endswith("?") and text.count("?") == 1 and "please" not in text.lower():
         return text[:-1] + rng.choice(_ENDINGS)
-    return rng.choice(_OPENINGS) + lower_first(text)
+    opening = rng.choice(_OPENINGS)
+    return opening + (text if opening[-2] in ".!" else lower_first(text))
 
 
 _STARTERS = frozenset(
@@ -226,6 +260,40 @@ _STARTERS = frozenset(
         "per",
         "out",
         "looking",
+        *[
+            "work",
+            "sum",
+            "taking",
+            "tally",
+            "can",
+            "could",
+            "compare",
+            "where",
+            "most",
+            "break",
+            "mean",
+            "largest",
+            "biggest",
+            "highest",
+            "lowest",
+            "smallest",
+        ],
+        *[
+            "across",
+            "over",
+            "percentage",
+            "combined",
+            "until",
+            "since",
+            "whom",
+            "against",
+            "print",
+            "we",
+            "we're",
+            "there",
+            "people",
+            "different",
+        ],
     ]
 )
 
@@ -262,9 +330,9 @@ def misspelt(text: str, rng: random.Random) -> str:
 def roughened(text: str, rng: random.Random, typos: float = 0.06) -> str:
     """The question as typed in a hurry, now and then: lower case, no question mark, abbreviations, a typo."""
     dice = rng.random()
-    if dice < 0.10:
+    if dice < 0.12:
         text = politely(text, rng)
-    elif dice < 0.16:
+    elif dice < 0.17:
         text = abbreviated(text, rng)
     if rng.random() < 0.08:
         text = text.lower()

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from labkit.datagen.conditions import Computed, Condition, Named, Test
 from labkit.datagen.formats import round_bound, say
-from labkit.datagen.lexicon import Words
-from labkit.datagen.phrases import literal, plural, singular
+from labkit.datagen.lexicon import Words, counted_by, is_rank
+from labkit.datagen.phrases import counted, each, literal, ordinal, plural, singular
 from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.times import dated, in_year, period
 from labkit.datagen.world import Entity, Field, Path_
@@ -33,11 +33,15 @@ def draw(speaker: Speaker, entity: Entity, rng: random.Random, path: Path_ = ())
 def sayable(entity: Entity) -> list[Field]:
     """Fields that conditions can be about: no names, no keys, no free text."""
     found = [f for f in entity.fields if f.kind not in ("id", "link", "label", "period") and (f.values or f.missing)]
-    return [f for f in found if f.kind != "text" or len(f.values) <= 400]
+    return [f for f in found if f.kind != "text" or (len(f.values) <= 400 and not f.unique)]
 
 
 def draw_on(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) -> Condition | None:
     """A condition on one field, of the kinds that it allows."""
+    few = field.kind == "number" and len(field.values) <= 3
+    named = [n for n in speaker.glossary.named if n.tests[0].field.ref == field.ref] if few else []
+    if named:  # of two or three numbers, the glossary's words say which: 'double overtime'
+        return from_named(rng.choice(named), path)
     if field.missing and rng.random() < (0.2 if field.values else 1):
         return missing(speaker, field, path, rng.random() < 0.6)
     if not field.values:
@@ -77,8 +81,6 @@ def missing(speaker: Speaker, field: Field, path: Path_, absent: bool) -> Condit
         return _special(speaker, field, path, special, absent)
     words = speaker.words(field)
     noun, one = words.nouns[0], _one(words.nouns[0])
-    if field.kind == "flag":
-        noun, one = f"{noun} status", f"a {noun} status"
     test = Test(field, "null" if absent else "known")
     named = next((n for n in speaker.glossary.named if n.tests == (test,)), None)
     own = from_named(named, path) if named else Condition(path, (test,))
@@ -129,7 +131,10 @@ def equal(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
         tests = (Test(field, "<>", value), *(Test(field, "<>", m) for m in field.missing if m is not None))
         said = _value(speaker, field, value)
         post = (f"whose {noun} (is not|is anything but|isn't) {said}", f"with a {noun} other than {said}")
-        return Condition(path, tests, post=post, tags=("negation",))
+        verb = tuple(
+            f"are not {v[4:]}" for t in speaker.words(field).equal_verb if (v := t.replace("{v}", said))[:4] == "are "
+        )
+        return Condition(path, tests, post=post, verb=verb, tags=("negation",))
     return is_value(speaker, field, value, path)
 
 
@@ -161,10 +166,13 @@ def names_row(speaker: Speaker, field: Field, value: object, path: Path_) -> Con
     """A text that names a row elsewhere: 'for the Foxes'."""
     entity = speaker.world.entities[field.names]
     name = speaker.name(entity, value)
-    verb = f"(played for|were with|were on|played for) {name}" if entity.noun in ON else f"(were with|had) {name}"
-    return Condition(
-        path, (Test(field, "=", value),), post=(f"(for|of|with|on|for) {name}",), verb=(verb,), tags=("nickname",)
-    )
+    if entity.noun not in ON:
+        return Condition(
+            path, (Test(field, "=", value),), post=(f"(of|with) {name}",), verb=(f"(were with|had) {name}",)
+        )
+    verb = f"(played for|were with|were on|suited up for|played for) {name}"
+    post = (f"(for|of|with|on|for) {name}", f"who (played for|were on|were with) {name}")
+    return Condition(path, (Test(field, "=", value),), post=post, verb=(verb,), tags=("nickname",))
 
 
 def flag(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) -> Condition:
@@ -184,6 +192,8 @@ def flag(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) -
 
 def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) -> Condition:
     """A number above, below, at least, at most, between, or equal."""
+    if is_rank(field):
+        return ranked(speaker, field, rng, path)
     numbers, feet = field.numbers, field.format.unit == "ft"
     many = len(set(numbers)) > 25
     identifying = any(word in field.words.split() for word in _IDENTIFYING) or len(set(numbers)) <= 3
@@ -206,18 +216,44 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     return compared(speaker, field, kind, value, path)
 
 
+def ranked(speaker: Speaker, field: Field, rng: random.Random, path: Path_) -> Condition:
+    """A rank, of which the small ones are the good ones: in the top 10, after number 30, 7th."""
+    words, numbers = speaker.words(field), [n for n in field.numbers if n > 0]
+    kind = rng.choices(("<=", "between", "=", ">"), (5, 3, 3, 1))[0]
+    n = rng.choice(numbers) if kind == "=" else numbers[int(len(numbers) * rng.choice((0.1, 0.2, 0.4, 0.6)))]
+    n = n if kind == "=" or n < 15 else 5 * round(n / 5)
+    low = rng.randint(1, max(1, int(n) - 1))
+    said, value = {
+        "<=": (f"(in the top {n}|among the (first|top) {n}|no later than {ordinal(n)})", n),
+        "between": (f"(between {low} and {n}|from number {low} to [number] {n})", (low, n)),
+        "=": (f"({ordinal(n)}|{ordinal(n)} overall|with the {ordinal(n)} pick|at number {n}|number {n})", n),
+        ">": (f"(after number {n}|later than {ordinal(n)})", n),
+    }[kind]
+    said = said if kind != "=" or words.ranked else f"{ordinal(n)}"
+    test = Test(field, kind, value)
+    if words.ranked:
+        return Condition(path, (test,), post=(f"{words.ranked} {said}",), verb=(f"were {words.ranked} {said}",))
+    noun = words.nouns[0]
+    return Condition(path, (test,), post=(f"whose {noun} is {said}",), verb=(f"have a {noun} that is {said}",))
+
+
 def _equals(speaker: Speaker, field: Field, value: object, path: Path_, test: Test) -> Condition:
     words, v, noun = speaker.words(field), say(value, field.format), speaker.words(field).nouns[0]
     if words.counts:
         things = speaker.things(field) if value != 1 else "(" + "|".join(map(singular, words.plurals)) + ")"
-        some = f"(exactly|just|) {v}" if value else "(no|zero|0)"
+        some = f"(exactly|just|) {counted(v)}" if value else "(no|zero|0)"
         verb = tuple(f"{verb} {some} {things}" for verb in words.verbs)
         return Condition(path, (test,), post=(f"with {some} {things}",), verb=verb)
     verb = [f"{w} (exactly|) {v}" for w in words.verbs]
-    verb += [f"are (exactly|) {v} {adj}" for adj, *_ in words.high if adj in ("tall", "long", "old")]
+    verb += [f"(are|stand) (exactly|) {v} {adj}" for adj, *_ in words.high if adj in ("tall", "long", "old")]
     post = [f"with (a {noun} of|{noun}) {v}", f"whose {noun} is (exactly|) {v}"]
-    post += [f"with (number|no.) {v}", f"in number {v}"] if noun.startswith("jersey") else []
-    verb += [f"wear (number|no.|#) {v}", f"have number {v}"] if noun.startswith("jersey") else []
+    post = [f"(with|wearing) (number|no.) {v}", f"wearing the {v}"] if noun.startswith("jersey") else post
+    wear = [
+        f"wear (number|no.|#|the number) {v}",
+        f"have (number|the) {v} on their (back|shirt|jersey)",
+        f"wear the {v}",
+    ]
+    verb = wear if noun.startswith("jersey") else verb
     return Condition(path, (test,), post=tuple(post), verb=tuple(verb))
 
 
@@ -239,6 +275,8 @@ def compared(speaker: Speaker, field: Field, op: str, value: object, path: Path_
     """The field against a bound; `>` and `<` exclude it, `>=` and `<=` include it, and are worded so."""
     words, v, noun = speaker.words(field), say(value, field.format), speaker.noun(field)
     test, tags = (Test(field, op, value),), ("inclusive",) if "=" in op else ("exclusive",)
+    if " per " in field.words:
+        return _rate(field, path, op, v, test, tags, noun)
     if words.counts:
         within = many_things(op, v, speaker.things(field))
         if words.actor:
@@ -257,6 +295,15 @@ def compared(speaker: Speaker, field: Field, op: str, value: object, path: Path_
         post += [f"{c} than {{v}}" for c in comparatives]
     filled = [tuple(t.replace("{v}", v) for t in texts) for texts in (post, verb)]
     return Condition(path, test, post=filled[0], verb=filled[1], tags=tags)
+
+
+def _rate(field: Field, path: Path_, op: str, v: str, test: tuple[Test], tags: tuple[str], noun: str) -> Condition:
+    """'averaged more than 12 points a game'."""
+    things, _, unit = field.words.partition(" per ")
+    within = many_things(op, v, things)
+    verb = tuple(f"({'|'.join((*counted_by(things), 'averaged'))}|averaged) {w} (a|per) {unit}" for w in within)
+    post = tuple(f"with {w} (a|per) {unit}" for w in within) + tuple(f"with a {noun} {w}" for w in _BOUNDS[op][0])
+    return Condition(path, test, post=tuple(t.replace("{v}", v) for t in post), verb=verb, tags=tags)
 
 
 def _by_actor(words: Words, amounts: list[str]) -> tuple[str, ...]:
@@ -295,6 +342,14 @@ _BOUNDS = {
 
 def many_things(op: str, v: str, things: str) -> list[str]:
     """Templates of a bound on a number of things: 'more than 3 titles'."""
+    one = v == "1" and op in (">", ">=", "=")
+    v, things = counted(v), each(things, _one_thing) if one else things
+    if one:
+        return {
+            ">": [f"more than {v} {things}"],
+            ">=": [f"at least {v} {things}"],
+            "=": [f"(exactly|just) {v} {things}"],
+        }[op]
     return {
         ">": [f"(more than|over|more than) {v} {things}"],
         "<": [f"(fewer than|less than|under|fewer than) {v} {things}"],
@@ -302,6 +357,10 @@ def many_things(op: str, v: str, things: str) -> list[str]:
         "<=": [f"(at most|no more than|up to) {v} {things}", f"{v} or fewer {things}"],
         "=": [f"(exactly|just|) {v} {things}"],
     }[op]
+
+
+def _one_thing(things: str) -> str:
+    return "{np1}" if things == "{np}" else singular(things)
 
 
 def computed(

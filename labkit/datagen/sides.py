@@ -9,6 +9,7 @@ from labkit.datagen.build import key_of
 from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, Slots, finished
+from labkit.datagen.lookups import score_columns
 from labkit.datagen.phrases import literal, plural
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Entity, Field, Path_, quoted, twins
@@ -76,10 +77,10 @@ def _acts(s: Sides) -> dict[str, str]:
     """What one side does to the other: 'host', 'visit'."""
     noun = s.view.root.noun
     known = {
-        "home": ("(host|play at home against|welcome)", "(hosted|played at home against)",
-                 f"the {noun} {{a}} (hosted|played at home) against {{b}}"),
+        "home": ("(host|host|play at home against|welcome|receive)", "(hosted|played at home against)",
+                 f"(the {noun} in which {{a}} hosted {{b}}|the {noun} of {{a}} at home against {{b}})"),
         "away": ("(visit|play away against|travel to)", "(visited|played away against)",
-                 f"the {noun} {{a}} played (at|away against) {{b}}"),
+                 f"(the {noun} in which {{a}} visited {{b}}|the {noun} of {{a}} on the road at {{b}})"),
     }  # fmt: skip
     act = f"(appear|act) as {s.role} {s.entity.noun} with"
     general = (act, f"(appeared|acted) as {s.role} {s.entity.noun} with", f"the {noun} of {{a}} as {s.role} with {{b}}")
@@ -97,11 +98,27 @@ def meeting(d: Drawer) -> Intent | None:
     for path, value in ((s.one, a), (s.other, b)):
         subject.source.where(f"{s.entity.label.column(subject.source.at(path))} = {quoted(value)}")
     f, slots = d.pick(d.facts(s.view, ("date", "number"))), _slots(d, s, subject, a, b)
-    if f is None or d.chance(0.3):
+    if s.view.period and not subject.conditions and not d.chance(0.3):
+        return _all_dates(d, s, subject, slots)  # 'the game' would be one of several
+    pairs = twins(s.view.root)
+    if pairs and subject.conditions and d.chance(0.2):
+        pair = d.rng.choice(pairs)
+        asked = frames("score", between=_acts(s)["between"], cols=score_columns(pair)[0])
+        return finished("meeting", subject.source.select(*map(subject.column, pair)), asked, slots, ["join", "role"])
+    if f is None or not subject.conditions or d.chance(0.2):
         asked = frames("meeting count", games=s.games, **_acts(s))
         return finished("meeting", subject.source.select("COUNT(*)"), asked, slots, ["join", "role", "count"])
     asked = frames("meeting date" if f.kind == "date" else "meeting fact", noun=d.speaker.words(f).nouns[0], **_acts(s))
     return finished("meeting", subject.source.select(subject.column(f)), asked, slots, ["join", "role"])
+
+
+def _all_dates(d: Drawer, s: Sides, subject: Subject, slots: Slots) -> Intent | None:
+    """The days of all meetings, over all periods."""
+    f = d.pick(d.facts(s.view, ("date",)))
+    if f is None:
+        return None
+    asked = frames("meeting dates", games=s.games, **_acts(s))
+    return finished("meeting", subject.source.select(subject.column(f)), asked, slots, ["join", "role", "date"])
 
 
 _RESULTS = {"won": (">", "win", "wins"), "lost": ("<", "lose", "losses")}
@@ -241,4 +258,4 @@ def derby(d: Drawer) -> Intent | None:
     )
 
 
-FAMILIES = {meeting: 4, one_side: 6, either_side: 2, standings: 2, derby: 1}
+FAMILIES = {meeting: 4, one_side: 6, either_side: 2, standings: 1.5, derby: 1}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from labkit.datagen.glossary import Glossary, Measure
-from labkit.datagen.lexicon import Words, words_for
+from labkit.datagen.lexicon import Words, synonyms, words_for, words_named
 from labkit.datagen.phrases import literal, plural, singular
 from labkit.datagen.world import Entity, Field, World, twins
 from labkit.execution import execute
@@ -17,6 +17,8 @@ from labkit.schema import sql_name
 ON = frozenset(("team", "squad", "crew", "committee", "board"))
 _AT = frozenset(("company", "store", "shop", "school", "clinic", "hospital", "branch", "office", "firm", "university"))
 
+_UNITS = frozenset(("days", "hours", "minutes", "seconds", "weeks", "months", "years"))
+
 
 class Speaker:
     """Words for one world under one glossary."""
@@ -24,6 +26,7 @@ class Speaker:
     def __init__(self, world: World, glossary: Glossary | None = None):
         self.world, self.glossary = world, glossary or Glossary()
         self._words: dict[str, Words] = {}
+        self._nouns: dict[str, list[str]] = {}
 
     def words(self, field: Field) -> Words:
         """The field's words, the glossary's among them."""
@@ -32,17 +35,28 @@ class Speaker:
         return self._words[field.ref]
 
     def _read(self, field: Field) -> Words:
-        words = words_for(field, self.world.entities[field.table])
-        more = self.glossary.columns.get(field.ref, [])
+        entity = self.world.entities[field.table]
+        words, more = words_for(field, entity), self.glossary.columns.get(field.ref, [])
+        more = [re.sub(rf" (for|of) an? {re.escape(entity.noun)}$", "", n) for n in more]
+        if self.said_of_owners(entity) and field.kind in ("year", "date"):
+            short = [
+                n for n in words.nouns if not re.search(r" of |^(date|year|last|day) \w|^(day|month)$", n)
+            ] or words.nouns[:1]
+            nouns = [n if entity.noun in n else f"{entity.noun} {n}" for n in short]
+            words = replace(words, nouns=tuple(nouns), plurals=tuple(map(plural, nouns)))
         if field.names and self.world.entities[field.names].noun in ON:
             thing = self.world.entities[field.names].noun
             asks = (
                 f"(who|which {thing}|what {thing}) did {{x}} play for",
                 f"(which|what) {thing} was {{x}} (on|with)",
-                "whose uniform did {x} wear",
+                f"for (which|what) {thing} did {{x}} play",
+                f"(which|what) {thing} did {{x}} (suit up for|belong to)",
+                "whose (uniform|shirt|jersey) did {x} wear",
             )
-            return replace(words, ask=asks[:2])
+            return replace(words, ask=asks)
         verbs = [re.sub(r"(?<=[^s])s$", "", v) for v in self.glossary.verbs.get(field.ref, []) if " " not in v]
+        if field.words in _UNITS:
+            return replace(words, nouns=_merged(words.nouns, more))
         if words.counts:
             return replace(words, plurals=_merged(words.plurals, map(plural, more)))
         if more and re.search(r"\b(pct|avg|num|qty|amt)\b", field.words):  # nobody says such a name out loud
@@ -53,6 +67,12 @@ class Speaker:
             _merged(words.plurals, (n if " a " in n else plural(n) for n in more)),
         )
         return replace(words, nouns=nouns, plurals=plurals, verbs=_merged(words.verbs, verbs), ask=words.ask + asks)
+
+    def said_of_owners(self, entity: Entity) -> bool:
+        """Rows without a name, one period or two sides, that have an owner: 'last year' alone would be the owner's."""
+        links = [link for link in self.world.links if link.table == entity.table and not link.role]
+        plain = not entity.label and not any(f.kind == "period" for f in entity.fields)
+        return plain and any(self.world.entities[link.other].label for link in links)
 
     def noun(self, field: Field) -> str:
         """A template for the fact's name, its first name most often."""
@@ -65,7 +85,11 @@ class Speaker:
 
     def nouns(self, entity: Entity) -> list[str]:
         """What one row of a table is called, the table's own word first."""
-        return [entity.noun, *self.glossary.entities.get(entity.table, [])]
+        if entity.table not in self._nouns:
+            taken = {f.words for f in entity.fields} | {e.noun for e in self.world.entities.values()}
+            more = [*self.glossary.entities.get(entity.table, []), *synonyms(entity.noun)]
+            self._nouns[entity.table] = [entity.noun, *dict.fromkeys(n for n in more if n not in taken)]
+        return self._nouns[entity.table]
 
     def label(self, field: Field, entity: Entity) -> str:
         """What the naming column is called: 'name', 'nickname', 'id'."""
@@ -87,6 +111,10 @@ class Speaker:
             found.append(Measure(a.table, f"{a.read('{a}')} + {b.read('{a}')}", names, (a, b)))
         return found + self._rates(entity)
 
+    def of_measure(self, m: Measure) -> Words:
+        """What the vocabulary knows of a computed number by its name: 'age'."""
+        return words_named(m.nouns[0])
+
     def _rates(self, entity: Entity) -> list[Measure]:
         """`points_per_game` beside `games_played` says that other counts are divided by games as well."""
         found = []
@@ -97,7 +125,7 @@ class Speaker:
                 known = any(h.words.startswith(f"{g.words} per ") for h in entity.fields)
                 if self.words(g).counts and g is not below and not known:
                     sql = f"1.0 * {g.column('{a}')} / {below.column('{a}')}"
-                    names = [f"{g.words} per {unit[1]}", f"{g.words} a {unit[1]}", f"{g.words} average"]
+                    names = [f"{g.words} per {unit[1]}", f"{g.words} a {unit[1]}", f"{singular(g.words)} average"]
                     found.append(Measure(entity.table, sql, names, (g, below), unit[1]))
         return found
 
@@ -107,7 +135,7 @@ class Speaker:
         """A template for a row's name: 'the Foxes', the full name, or a part of it that no other row has."""
         text, plain = str(value), literal(str(value))
         full = self.full_names.get(entity.table, {}).get(value)
-        if not entity.person and re.search(r"[a-z]s$", text) and " " not in text:
+        if not entity.person and re.search(r"[a-z]s$", text) and " " not in text and self._teams(entity):
             return f"(the {plain}|the {plain}|the {plain}|the {plain}|{full or 'the ' + plain})"
         if full:
             return f"(the {plain}|the {plain}|the {plain}|{full})"
@@ -116,6 +144,11 @@ class Speaker:
         alone = [w for w in text.split() if w[:1].isupper() and len(w) > 3 and self._parts[entity.table].get(w) == 1]
         often = "|".join([plain] * 9)
         return f"({often}|{literal(alone[-1])})" if alone and " " in text else plain
+
+    def _teams(self, entity: Entity) -> bool:
+        """Whether the names are plurals ('Foxes') rather than end in -s here and there."""
+        values = [str(v) for v, _ in entity.label.values] if entity.label else []
+        return 2 * sum(v.endswith("s") for v in values) > len(values)
 
     @cached_property
     def _parts(self) -> dict[str, dict[str, int]]:

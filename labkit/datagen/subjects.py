@@ -6,6 +6,7 @@ a player. A subject carries its source (table, joins, conditions) and renders as
 """
 
 import random
+import re
 from dataclasses import dataclass, field
 
 from labkit.datagen.build import Source
@@ -140,7 +141,7 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
         elif form in ("adjective", "noun"):
             adjectives.append(text)
         elif form == "post":
-            posts.append(text)
+            posts.append(text if many else _singular_verb(text))
         else:
             verbs.append(text if many else third(text))
     who = "who" if subject.view.who.person else "that"
@@ -150,6 +151,12 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
     noun = head[1:] if head.startswith("=") else plural(head) if many else head
     text = " ".join(filter(None, [*adjectives, noun, *sorted(posts, key=len), relative]))
     return Phrase(text, verb, when, fresh and not adjectives and not posts and not verbs)
+
+
+def _singular_verb(post: str) -> str:
+    """'that are active' -> 'that is active'."""
+    found = re.match(r"(that|who) (?=(are|were|have|run|end|expire|do|don't|lack|play)\b)", post)
+    return found[0] + third(post[found.end() :]) if found else post
 
 
 def _forms(condition: Condition, fresh: bool, many: bool) -> dict[str, tuple[str, ...]]:

@@ -62,7 +62,7 @@ def _when(speaker: Speaker, field: Field, test: Test, when: str, path: Path_, pl
         post, verb = (f"who {said}", *((f"{words.participle} {plain}",) if plain else ())), (said,)
     elif words.participle:
         post, verb = (f"{words.participle} {when}",), (f"were {words.participle} {when}",)
-    elif noun in ("date", "day", "time", "month", "year"):
+    elif noun.split()[-1] in ("date", "day", "time", "month") or noun == "year":
         post, verb = (when,), (f"(took place|were) {when}",)
     elif plain:
         post, verb = (f"with {noun} {plain}", f"whose {noun} is {plain}"), (f"have {noun} {plain}",)

@@ -3,18 +3,19 @@
 A heading is the last word or words of a column's name; then a line a form, its alternatives between slashes. `named`:
 names in place of the column's own; `nouns`: further ones; `ask`: questions for it of {x}; `verbs` take its value;
 `high`, `low`: adjectives for much and little with their comparative and superlative; `best`, `worst`: superlatives
-alone; `participle` of a year or date; `equal_...`: the value {v} as head noun, adjective, behind the noun, as a verb
-phrase of the plural. `counted by`: what one does with so many things.
+alone; `participle` of a year or date, `ranked` of a rank; `equal_...`: the value {v} as head noun, adjective, behind
+the noun, as a verb phrase of the plural. COUNTED: what one does with so many things. SYNONYMS: what else a row is called.
 """
 
 COLUMNS = """
 == height
-ask: how tall is {x}
+ask: how tall is {x} / how tall is {x} / what height is {x}
+verbs: stand
 high: tall, taller, tallest
 low: short, shorter, shortest
 low: small, smaller, smallest
 == weight
-ask: how heavy is {x} / how much does {x} weigh
+ask: how heavy is {x} / how much does {x} weigh / what does {x} weigh
 verbs: weigh
 high: heavy, heavier, heaviest
 low: light, lighter, lightest
@@ -36,7 +37,7 @@ high: old, older, oldest
 low: young, younger, youngest
 == birth
 nouns: date of birth / birthday / birth date
-ask: when was {x} born
+ask: when was {x} born / when is {x}'s birthday / on (what|which) (day|date) was {x} born
 high: young, younger, youngest
 low: old, older, oldest
 participle: born
@@ -48,9 +49,10 @@ low: old, older, oldest
 participle: born
 == salary
 nouns: pay
-ask: (how much|what) does {x} (earn|make) / what is {x} paid
+ask: (how much|what) does {x} (earn|make) / (what|how much) is {x} paid
+ask: (what|how much) does {x} (get|earn) a year / how much money does {x} (make|earn)
 verbs: earn / make
-best: best-paid / highest-paid / top-earning
+best: best-paid / highest-paid / top-earning / best paid
 worst: worst-paid / lowest-paid
 == wage
 nouns: pay
@@ -83,7 +85,9 @@ high: big, bigger, biggest
 low: small, smaller, smallest
 == capacity
 nouns: seating capacity
-ask: how (many people|many seats|much) does {x} (hold|have) / how many people fit into {x} / how big is {x}
+ask: how many (people|seats|spectators) does {x} (hold|have)
+ask: how many (people|spectators|fans) (fit into|can sit in) {x} / how big is {x}
+ask: how many can {x} (seat|hold)
 verbs: hold / seat
 high: large, larger, largest
 high: big, bigger, biggest
@@ -105,9 +109,11 @@ high: big, bigger, biggest
 low: small, smaller, smallest
 == attendance
 nouns: crowd / number of spectators
-ask: how many people (saw|watched|attended|came to) {x}
+ask: how many (people|fans) (saw|watched|attended|came to) {x} / how big was the crowd at {x}
+verbs: drew a crowd of
 == city
-ask: where is {x} [based] / (which|what) city is {x} (in|from|based in)
+ask: where is {x} [based] / (which|what) city is {x} (in|from|based in) / in (which|what) city is {x}
+ask: where can I find {x}
 equal_post: in {v} / in {v} / from {v} / based in {v}
 equal_verb: are (based in|from|in) {v}
 == town
@@ -130,9 +136,10 @@ equal_post: in {v}
 equal_verb: are in {v}
 == college
 nouns: school
-ask: where did {x} go to college / (which|what) college did {x} (attend|go to) / what was {x}'s college
-equal_post: from {v} / out of {v}
-equal_verb: (attended|went to) {v} / (played at|came from|came out of) {v}
+ask: where did {x} go to (college|school) / (which|what) college did {x} (attend|go to|come from|play at)
+ask: where did {x} play college ball / (which|what) college is {x} from
+equal_post: from {v} / out of {v} / who (went to|attended) {v}
+equal_verb: (attended|went to) {v} / (played at|came from|came out of|studied at) {v} / have {v} as their college
 == school
 ask: (which|what) school did {x} (attend|go to)
 equal_post: from {v}
@@ -156,7 +163,8 @@ equal_post: in the {v}
 equal_verb: play in the {v}
 == position
 nouns: role
-ask: what position does {x} (play|have) / (which|what) position is {x}
+ask: (which|what) position does {x} (play|have) / (which|what) position is {x}
+ask: where does {x} play on the (floor|court|field)
 == breed
 ask: what breed is {x}
 == species
@@ -175,9 +183,10 @@ equal_post: for {v} / because of {v}
 equal_verb: were for {v}
 == coach
 nouns: head coach
-ask: who coaches {x} / who is [the] coach of {x} / who is in charge of {x}
+ask: who coaches {x} / who is [the] [head] coach of {x} / who is in charge of {x} / who (runs|leads) {x}
+ask: whom does {x} have as coach / who's coaching {x}
 equal_post: coached by {v} / under {v} / of coach {v}
-equal_verb: are coached by {v}
+equal_verb: are coached by {v} / have {v} as [their] coach / play under {v}
 == manager
 ask: who manages {x}
 equal_post: managed by {v}
@@ -207,7 +216,8 @@ nouns: email address
 ask: how can (I|we) email {x}
 == jersey
 nouns: jersey number / shirt number / number
-ask: what number does {x} wear / (which|what) jersey [number] does {x} (wear|have)
+ask: (what|which) number does {x} wear / (which|what) jersey [number] does {x} (wear|have)
+ask: (what|which) number is on {x}'s (back|shirt|jersey)
 verbs: wear
 == rating
 ask: how is {x} rated
@@ -215,14 +225,15 @@ best: best-rated / top-rated
 worst: worst-rated
 == founded
 named: founding year / year of foundation / year founded
-ask: (when|in what year|what year) (was|were) {x} founded / how long has {x} been around
+ask: (when|in what year|what year) (was|were) {x} founded / (since when|since what year) does {x} exist
+ask: when did {x} start out
 high: young, younger, youngest
 high: new, newer, newest
 low: old, older, oldest
 participle: founded
 == opened
 named: opening year / year of opening / year opened
-ask: (when|in what year) (did {x} open|was {x} opened)
+ask: (when|in what year|what year) (did {x} open|was {x} opened) / since when is {x} open
 high: new, newer, newest
 low: old, older, oldest
 participle: opened
@@ -246,17 +257,20 @@ ask: (when|on which (date|day)) was {x} [played]
 participle: played
 == since
 named: joining date / date of joining
-ask: since when is {x} with us / how long has {x} been with us / when did {x} join
+ask: since when is {x} with us / when did {x} join
 participle: with us since
 == draft year
-ask: (when|in what year) was {x} drafted
+ask: (when|in what year|what year) was {x} drafted / in (which|what) draft was {x} (taken|picked)
+ask: (which|what) draft class is {x} from
 participle: drafted
 == draft pick
 nouns: pick / draft position
 ask: (what|which) pick was {x} / where was {x} picked [in the draft]
+ask: (at what position|how high) was {x} (drafted|picked)
+ranked: (picked|drafted|taken|selected)
 == ends
-named: end year / last year / final year
-ask: when does {x} (end|run out|expire)
+named: end year / last year / final year / year of expiry
+ask: when does {x} (end|run out|expire) / until when does {x} run / in (what|which) year does {x} (end|run out|expire)
 participle: ending
 equal_verb: (end|run out|expire) in {v}
 == expires
@@ -361,13 +375,40 @@ participle: delivered
 """
 
 COUNTED = """
-points, goals, runs: scored
-assists: handed out / gave
-rebounds: grabbed / pulled down / collected
+points, goals, runs: scored / put up
+assists: handed out / gave / dished out / had
+rebounds: grabbed / pulled down / collected / had
 titles, championships, trophies, medals, cups: won
 wins, steals, hits: had / got
 votes: got
 orders: placed
 books: wrote
 saves, errors, sales, visits: made
+"""
+
+# What else a row may be called, for nouns of common tables.
+SYNONYMS = """
+player: man / athlete
+team: club
+arena: venue / hall / building
+game: match
+contract: deal
+employee: staff member
+customer: client / buyer
+product: item / article
+order: purchase
+book: title
+student: pupil
+pet: animal
+visit: appointment
+"""
+
+# Who has many of something.
+DOERS = """
+points: scorer
+goals: scorer
+rebounds: rebounder
+assists: passer / playmaker
+sales: seller
+books: author
 """
