@@ -8,6 +8,8 @@ written out, double-quoted names that SQLite silently takes for text turned into
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from sqlglot import ErrorLevel, exp
 
@@ -19,8 +21,29 @@ _ROW_IDS = {"rowid", "oid", "_rowid_"}
 
 
 def canonical(sql: str, schema: Schema) -> exp.Query | None:
-    """The query's tree in one spelling, None when sqlglot cannot read it. It gives the same rows as `sql`."""
-    tree = parse(sql)
+    """The query's tree in one spelling, None when sqlglot cannot read it. It gives the same rows as `sql`.
+
+    Shared: copy it before changing it.
+    """
+    return _canonical(sql, schema.database, schema.database.stat().st_mtime_ns, Unseen(schema))
+
+
+class Unseen:
+    """A schema as an argument that a cache does not look at: the database's path and time already say which it is."""
+
+    def __init__(self, schema: Schema):
+        self.schema = schema
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Unseen)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(1024)
+def _canonical(sql: str, _database: Path, _changed: int, unseen: Unseen) -> exp.Query | None:
+    tree, schema = parse(sql), unseen.schema
     if tree is None:
         return None
     tree = tree.unnest().copy()

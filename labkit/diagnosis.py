@@ -8,9 +8,11 @@ so does the diagnosis.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from tqdm.auto import tqdm
 
 from labkit import scoring
 from labkit.canonical import canonical
@@ -27,7 +29,7 @@ from labkit.slices import DiagnosedResult, DiagnosedRun
 
 if TYPE_CHECKING:
     from labkit.runs import Result, Run
-    from labkit.scoring import Score
+    from labkit.scoring import Pair, Score
 
 # What a rule of the linter says about a query is a cause of this class.
 _CLASS_OF_RULE = {
@@ -43,6 +45,8 @@ _CLASS_OF_RULE = {
     "fan_out": "malformed_join",
 }
 _LIMITS = Limits(seconds=1.0)  # of a query under intervention
+SECONDS = 4.0  # that the interventions on one prediction may take together
+_AT_A_TIME = 200  # predictions that are under intervention together
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,89 @@ class Diagnosis:
         return f"{self.failure_class or 'right'}: {self.evidence}"
 
 
+# A diagnosis in the making: it yields a query, is sent whether that gives the right answer, returns what it found.
+_Making = Generator[str, bool, Diagnosis]
+
+
 def diagnose(question: Question, prediction: str, score: "Score", schema: Schema) -> Diagnosis:
     """The class of one scored prediction; `schema` is that of the database it was scored on.
 
-    Takes milliseconds for what does not run, some 20 to 100 ms and at most 5 s for what runs and is wrong.
+    Takes milliseconds, and at most 5 s for what runs and is wrong.
     """
+    return diagnose_many([scoring.Pair(question, prediction, schema.database)], [score], [schema])[0]
+
+
+def diagnose_many(
+    pairs: Sequence["Pair"], scores: Sequence["Score"], schemas: Iterable[Schema] = ()
+) -> list[Diagnosis]:
+    """`diagnose` for each pair and its score, the interventions on all of them run together. Databases whose schema is
+    not among `schemas` are read."""
+    known = {schema.database: schema for schema in schemas}
+    for database in dict.fromkeys(pair.database for pair in pairs):
+        if database not in known:
+            known[database] = read_schema(database)
+    found: list[Diagnosis] = []
+    with tqdm(total=len(pairs), desc="diagnosing", unit=" pairs", disable=None, leave=False) as bar:
+        for start in range(0, len(pairs), _AT_A_TIME):
+            here = slice(start, start + _AT_A_TIME)
+            cases = [_Case(pair, score, known[pair.database]) for pair, score in _by_rows(pairs[here], scores[here])]
+            _bring_to_an_end(cases)
+            found += [case.found for case in cases]
+            bar.update(len(cases))
+    return [_of_text(diagnosis, score) for diagnosis, score in zip(found, scores, strict=True)]
+
+
+def _by_rows(pairs: Sequence["Pair"], scores: Sequence["Score"]) -> list[tuple["Pair", "Score"]]:
+    """What is wrong by its text alone is scored by rows."""
+    texts = [i for i, score in enumerate(scores) if score.mode == "exact" and not score.right]
+    again = dict(zip(texts, scoring.score_many([pairs[i] for i in texts]), strict=True))
+    return [(pair, again.get(i, score)) for i, (pair, score) in enumerate(zip(pairs, scores, strict=True))]
+
+
+def _of_text(diagnosis: Diagnosis, score: "Score") -> Diagnosis:
+    if score.mode != "exact" or score.right or diagnosis.failure_class:
+        return diagnosis
+    return _diagnosis("other_text", "The rows are the gold's; only the text of the query differs.")
+
+
+class _Case:
+    """One diagnosis in the making: the query that it asks about, or what it has found."""
+
+    def __init__(self, pair: "Pair", score: "Score", schema: Schema):
+        self.pair, self.mode, self.left = pair, score.mode, SECONDS
+        self.found: Diagnosis | None = None
+        self.steps = _making(pair.question, pair.prediction, score, schema)
+        self.go_on(None)
+
+    def go_on(self, right: bool | None) -> None:
+        """To the next query; once the time is over nothing is right any more, which soon ends it."""
+        try:
+            self.asked = self.steps.send(right)
+            while self.left <= 0:
+                self.asked = self.steps.send(False)
+        except StopIteration as end:
+            self.found = end.value
+
+
+def _bring_to_an_end(cases: list[_Case]) -> None:
+    """In rounds: each case asks about one query, and all of those are run together."""
+    while cases := [case for case in cases if case.found is None]:
+        for mode in {case.mode for case in cases}:
+            here = [case for case in cases if case.mode == mode]
+            asked = [replace(case.pair, prediction=case.asked) for case in here]
+            for case, score in zip(here, scoring.score_many(asked, mode, _LIMITS), strict=True):
+                case.left -= score.pred.seconds if score.pred else 0
+                case.go_on(score.right)
+
+
+def _making(question: Question, prediction: str, score: "Score", schema: Schema) -> _Making:
     if score.verdict == "right":
         return Diagnosis("")
     if score.verdict in ("gold_error", "unstable"):
         return _diagnosis("suspect_gold", score.detail)
-    if score.mode == "exact":
-        score = scoring.score(question, prediction, schema.database, "execution")
-        if score.verdict == "right":
-            return _diagnosis("other_text", "The rows are the gold's; only the text of the query differs.")
-        return diagnose(question, prediction, score, schema)
     if score.pred is None or (score.pred.error and score.pred.limit in (None, "refused")):
-        return _invalid(question, prediction, score.pred.error if score.pred else "", schema)
-    return _malformed(question, prediction, score, schema)
+        return (yield from _invalid(question, prediction, score.pred.error if score.pred else "", schema))
+    return (yield from _malformed(question, prediction, score, schema))
 
 
 def _diagnosis(failure_class: str, evidence: str, suggestion: str = "", hint: str = "") -> Diagnosis:
@@ -88,7 +158,7 @@ def _diagnosis(failure_class: str, evidence: str, suggestion: str = "", hint: st
 # --- it does not run --------------------------------------------------------------------------------------------------
 
 
-def _invalid(question: Question, prediction: str, message: str, schema: Schema) -> Diagnosis:
+def _invalid(question: Question, prediction: str, message: str, schema: Schema) -> _Making:
     failure = invalid_class(prediction or "", message)
     if failure == "invalid_format":
         start = " ".join((prediction or "").split())[:60]
@@ -98,9 +168,9 @@ def _invalid(question: Question, prediction: str, message: str, schema: Schema) 
     name = _named(message)
     if failure == "invalid_column" and name:
         repair = column_repair(prediction, name, schema, canonical(question.sql, schema))
-        return _repaired(question, failure, repair, schema, evidence)
+        return (yield from _repaired(failure, repair, evidence))
     if failure == "invalid_table" and name:
-        return _repaired(question, failure, table_repair(prediction, name, schema), schema, evidence)
+        return (yield from _repaired(failure, table_repair(prediction, name, schema), evidence))
     return _diagnosis(failure, f"{evidence} {advice}", hint=f"{advice} {HINTS[failure]}".strip())
 
 
@@ -110,10 +180,10 @@ def _named(message: str) -> str:
     return match[1].removeprefix("main.") if match else ""
 
 
-def _repaired(question: Question, failure: str, repair: Repair, schema: Schema, before: str) -> Diagnosis:
+def _repaired(failure: str, repair: Repair, before: str) -> _Making:
     """The diagnosis of an invented name: the first real one that makes the answer right, else the nearest."""
     for name, sql in repair.attempts:
-        if scoring.score(question, sql, schema.database, "execution", _LIMITS).verdict == "right":
+        if (yield sql):
             return _diagnosis(failure, f"{before} {repair.evidence} With {name} the answer is right.", name)
     near = f" The nearest real name is {repair.suggestion}." if repair.suggestion else ""
     return _diagnosis(failure, f"{before} {repair.evidence}{near}", repair.suggestion)
@@ -122,15 +192,11 @@ def _repaired(question: Question, failure: str, repair: Repair, schema: Schema, 
 # --- it runs, and is wrong --------------------------------------------------------------------------------------------
 
 
-def _malformed(question: Question, prediction: str, score: "Score", schema: Schema) -> Diagnosis:
+def _malformed(question: Question, prediction: str, score: "Score", schema: Schema) -> _Making:
     misspelt = misspelt_names(prediction, schema, canonical(question.sql, schema))
     if misspelt:
-        return _repaired(question, "invalid_column", misspelt[0], schema, "")
-
-    def is_right(sql: str) -> bool:
-        return scoring.score(question, sql, schema.database, score.mode, _LIMITS).verdict == "right"
-
-    cause = find_cause(prediction, scoring.golds(question), schema, is_right)
+        return (yield from _repaired("invalid_column", misspelt[0], ""))
+    cause = yield from find_cause(prediction, scoring.golds(question), schema)
     stopped = score.pred.limit is not None
     if stopped and not (cause and cause.repaired and len(cause.changes) == 1):
         return _diagnosis("runaway", score.pred.error or score.detail)
@@ -140,21 +206,27 @@ def _malformed(question: Question, prediction: str, score: "Score", schema: Sche
 
 
 def _caused(question: Question, prediction: str, score: "Score", schema: Schema, cause: Cause) -> Diagnosis:
-    ours = _blamed(question, schema) - silenced(question)
-    theirs = _blamed(replace(question, sql=prediction, alternatives=(), rows=None), schema)
+    """Faults that the linter sees in the prediction name a cause of several clauses; in the gold, they put the blame
+    on it."""
+    theirs = replace(question, sql=prediction, alternatives=(), rows=None)
     failure = cause.failure_class
-    if len(cause.changes) > 1:  # several clauses together: a fault that can be shown in the prediction names them best
-        failure = next((_CLASS_OF_RULE[rule] for rule in theirs - ours), failure)
-    suspected = [rule for rule in ours - theirs if _CLASS_OF_RULE[rule] == failure]
-    if suspected:
-        said = next(flaw.detail for flaw in flaws(question, schema) if flaw.rule == suspected[0])
-        return _diagnosis("suspect_gold", f"About the reference: {said} {score.detail}", question.sql)
+    if len(cause.changes) > 1:
+        own = (rule for rule in _CLASS_OF_RULE if _flawed(theirs, schema, rule) and not _blamed(question, schema, rule))
+        failure = next((_CLASS_OF_RULE[rule] for rule in own), failure)
+    for rule in [rule for rule, name in _CLASS_OF_RULE.items() if name == failure]:
+        if _blamed(question, schema, rule) and not _flawed(theirs, schema, rule):
+            said = flaws(question, schema, [rule])[0].detail
+            return _diagnosis("suspect_gold", f"About the reference: {said} {score.detail}", question.sql)
     evidence = f"{_changes(cause)} {score.detail} {_not_stored(prediction, schema, failure)}"
     return _diagnosis(failure, evidence, cause.repaired)
 
 
-def _blamed(question: Question, schema: Schema) -> set[str]:
-    return {flaw.rule for flaw in flaws(question, schema)} & set(_CLASS_OF_RULE)
+def _flawed(question: Question, schema: Schema, rule: str) -> bool:
+    return bool(flaws(question, schema, [rule]))
+
+
+def _blamed(question: Question, schema: Schema, rule: str) -> bool:
+    return rule not in silenced(question) and _flawed(question, schema, rule)
 
 
 def _changes(cause: Cause) -> str:
@@ -214,25 +286,23 @@ def diagnose_run(run: "Run", questions: QuestionSet | Iterable[Question]) -> Dia
         raise LabkitError(
             f"The run has results for {shown}, which are not in the question set. Is it the set of this run?"
         )
-    schemas: dict[object, Schema] = {}
-    diagnosed = []
-    for result in run.results:
-        question = by_id[result.question_id]
-        database = questions.database_path(question)
-        if database not in schemas:
-            schemas[database] = read_schema(database)
-        diagnosed.append(DiagnosedResult(result, question, _of_result(result, question, run.mode, schemas[database])))
+    asked = [by_id[result.question_id] for result in run.results]
+    pairs = [
+        scoring.Pair(question, result.prediction, questions.database_path(question))
+        for question, result in zip(asked, run.results, strict=True)
+    ]
+    failed = [i for i, result in enumerate(run.results) if result.verdict != "right"]
+    scores = scoring.score_many([pairs[i] for i in failed], run.mode)
+    found = dict(zip(failed, diagnose_many([pairs[i] for i in failed], scores), strict=True))
+    diagnosed = [
+        DiagnosedResult(result, question, _of_run(result, found[i]) if i in found else Diagnosis(""))
+        for i, (result, question) in enumerate(zip(run.results, asked, strict=True))
+    ]
     return DiagnosedRun(run, tuple(diagnosed))
 
 
-def _of_result(result: "Result", question: Question, mode: str, schema: Schema) -> Diagnosis:
-    if result.verdict == "right":
-        return Diagnosis("")
-    scored = scoring.score(question, result.prediction, schema.database, mode)
-    found = diagnose(question, result.prediction, scored, schema)
-    # a limit that was met in the run may not be met now, or the database has changed since
-    return (
-        found
-        if found.failure_class
-        else _diagnosis("runaway", f"In the run: {result.detail} It is right when run now.")
-    )
+def _of_run(result: "Result", found: Diagnosis) -> Diagnosis:
+    """A limit that was met in the run may not be met now, or the database has changed since."""
+    if found.failure_class:
+        return found
+    return _diagnosis("runaway", f"In the run: {result.detail} It is right when run now.")

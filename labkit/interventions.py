@@ -4,11 +4,11 @@ result.
 Prediction and gold usually differ in several clauses, and most of that is harmless. The first change that makes the
 answer right is the cause, whatever else differs. Where no single one does, clauses are dropped from the set of all
 changes while the answer stays right (A. Zeller, R. Hildebrandt: Simplifying and Isolating Failure-Inducing Input,
-2002). Whether an answer is right is not decided here: the caller's `is_right` says so.
+2002). Whether an answer is right is not decided here: these functions are generators that yield a query and are sent
+the verdict, so that the caller can run the queries of many predictions together.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,7 +20,6 @@ from labkit.failures import COMPARISONS, PRIORITY, difference_class, first_class
 from labkit.repairs import unknown_values
 from labkit.schema import Schema
 
-SECONDS = 4.0  # that the interventions on one prediction may take together
 TRIES = 40  # single changes that are tried
 
 
@@ -35,9 +34,10 @@ class Cause:
     repaired: str = ""
 
 
-def find_cause(
-    prediction: str, golds: tuple[str, ...], schema: Schema, is_right: Callable[[str], bool]
-) -> Cause | None:
+Trials = Generator[str, bool, Cause | None]  # yields SQL, is sent whether that is right, returns what it found
+
+
+def find_cause(prediction: str, golds: tuple[str, ...], schema: Schema) -> Trials:
     """The cause of a wrong prediction that can be parsed, with respect to the gold that it is nearest to; None if
     nothing differs that could be named.
     """
@@ -45,30 +45,35 @@ def find_cause(
     trees = [tree for tree in (canonical(gold, schema) for gold in golds) if tree is not None]
     if tree is None or not trees:
         return None
-    gold = min(trees, key=lambda other: sum(edit.size for edit in whole_clauses(tree, other)))
-    allowed = _within(SECONDS, is_right)
+    gold = trees[0]
+    if len(trees) > 1:
+        gold = min(trees, key=lambda other: sum(edit.size for edit in whole_clauses(tree, other)))
     return (
-        _single(tree, gold, allowed)
-        or _condition(tree, gold, schema, allowed)
-        or _stored_value(tree, schema, allowed)
-        or _several(tree, gold, allowed)
+        (yield from _first_right(_single(tree, gold)))
+        or (yield from _first_right(_condition(tree, gold, schema)))
+        or (yield from _first_right(_stored_value(tree, schema)))
+        or (yield from _several(tree, gold))
     )
 
 
-def _single(tree: exp.Query, gold: exp.Query, is_right: Callable[[str], bool]) -> Cause | None:
+def _first_right(changes: Iterable[tuple[Edit, str]]) -> Trials:
+    """The first single change that makes the answer right."""
+    for change, repaired in changes:
+        if (yield repaired):
+            return Cause(change.failure_class, (change,), repaired)
+    return None
+
+
+def _single(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
     for change in [e for e in edits(tree, gold) if e.clause != "set operation"][:TRIES]:
-        repaired = applied(tree, [change])
-        if is_right(repaired):
-            return Cause(change.failure_class, (change,), repaired)
-    return None
+        yield change, applied(tree, [change])
 
 
-def _condition(tree: exp.Query, gold: exp.Query, schema: Schema, is_right: Callable[[str], bool]) -> Cause | None:
+def _condition(tree: exp.Query, gold: exp.Query, schema: Schema) -> Iterator[tuple[Edit, str]]:
     """Another structure than the gold's (a subquery for a join, say), right but for one condition of one column."""
-    for change, repaired in [*_swapped(tree, gold), *_added(tree, gold, schema), *_dropped(tree, gold)]:
-        if is_right(repaired):
-            return Cause(change.failure_class, (change,), repaired)
-    return None
+    yield from _swapped(tree, gold)
+    yield from _added(tree, gold, schema)
+    yield from _dropped(tree, gold)
 
 
 def _swapped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
@@ -125,31 +130,24 @@ def _with(tree: exp.Query, old: exp.Expression, new: exp.Expression) -> str:
     return sql_of(copy)
 
 
-def _stored_value(tree: exp.Query, schema: Schema, is_right: Callable[[str], bool]) -> Cause | None:
+def _stored_value(tree: exp.Query, schema: Schema) -> Iterator[tuple[Edit, str]]:
     """Another structure than the gold's, right but for a text that is nowhere stored."""
     for literal, column, near in unknown_values(tree, schema):
-        if near and is_right(repaired := _with(tree, literal, exp.Literal.string(near))):
+        if near:
             change = Edit("WHERE", "malformed_value", f"{column} '{literal.name}'", f"{column} '{near}'", 2, 0, ())
-            return Cause("malformed_value", (change,), repaired)
-    return None
+            yield change, _with(tree, literal, exp.Literal.string(near))
 
 
-def _several(tree: exp.Query, gold: exp.Query, is_right: Callable[[str], bool]) -> Cause | None:
+def _several(tree: exp.Query, gold: exp.Query) -> Trials:
     """The smallest set of clauses found that makes the prediction right; all that differ when none does."""
     needed = whole_clauses(tree, gold)
     if not needed:
         return None
     repaired = applied(tree, needed)
-    if not is_right(repaired):
+    if not (yield repaired):
         return Cause(first_class(e.failure_class for e in needed), tuple(needed))
     for change in sorted(needed, key=lambda e: PRIORITY.index(e.failure_class), reverse=True):
         fewer = [e for e in needed if e is not change]
-        if fewer and is_right(applied(tree, fewer)):
-            needed, repaired = fewer, applied(tree, fewer)
+        if fewer and (yield (text := applied(tree, fewer))):
+            needed, repaired = fewer, text
     return Cause(first_class(e.failure_class for e in needed), tuple(needed), repaired)
-
-
-def _within(seconds: float, is_right: Callable[[str], bool]) -> Callable[[str], bool]:
-    """`is_right`, answering False once the time is over."""
-    end = time.monotonic() + seconds
-    return lambda sql: time.monotonic() < end and is_right(sql)

@@ -8,12 +8,13 @@ wrong: the linter does not read the question.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from labkit.canonical import Unseen
 from labkit.dataset import Question, QuestionSet, overlap
 from labkit.lint_rules import RULES
 from labkit.probes import Gold
@@ -70,9 +71,12 @@ def lint(questions: QuestionSet, others: Sequence[QuestionSet] = ()) -> list[Fin
     ]
 
 
-def flaws(question: Question, schema: Schema) -> list[Flaw]:
-    """What the rules find in one gold, whatever its note says."""
-    return list(_flaws(question, schema.database, schema.database.stat().st_mtime_ns, _Kept(schema)))
+def flaws(question: Question, schema: Schema, rules: Sequence[str] | None = None) -> list[Flaw]:
+    """What the rules (all, or those named) find in one gold, whatever its note says."""
+    bare = replace(question, id="", question="", note="", tags=(), line=None)
+    key = (bare, schema.database, schema.database.stat().st_mtime_ns, Unseen(schema))
+    names = _RULES if rules is None else rules
+    return [Flaw(name, detail) for name in names for detail in dict.fromkeys(_details(name, *key))]
 
 
 def silenced(question: Question) -> set[str]:
@@ -80,24 +84,17 @@ def silenced(question: Question) -> set[str]:
     return {rule for match in _SILENCED.finditer(question.note) for rule in re.split(r"[\s,]+", match[1].lower())}
 
 
-class _Kept:
-    """A schema as an argument that a cache does not look at: the database's path and time already say which it is."""
-
-    def __init__(self, schema: Schema):
-        self.schema = schema
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, _Kept)
-
-    def __hash__(self) -> int:
-        return 0
+_RULES = {rule.__name__: rule for rule in RULES}
 
 
-@lru_cache(4096)
-def _flaws(question: Question, database: Path, _changed: int, kept: _Kept) -> tuple[Flaw, ...]:
-    gold = Gold(question, kept.schema)
-    found = [Flaw(rule.__name__, detail) for rule in RULES for detail in rule(gold)]
-    return tuple(dict.fromkeys(found))
+@lru_cache(8192)
+def _details(name: str, *key) -> tuple[str, ...]:
+    return tuple(_RULES[name](_gold(*key)))
+
+
+@lru_cache(256)
+def _gold(question: Question, _database: Path, _changed: int, unseen: Unseen) -> Gold:
+    return Gold(question, unseen.schema)
 
 
 # --- sets -------------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ _AT_LEAST = 8  # copies kept even when no neighbour is left to tell
 _AT_MOST = 14
 _GOLDS_KEPT = 1_000
 _INVENTED = 150  # rows with new values that donate them, for each table of the gold
-_LIMITS = Limits(seconds=1.0, rows=5_000)
+COPY_LIMITS = Limits(seconds=1.0, rows=5_000)  # of a query on a copy
 
 
 def perturbed_copies(database: str | Path, gold_sql: str, seed: int = 0, order: bool | None = None) -> list[Path]:
@@ -56,12 +56,18 @@ def perturbed_copies(database: str | Path, gold_sql: str, seed: int = 0, order: 
             made.mkdir()
             _make_copies(database, Question("", "", gold_sql, "", order=order), random.Random(key), made)
             _move(made, folder)
+        _forget_oldest(folder.parent)
     os.utime(folder, ns=(time.time_ns(), time.time_ns()))  # the file system's own clock is coarse
-    _forget_oldest(folder.parent)
     return sorted(folder.glob("*.sqlite"))
 
 
 def _digest(database: Path) -> str:
+    stat = database.stat()
+    return _read_digest(database, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(64)
+def _read_digest(database: Path, *_changed: int) -> str:
     with database.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -96,7 +102,7 @@ def _make_copies(database: Path, gold: Question, rng: random.Random, folder: Pat
         path = folder / f"{i:02}.sqlite"
         sizes = SIZES if idle <= i / 2 else SIZES[len(SIZES) // 2 :]  # the gold may need many rows to show any
         write_database(path, statements, perturbed(world, rng, sizes[i % len(sizes)]), world.observed)
-        reference = references(path, [gold], _LIMITS)[0]
+        reference = references(path, [gold], COPY_LIMITS)[0]
         killed = told_apart(path, reference, alive)
         telling = reference.fault is None and not is_nothing(reference.result.rows)
         if not (killed or (telling and kept < _AT_LEAST)):
@@ -111,7 +117,7 @@ def _make_copies(database: Path, gold: Question, rng: random.Random, folder: Pat
 
 def _alive(world: World, gold: Question) -> list[str]:
     """The neighbours that give the gold's rows on the database itself: the others need no copy."""
-    reference = references(world.schema.database, [gold], _LIMITS)[0]
+    reference = references(world.schema.database, [gold], COPY_LIMITS)[0]
     around = neighbours(gold.sql, world.schema)
     if reference.fault is not None:
         return around
@@ -123,7 +129,7 @@ def told_apart(database: Path, reference: Reference, sqls: Sequence[str]) -> lis
     """Those of `sqls` that give other rows than the reference on a database; none where that proves nothing."""
     if reference.fault is not None or is_silent(reference.result):
         return []
-    results = execute_many(database, sqls, _LIMITS)
+    results = execute_many(database, sqls, COPY_LIMITS)
     return [sql for sql, result in zip(sqls, results, strict=True) if not (_whole(result) and alike(reference, result))]
 
 
@@ -307,7 +313,7 @@ def _rows_meeting(schema: Schema, donors: Data, conditions: Sequence[Condition])
         numbered = {name: [{"labkit_row": i, **row} for i, row in enumerate(donors[name])] for name in needed}
         write_database(path, statements, numbered, _NO_RULES)
         queries = [f"SELECT labkit_row FROM {quote(c.table)} WHERE {c.sql}" for c in conditions]
-        results = execute_many(path, queries, _LIMITS)
+        results = execute_many(path, queries, COPY_LIMITS)
     rows = [tuple(donors[c.table][i] for (i,) in r.rows) for c, r in zip(conditions, results, strict=True)]
     return tuple((c, found) for c, found in zip(conditions, rows, strict=True) if found)
 

@@ -2,8 +2,8 @@
 rows on perturbed copies of the database as well), text (a fact's reply is its answer, no SQL at all).
 
 The verdict is about rows, not about style. Where the reference itself cannot be trusted it is `unstable` or
-`gold_error`, which count as not right. Gold and prediction each run on a fresh connection in the sandbox. What is wrong
-*with the query*, in the words of SQL, is `diagnosis`.
+`gold_error`, which count as not right. Gold and prediction run in the sandbox, where neither sees the other. What is
+wrong *with the query*, in the words of SQL, is `diagnosis`.
 
 Two empty results prove nothing, since every impossible condition gives one: that is `gold_error` (reason `gold_empty`),
 unless the question says `rows: []`, the texts are the same, or a perturbed copy shows rows (semantic mode).
@@ -19,15 +19,17 @@ from pathlib import Path
 
 from labkit.dataset import Question
 from labkit.errors import LabkitError
-from labkit.execution import ExecutionResult, Limits, execute_many
+from labkit.execution import ExecutionResult, Limits, Task, execute_many, execute_tasks
 from labkit.matching import same_bag, same_rows_once
-from labkit.perturb import is_nothing, is_silent, perturbed_copies
+from labkit.perturb import is_nothing, is_silent
 from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, references
 from labkit.sqltext import normalise_text
+from labkit.suites import Copy, suite
 
 MODES = ("exact", "execution", "semantic", "text")
 _CACHED = 2_000  # golds whose results are kept
 _CACHED_ROWS = 2_000  # a larger result is not kept
+_AT_A_TIME = 200  # predictions that are tried on their copies together
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,14 @@ def score_many(pairs: Sequence[Pair], mode: str = "execution", limits: Limits = 
     for pair in pairs:
         if pair.database is None:
             raise LabkitError(f"Question {pair.question.id!r} has a query, so it needs a database to be scored on.")
+    places: dict[Path, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        places.setdefault(pair.database, []).append(i)
     scores: dict[int, Score] = {}
-    for database in dict.fromkeys(pair.database for pair in pairs):
-        here = {i: pair for i, pair in enumerate(pairs) if pair.database == database}
-        scores |= zip(here, _by_rows(list(here.values()), database, limits), strict=True)
+    for database, here in places.items():
+        scores |= zip(here, _by_rows([pairs[i] for i in here], database, limits), strict=True)
     in_order = [scores[i] for i in range(len(pairs))]
-    return (
-        in_order if mode == "execution" else [_confirmed(*each, limits) for each in zip(pairs, in_order, strict=True)]
-    )
+    return in_order if mode == "execution" else _confirmed(pairs, in_order, limits)
 
 
 def check_mode(questions: Iterable[Question], mode: str) -> None:
@@ -151,13 +153,19 @@ def golds(question: Question) -> tuple[str, ...]:
 def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits) -> list[Score]:
     wanted = [_alone(pair.question, sql) for pair in pairs for sql in golds(pair.question)]
     found = dict(zip(wanted, _kept_references(database, wanted, limits), strict=True))
-    run = [i for i, pair in enumerate(pairs) if is_sql(pair.prediction)]
-    results = dict(zip(run, execute_many(database, [pairs[i].prediction for i in run], limits), strict=True))
+    known = {question.sql: reference.result for question, reference in found.items()}  # the same text, the same rows
+    run = list({pair.prediction: None for pair in pairs if is_sql(pair.prediction) and pair.prediction not in known})
+    results = known | dict(zip(run, execute_many(database, run, limits), strict=True))
     scores = []
-    for i, pair in enumerate(pairs):
-        tried = [_judge(found[_alone(pair.question, sql)], results.get(i), pair, sql) for sql in golds(pair.question)]
-        scores.append(next((s for s in tried if s.right), tried[0]))
+    for pair in pairs:
+        pred = results[pair.prediction] if is_sql(pair.prediction) else None
+        tried = (_judge(found[_alone(pair.question, sql)], pred, pair, sql) for sql in golds(pair.question))
+        scores.append(_best(list(tried)))
     return scores
+
+
+def _best(tried: list[Score]) -> Score:
+    return next((score for score in tried if score.right), tried[0])
 
 
 def _alone(question: Question, sql: str) -> Question:
@@ -234,35 +242,66 @@ def _shown(value: tuple | str) -> str:
 # --- on perturbed copies ----------------------------------------------------------------------------------------------
 
 
-def _confirmed(pair: Pair, score: Score, limits: Limits) -> Score:
-    """A score by rows, confirmed or refuted on perturbed copies; one gold must hold on the database and all copies."""
-    score = replace(score, mode="semantic")
-    if not score.right and score.reason != "gold_empty":
-        return score
-    refuted = None
+@dataclass(frozen=True)
+class _Trial:
+    """A prediction that is right by rows under one of its question's golds, now on trial on that gold's copies."""
+
+    pair: Pair  # its question has this gold alone
+    score: Score  # by rows
+    copies: tuple[Copy, ...]
+
+
+def _confirmed(pairs: Sequence[Pair], scores: Sequence[Score], limits: Limits) -> list[Score]:
+    """Scores by rows, confirmed or refuted on perturbed copies; one gold must hold on the database and all copies."""
+    confirmed = [replace(score, mode="semantic") for score in scores]
+    open_ = [i for i, score in enumerate(scores) if score.right or score.reason == "gold_empty"]
+    for start in range(0, len(open_), _AT_A_TIME):
+        slice_ = open_[start : start + _AT_A_TIME]
+        trials = {i: _trials(pairs[i], scores[i], limits) for i in slice_}
+        results = _on_copies([trial for each in trials.values() for trial in each], limits)
+        for i in slice_:
+            confirmed[i] = _best([_settled(trial, results, limits) for trial in trials[i]] or [confirmed[i]])
+    return confirmed
+
+
+def _trials(pair: Pair, score: Score, limits: Limits) -> list[_Trial]:
+    trials = []
     for sql in golds(pair.question):
-        alone = Pair(replace(pair.question, sql=sql, alternatives=()), pair.prediction, pair.database)
-        here = score_many([alone], "execution", limits)[0]
-        if here.right or here.reason == "gold_empty":
-            found = _on_copies(alone, replace(here, mode="semantic"), limits)
-            if found.right:
-                return found
-            refuted = refuted or found
-    return refuted or score
+        rows = pair.question.rows if sql == pair.question.sql else None
+        alone = replace(pair, question=replace(pair.question, sql=sql, alternatives=(), rows=rows))
+        if pair.question.alternatives:
+            score = _by_rows([alone], pair.database, limits)[0]
+        if score.right or score.reason == "gold_empty":
+            trials.append(_Trial(alone, score, suite(pair.database, sql, pair.question.order)))
+    return trials
 
 
-def _on_copies(pair: Pair, score: Score, limits: Limits) -> Score:
+def _on_copies(trials: Sequence[_Trial], limits: Limits) -> dict[Task, ExecutionResult]:
+    """The predictions' results on the copies, each run once; a prediction that is the gold's text need not be run."""
+    wanted = {
+        Task(copy.database, trial.pair.prediction)
+        for trial in trials
+        for copy in trial.copies
+        if trial.pair.prediction != trial.pair.question.sql
+    }
+    tasks = sorted(wanted, key=lambda task: (task.database, task.sql))
+    return dict(zip(tasks, execute_tasks(tasks, limits), strict=True))
+
+
+def _settled(trial: _Trial, results: dict[Task, ExecutionResult], limits: Limits) -> Score:
     """On copies the gold is stable, and on some it gives rows: so they settle what two empty results leave open."""
-    shown = False
-    for copy in perturbed_copies(pair.database, pair.question.sql, order=pair.question.order):
-        there = _by_rows([Pair(replace(pair.question, rows=None), pair.prediction, copy)], copy, limits)[0]
-        if is_silent(there.gold):
+    score, shown = replace(trial.score, mode="semantic"), False
+    free = replace(trial.pair, question=replace(trial.pair.question, rows=None))
+    for copy in trial.copies:
+        gold = copy.reference.result
+        if is_silent(gold) or len(gold.rows) > limits.rows:
             continue
-        nothing = is_nothing(there.gold.rows)
-        if there.verdict == "wrong" and not (nothing and there.pred.ok and is_nothing(there.pred.rows)):
-            said = f"On a perturbed copy ({copy}): {there.detail}"
+        pred = results.get(Task(copy.database, trial.pair.prediction), gold)
+        there, nothing = _judge(copy.reference, pred, free, trial.pair.question.sql), is_nothing(gold.rows)
+        if there.verdict == "wrong" and not (nothing and pred.ok and is_nothing(pred.rows)):
+            said = f"On a perturbed copy ({copy.database}): {there.detail}"
             return replace(score, verdict="wrong", reason="counterexample", detail=f"{said}{_both(there)}")
-        shown = shown or (not nothing and there.gold.rows != score.gold.rows)
+        shown = shown or (not nothing and gold.rows != score.gold.rows)
     if not shown:
         return replace(score, detail=score.detail or "On no perturbed copy does the reference give other rows.")
     return replace(score, verdict="right", reason="", detail="")
