@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast check notebooks bench clean
+.PHONY: env env-test model lab test test-fast check notebooks bench bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -44,5 +44,13 @@ notebooks: .venv/.test model
 bench: .venv/.test model
 	$(BIN)/python -m benchmarks
 
+bench-peer-env: .venv-trl/.done
+
+.venv-trl/.done: benchmarks/requirements-trl.txt
+	@$(PYTHON) -m venv .venv-trl
+	@echo "Installing the peer of memory tuning into .venv-trl (a few minutes) ..."
+	@.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-trl.txt
+	@touch $@
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-trl build *.egg-info .pytest_cache .ruff_cache .hypothesis
