@@ -34,7 +34,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
             raise LabkitError(f"{file} is a GGUF file that transformers cannot read: {error}") from error
         restore_tie(network)
         restore_pre_tokenizer(tokenizer, _field(file, "tokenizer.ggml.pre"))
-        _without_quantisation(network).save_pretrained(folder)
+        without_quantisation(network).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
@@ -67,6 +67,8 @@ def restore_pre_tokenizer(tokenizer, name: str | None) -> None:
         rule = [pre_tokenizers.Split(Regex(_WORDS.format(digits=r"\p{N}{1,3}")), "isolated"), byte_level]
     elif name == "qwen2":
         rule = [pre_tokenizers.Split(Regex(_WORDS.format(digits=r"\p{N}")), "isolated"), byte_level]
+    elif name == "gpt-2":
+        rule = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
     else:
         return
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(rule)
@@ -84,7 +86,7 @@ def _field(file: Path, key: str) -> str | None:
     return field.contents() if field else None
 
 
-def _without_quantisation(network):
+def without_quantisation(network):
     """The same network under a config that doesn't call it quantised, which `save_pretrained` refuses."""
     config = network.config.to_dict()
     config.pop("quantization_config", None)

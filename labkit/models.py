@@ -64,7 +64,8 @@ def load_model(
 ) -> Model:
     """Load a model by known name, hub id, local folder or GGUF file, fetching it first where it isn't here yet.
 
-    `adapter` is a folder written by PEFT; it is merged into the weights (but beside 4-bit weights it stays apart).
+    `adapter` is a folder written by tuning or by PEFT; it is merged into the weights (but beside 4-bit weights it stays
+    apart). One with a card is refused on another base than the card's, and brings its prompt.
     `device` is "cpu", "cuda", "cuda:1" or "mps", by default the first GPU or else the CPU. `dtype` is "bfloat16",
     "float16" or "float32", by default bfloat16 where the device computes in it, else float16 on a GPU and float32 on
     a CPU. `four_bit` holds the weights as NF4 (Dettmers et al. 2023, "QLoRA", section 3), which takes bitsandbytes.
@@ -73,22 +74,19 @@ def load_model(
     folder = fetch_model(name)
     device = _device(device)
     dtype = _dtype(dtype, device)
-    network, tokenizer = _load(folder, device, dtype, four_bit)
+    model = Model(str(name), folder, None, None, device, dtype, weights_sha256(folder), four_bit=four_bit)
     if adapter_folder:
-        network = _add_adapter(network, adapter_folder, merge=not four_bit)
-    network.eval().requires_grad_(False)
-    return Model(
-        name=str(name),
-        folder=folder,
-        tokenizer=tokenizer,
-        network=network,
-        device=device,
-        dtype=dtype,
-        sha256=weights_sha256(folder),
-        adapter=str(adapter) if adapter else None,
-        adapter_sha256=weights_sha256(adapter_folder) if adapter_folder else None,
-        four_bit=four_bit,
-    )
+        model.adapter, model.adapter_sha256 = str(adapter), weights_sha256(adapter_folder)
+        model.prompt = _prompt_of(adapter_folder, model)
+    elif (folder / "card.json").is_file():  # an adapter was merged into it
+        from labkit.tuning.adapter import read_card
+
+        model.prompt = read_card(folder).prompt
+    model.network, model.tokenizer = _load(folder, device, dtype, four_bit)
+    if adapter_folder:
+        model.network = _add_adapter(model.network, adapter_folder, merge=not four_bit)
+    model.network.eval().requires_grad_(False)
+    return model
 
 
 def _load(folder: Path, device: str, dtype: str, four_bit: bool) -> tuple:
@@ -144,7 +142,30 @@ def _adapter_folder(adapter: str | Path | None) -> Path | None:
     return folder
 
 
+def _prompt_of(folder: Path, model: Model) -> str | None:
+    """The name of the prompt that the adapter was tuned with, None where that isn't known; LabkitError when it was
+    made for another base."""
+    from labkit.tuning.adapter import check_base
+
+    card = check_base(folder, model)
+    return card.prompt if card else None
+
+
 def _add_adapter(network, folder: Path, merge: bool):
+    """The network with the adapter's update: added to its weights, or beside them."""
+    from labkit.tuning.adapter import is_foreign, load_adapter
+    from labkit.tuning.lora import fuse
+
+    if is_foreign(network, folder):
+        return _add_foreign(network, folder, merge)
+    adapters = load_adapter(network, folder)
+    if merge:
+        fuse(network, adapters)
+    return network
+
+
+def _add_foreign(network, folder: Path, merge: bool):
+    """The same by PEFT, for what labkit does not compute."""
     from labkit.upstream import quiet
 
     try:
@@ -152,8 +173,11 @@ def _add_adapter(network, folder: Path, merge: bool):
             from peft import PeftModel
 
             tuned = PeftModel.from_pretrained(network, folder, local_files_only=True)
-            return tuned.merge_and_unload() if merge else tuned
-    except (RuntimeError, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+            config = tuned.peft_config["default"]
+            # layers that share a matrix would each add to it; a layer may lack the bias that lora_bias adds to
+            apart = getattr(config, "layer_replication", None) or getattr(config, "lora_bias", False)
+            return tuned.merge_and_unload() if merge and not apart else tuned
+    except Exception as error:  # PEFT raises as many kinds as it knows adapters
         base = json.loads((folder / "adapter_config.json").read_text()).get("base_model_name_or_path")
         raise LabkitError(
             f"The adapter in {folder}, made for {base}, does not fit this model: {_first(error)}"

@@ -6,37 +6,34 @@ by name, never dropped in silence. The card holds the base model's hash: an adap
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
-from labkit.tuning.lora import LoRA, LoRALinear, attach
+from labkit.tuning.lora import LoRA, LoRALinear, attach, detach
+from labkit.tuning.packed import body
 
 CONFIG, WEIGHTS, CARD, PAIRS = "adapter_config.json", "adapter_model.safetensors", "card.json", "pairs.jsonl"
-_PLAIN = {  # features of PEFT's LoraConfig that change the numbers, with the values under which they don't
-    "use_dora": (False,),
-    "use_rslora": (False,),
-    "rank_pattern": ({}, None),
-    "alpha_pattern": ({}, None),
-    "modules_to_save": (None, []),
+_AGAIN = "Copy the whole folder again, or tune again."
+_READ = {"r", "lora_alpha", "target_modules", "layers_to_transform"}
+_IDLE = {  # what changes no number once the factors are there
+    "peft_type", "peft_version", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode",
+    "lora_dropout", "megatron_core", "qalora_group_size", "ensure_weight_tying", "runtime_config",
+}  # fmt: skip
+_PLAIN = {  # values under which a feature does nothing; of one not named here: nothing, False or empty
     "bias": ("none",),
-    "fan_in_fan_out": (False,),
-    "lora_bias": (False, None),
-    "trainable_token_indices": (None, [], {}),
-    "target_parameters": (None, []),
-    "layer_replication": (None, []),
-    "megatron_config": (None, {}),
-    "use_qalora": (False, None),
-    "alora_invocation_tokens": (None, []),
-    "arrow_config": (None,),
-    "corda_config": (None,),
-    "eva_config": (None,),
-    "use_bdlora": (None, False),
+    "init_lora_weights": (True, False, "gaussian", "orthogonal"),  # others (PiSSA, OLoRA ...) change the base's weights
+    "layers_pattern": ("layers", ["layers"]),
 }
+
+
+class ForeignAdapter(LabkitError):
+    """An adapter that is whole, but of a kind that labkit does not compute; PEFT may."""
 
 
 @dataclass(frozen=True)
@@ -92,26 +89,59 @@ def _config(lora: LoRA, card: Card | None) -> dict:
 
 
 def read_config(folder: str | Path) -> LoRA:
-    """The LoRA that a folder of PEFT's holds; LabkitError for one of another kind or with a feature that labkit lacks.
+    """The LoRA that a folder of PEFT's holds; ForeignAdapter for one of another kind or with a feature that labkit
+    lacks, LabkitError for what is no adapter.
 
     `layers` is empty where the adapter sits on all of them.
     """
-    folder = Path(folder)
+    path = Path(folder) / CONFIG
     try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
-        if config.get("peft_type") != "LORA":
-            raise LabkitError(f"{folder} holds an adapter of kind {config.get('peft_type')}; labkit reads LORA.")
-        odd = [name for name, plain in _PLAIN.items() if name in config and config[name] not in plain]
-        if odd:
-            raise LabkitError(f"The adapter in {folder} uses {', '.join(odd)}, which labkit does not compute.")
-        targets = config["target_modules"]
-        if isinstance(targets, str):
-            raise LabkitError(f"The adapter in {folder} names its layers by a pattern ({targets}); name them one by one.")
+        config = json.loads(path.read_text("utf-8"))
+        _refuse_foreign(Path(folder), config)
         layers = config.get("layers_to_transform")
-        layers = () if layers is None else (layers,) if isinstance(layers, int) else tuple(layers)
-        return LoRA(layers, int(config["r"]), float(config["lora_alpha"]), tuple(sorted(targets)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LabkitError(f"{folder / CONFIG} is no adapter's configuration: {error}") from error
+        layers = () if layers is None else (layers,) if isinstance(layers, int) else tuple(map(int, layers))
+        rank, alpha, targets = int(config["r"]), float(config["lora_alpha"]), tuple(sorted(config["target_modules"]))
+        if rank < 1 or not targets:
+            raise ValueError("r is the rank, 1 or more, and target_modules names layers")
+        return LoRA(layers, rank, alpha, targets)
+    except KeyError as error:
+        raise LabkitError(f"{path} is no adapter's configuration: {error} is missing. {_AGAIN}") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise LabkitError(f"{path} is no adapter's configuration: {error}. {_AGAIN}") from error
+
+
+def _refuse_foreign(folder: Path, config: dict) -> None:
+    """ForeignAdapter that names what labkit does not compute."""
+    if config.get("peft_type") != "LORA":
+        raise ForeignAdapter(f"{folder} holds an adapter of kind {config.get('peft_type')}; labkit reads LORA.")
+    odd = sorted(
+        name
+        for name, value in config.items()
+        if value and name not in _READ | _IDLE and value not in _PLAIN.get(name, ())
+    )
+    if odd:
+        raise ForeignAdapter(f"The adapter in {folder} uses {', '.join(odd)}, which labkit does not compute.")
+    targets = config["target_modules"]
+    if isinstance(targets, str):
+        raise ForeignAdapter(f"The adapter in {folder} names its layers by a pattern ({targets}), not one by one.")
+    outside = [name for name in targets if "." in name or name in ("lm_head", "embed_tokens")]
+    if outside:
+        raise ForeignAdapter(f"The adapter in {folder} adapts {outside[0]}; labkit knows layers by their last name.")
+    if not (folder / WEIGHTS).is_file() and (folder / "adapter_model.bin").is_file():
+        raise ForeignAdapter(f"The weights in {folder} are no safetensors, which is all that labkit reads.")
+
+
+def is_foreign(network, folder: str | Path) -> bool:
+    """Is the adapter one that PEFT loads on this network and labkit does not? LabkitError for what is no adapter."""
+    try:
+        read_config(folder)
+    except ForeignAdapter:
+        return True
+    try:
+        body(network)
+    except LabkitError:
+        return True
+    return False
 
 
 def read_card(folder: str | Path) -> Card | None:
@@ -121,8 +151,11 @@ def read_card(folder: str | Path) -> Card | None:
         return None
     try:
         record = json.loads(path.read_text("utf-8"))
-        return Card(**{f.name: record[f.name] for f in fields(Card) if f.name in record})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        card = Card(**{f.name: record[f.name] for f in fields(Card) if f.name in record})
+        if not all(isinstance(value, str) for value in (card.base, card.base_sha256, card.prompt)):
+            raise ValueError("base, base_sha256 and prompt must be texts")
+        return card
+    except (OSError, ValueError, TypeError) as error:
         raise LabkitError(f"{path} is damaged: {error}. Tune again, or remove the file to load without it.") from error
 
 
@@ -146,34 +179,36 @@ def sha256(folder: str | Path) -> str:
 
 
 def load_adapter(network, folder: str | Path) -> dict[str, LoRALinear]:
-    """Attach the adapter in `folder` to `network` as LoRALinear layers, ready to be trained on or fused."""
+    """Attach the adapter in `folder` to `network` as LoRALinear layers, ready to be trained on or fused. A network that
+    it does not fit is left as it was."""
     lora = read_config(folder)
-    if not lora.layers:
-        from dataclasses import replace
-
-        from labkit.tuning.packed import body
-
-        lora = replace(lora, layers=tuple(range(len(body(network).layers))))
+    lora = replace(lora, layers=lora.layers or tuple(range(len(body(network).layers))))
     adapters = attach(network, lora)
-    fill(adapters, folder)
+    try:
+        fill(adapters, folder)
+    except LabkitError:
+        detach(network, adapters)
+        raise
     return adapters
 
 
 def fill(adapters: dict[str, LoRALinear], folder: str | Path) -> None:
     """Copy the factors in `folder` into `adapters`, which must be the same ones."""
     path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise LabkitError(f"{folder} holds no adapter: {WEIGHTS} is missing. {_AGAIN}")
     try:
         tensors = load_file(path)
-    except (OSError, ValueError, RuntimeError) as error:  # safetensors' own error is a ValueError or an Exception
-        raise LabkitError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise LabkitError(f"{path} is damaged: {error}. {_AGAIN}") from error
     wanted = {
         f"base_model.model.{name}.lora_{part}.weight": getattr(adapter, part)
         for name, adapter in adapters.items()
         for part in "AB"
     }
-    if wanted.keys() != tensors.keys() or any(tensors[name].shape != wanted[name].shape for name in wanted):
-        odd = sorted(wanted.keys() ^ tensors.keys())[:1] or [n for n in wanted if tensors[n].shape != wanted[n].shape]
-        raise LabkitError(f"The adapter in {folder} does not fit these layers: see {odd[0]}.")
+    odd = sorted(wanted.keys() ^ tensors.keys()) or [n for n in wanted if tensors[n].shape != wanted[n].shape]
+    if odd:
+        raise LabkitError(f"The adapter in {folder} does not fit this model: see {odd[0]}.")
     with torch.no_grad():
         for name, factor in wanted.items():
             factor.copy_(tensors[name])
