@@ -33,42 +33,29 @@ def computed(d: Drawer) -> Intent | None:
     if kind == "bound":
         return _beyond(d, subject, m, nouns)
     subject.source.where(*[k for f in m.fields for k in f.known(at)])
-    if kind == "average":
-        asked = frames("average", noun=nouns, unit="")
-        probe = subject.source.select(sql, limit=2)
-        return finished(
-            "computed",
-            subject.source.select(f"AVG({sql})"),
-            asked,
-            subject_slots(subject),
-            ["computed", "avg"],
-            probe,
-            False,
-        )
+    if kind == "extreme":
+        return _extreme(d, subject, m, sql, nouns)
+    query, probe = subject.source.select(f"AVG({sql})"), subject.source.select(sql, limit=2)
+    asked = frames("average", noun=nouns, unit="")
+    return finished("computed", query, asked, subject_slots(subject), ["computed", "avg"], probe, ranked=False)
+
+
+def _extreme(d: Drawer, subject: Subject, m: Measure, sql: str, nouns: str) -> Intent:
+    """The row with the most or the least of it."""
     high, beside = d.chance(0.8), d.chance(0.6)
     order = [sql + (" DESC" if high else "")]
     query = subject.source.select(subject.label(), *([sql] if beside else []), order=order, limit=1)
     probe = subject.source.select(sql, order=order, limit=2)
-    best = (
-        f"(highest|{'most|best' if m.per else 'biggest|largest'})"
-        if high
-        else "(lowest|smallest|fewest)"
-        if m.per
-        else "(lowest|smallest)"
-    )
+    words, known = d.speaker.words(m.fields[0]), d.speaker.of_measure(m)
+    much, little = ("highest|most|best", "lowest|fewest") if m.per else ("highest|biggest|largest", "lowest|smallest")
+    best = f"({much if high else little})"
     sup = {"np": [f"{{n}} with the {best} {nouns}"], "vp": [f"had the {best} {nouns}"]}
-    known = d.speaker.of_measure(m)
     sup["np"] += [f"{superlative} {{n}}" for *_, superlative in (known.high if high else known.low)] * 2
     if m.per:
-        sup["vp"] += [
-            f"{v} the {'most' if high else 'fewest'} {d.speaker.things(m.fields[0])} (a|per) {m.per}"
-            for v in (*d.speaker.words(m.fields[0]).verbs, "averaged")
-        ]
+        so_many = f"the {'most' if high else 'fewest'} {d.speaker.things(m.fields[0])} (a|per) {m.per}"
+        sup["vp"] += [f"{v} {so_many}" for v in (*words.verbs, "averaged")]
     shown = [(m.fields[0], ())] if beside else []
-    asked = [
-        a.replace(d.speaker.words(m.fields[0]).nouns[0], m.nouns[0])
-        for a in extreme_frames(d, subject, sup, m.fields[0], shown)
-    ]
+    asked = [a.replace(words.nouns[0], m.nouns[0]) for a in extreme_frames(d, subject, sup, m.fields[0], shown)]
     asked = [a.replace("(how many|with how many)", f"what was the {m.nouns[0]}") for a in asked]
     return finished("computed", query, asked, subject_slots(subject), ["computed", "superlative"], probe)
 

@@ -124,7 +124,8 @@ class Drawer:
             raise NothingToAsk
         if not (own or without or is_own(view, chosen) or self.chance(0.3)):
             raise NothingToAsk  # players of a season of whom nothing of that season is said are rarely asked for
-        return Subject(self.speaker, view, [*chosen, *self._scope(view, taken)])
+        scope = self._scope(view, taken) if len(odds) > 1 or without else []
+        return Subject(self.speaker, view, [*chosen, *scope])
 
     def _scope(self, view: View, taken: set[str]) -> list[Condition]:
         """Where the glossary takes a fact from the active rows only, a question on all rows says which it means."""
@@ -211,8 +212,10 @@ class Drawer:
             post = (f"(of|of|belonging to) {name}" if view.own else f"of {name}",)
             own = f"{NO_ARTICLE}{possessive(name)}"
             return Condition(path, test, adjective=(own,), post=post, verb=(f"belong to {name}",))
-        at = "(at|in)" if entity.noun.split()[-1] in PLACES else "(of|for)"
-        return Condition(path, test, post=(f"{at} {name}",), tags=("nickname",))
+        place = entity.noun.split()[-1] in PLACES
+        plays = (f"(play|play at home|play their home games) (at|in) {name}",) if view.who.noun in ON and place else ()
+        at = "(at|in)" if place else "(of|for)"
+        return Condition(path, test, post=(f"{at} {name}",), verb=plays, tags=("nickname",))
 
     def _member(self, view: View, entity: Entity, name: str, value: object, path: Path_, test: tuple) -> Condition:
         at, plain, group = self.speaker.preposition(view.who, entity), literal(str(value)), entity.noun in ON

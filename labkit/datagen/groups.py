@@ -11,9 +11,9 @@ from labkit.datagen.drawing import Drawer, founded, is_plain
 from labkit.datagen.extremes import superlatives
 from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished, subject_slots
-from labkit.datagen.lexicon import is_rank
+from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.numbers import can_average, can_sum, plain_unit
-from labkit.datagen.phrases import plural
+from labkit.datagen.phrases import plural, singular
 from labkit.datagen.saying import many_things
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, Path_
@@ -63,8 +63,11 @@ def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
 def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
     """What one group is called: 'position', 'team', 'home team'."""
     if f.kind == "label":
-        role = f"{path[-1].role} " if path and path[-1].role else ""
-        return role + d.speaker.nouns(d.world.entities[f.table])[0]
+        noun = d.speaker.nouns(d.world.entities[f.table])[0]
+        if not (path and path[-1].role):
+            return noun
+        called = d.speaker.glossary.roles.get((path[-1].table, path[-1].column), [])
+        return d.rng.choice([f"{path[-1].role} {noun}", *(singular(c) for c in called if re.fullmatch("[a-z]+", c))])
     return f.words if f.kind == "period" else d.speaker.words(f).nouns[0]
 
 
@@ -78,15 +81,8 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
     if not numbers or (counting and d.chance(0.45)):
         return "COUNT(*)", "number of {np}{when}", ["count"]
     f = d.pick([f for f in numbers if can_sum(f) or kinds != ("SUM",)] or numbers)
-    kind = d.rng.choice(
-        (kinds if can_sum(f) else ("AVG",))
-        if kinds
-        else ("AVG", "SUM", "SUM")
-        if can_sum(f)
-        else ("AVG",)
-        if is_rank(f)
-        else ("AVG", "AVG", "MAX")
-    )
+    free = ("AVG", "AVG", "SUM", "SUM", "MAX") if can_sum(f) else ("AVG",) if is_rank(f) else ("AVG", "AVG", "MAX")
+    kind = d.rng.choice((kinds if can_sum(f) else ("AVG",)) if kinds else free)
     g.subject.source.where(*f.known(g.subject.source.at()))
     words = d.speaker.words(f)
     noun = d.speaker.things(f) if words.counts and kind != "AVG" else d.speaker.noun(f)
@@ -120,10 +116,26 @@ def group(d: Drawer) -> Intent | None:
     query = g.subject.source.select(g.column, value, group=[g.column], order=order)
     fills = {"word": g.word, "plurals": plural(g.word), "tail": tail}
     asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
+    f = next((f for f in d.facts(g.subject.view) if value == f"SUM({g.subject.read(f)})"), None)
+    if f and d.speaker.words(f).counts and is_plain(g.subject):
+        asked += _sums(d, f, g, tail) * 2
     probe = g.subject.source.select(g.column, distinct=True, limit=2)
     return finished(
         "group", query, asked, subject_slots(g.subject), ["group", *tags, *g.subject.tags], probe, ranked=False
     )
+
+
+def _sums(d: Drawer, f: Field, g: Grouped, tail: str) -> tuple[str, ...]:
+    """'How many titles did each city win?'"""
+    words, things, w = d.speaker.words(f), d.speaker.things(f), g.word
+    did = "(" + "|".join(map(bare, words.verbs)) + ")"
+    asked = [
+        f"How many {things} did each {w} {did} (in total|in all|altogether|){{when}}{tail}?",
+        f"{w} by {w}, how many {things} did [the] {{np}} {did}{{when}}{tail}? {w.capitalize()} and total.",
+        f"How many {things} (per|by) {w}{{when}}{tail}? {w.capitalize()} and number[, please].",
+        f"For (each|every) {w}, how many {things} did [the] {{np}} {did} (in total|altogether|){{when}}{tail}?",
+    ]
+    return tuple(asked)
 
 
 def group_extreme(d: Drawer) -> Intent | None:

@@ -162,7 +162,9 @@ def named_like(d: Drawer) -> Intent | None:
     if not view:
         return None
     value, label = str(d.rng.choice(view.label.values)[0]), d.speaker.label(view.label, view.who)
-    kind = d.rng.choice(("first", "first", "last", "letter", "part"))
+    kind = d.rng.choice(("first", "first", "last", "letter", "part", "mark"))
+    if kind == "mark":
+        return _with_mark(d, view)
     words = value.split()
     if kind in ("first", "last") and view.who.person and len(words) > 1:
         word = words[0] if kind == "first" else words[-1]
@@ -191,6 +193,24 @@ def named_like(d: Drawer) -> Intent | None:
     return finished(
         "named_like", subject.source.select(subject.label()), list_frames(d, view), subject_slots(subject), ["like"]
     )
+
+
+_MARKS = {"'": "an apostrophe", "-": "a hyphen", ".": "a period", "&": "an ampersand"}
+
+
+def _with_mark(d: Drawer, view: View) -> Intent | None:
+    """Names with a mark in them."""
+    present = [m for m in _MARKS if any(m in str(v) for v, _ in view.label.values)]
+    if not present:
+        return None
+    mark, label = d.rng.choice(present), d.speaker.label(view.label, view.who)
+    said = _MARKS[mark]
+    post = (f"with {said} in (their|the) {label}", f"whose {label} (has|contains) {said}")
+    like = Condition((), (Test(view.label, "like", f"%{mark}%"),), post=post, verb=(f"have {said} in their {label}",))
+    subject, slots = Subject(d.speaker, view, [like]), subject_slots(Subject(d.speaker, view, [like]))
+    if d.chance(0.5):
+        return finished("named_like", subject.source.select("COUNT(*)"), frames("count"), slots, ["like"])
+    return finished("named_like", subject.source.select(subject.label()), list_frames(d, view), slots, ["like"])
 
 
 FAMILIES = {listing: 20, facts_alone: 2, unknown: 2.5, any_period: 2, named_like: 1.5}

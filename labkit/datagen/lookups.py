@@ -8,7 +8,7 @@ from labkit.datagen.drawing import PLACES, Drawer
 from labkit.datagen.formats import say
 from labkit.datagen.frames import TELL, capital, frames
 from labkit.datagen.intents import Intent, Slots, finished, name_slots
-from labkit.datagen.phrases import literal
+from labkit.datagen.phrases import literal, possessive
 from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Entity, Field, quoted, twins
@@ -131,6 +131,8 @@ def lookup_by_value(d: Drawer) -> Intent | None:
     g = d.pick([g for g in d.facts(view) if g is not f])
     if g is not None and text and d.chance(0.6):
         whose = [f"the {thing} {p}" for p in _posts(d.speaker, f, value)]
+        if any(p.startswith(f"{f.words}ed by") or "managed by" in p for p in d.speaker.words(f).equal_post):
+            whose += [f"{possessive(literal(str(value)))} {thing}"] * 2
         x = "(" + "|".join(w.replace("(", "").replace(")", "") if "|" not in w else w for w in whose) + ")"
         asked = fact_frames(d.speaker, g, x, "")
         return finished("lookup_by_value", source.select(subject.column(g)), asked, lambda rng: {}, ())
@@ -163,9 +165,8 @@ def fact_frames(speaker: Speaker, f: Field, x: str, own: str) -> tuple[str, ...]
     """Questions for a fact of `x`; half of them in the words that belong to the fact ('how tall is ...')."""
     words = speaker.words(f)
     asks = [capital(ask.replace("{x}'s", own or "{x}'s").replace("{x}", x)) + "{when}?" for ask in words.ask]
-    general = frames("fact", noun=speaker.noun(f), x=x, own=own)
-    if not own:
-        general = tuple(g for g in general if g.count(" of ") or "have" in g)
+    general = frames("fact", noun=speaker.noun(f), x=x, own=own or "\0")
+    general = tuple(g for g in general if "\0" not in g)  # a template in alternatives has no possessive
     if words.counts or words.ask[:1] and words.ask[0].startswith(("who", "how much")):
         general = general[:6]
     return (*general, *asks * max(1, len(general) // max(1, 2 * len(asks)) if asks else 0))

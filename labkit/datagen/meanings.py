@@ -117,7 +117,19 @@ def null(line: Line) -> bool:
         return False
     terms = line.terms[:-1] if len(line.clauses) == 2 and re.match(r"`[\w.]+` [=<>]", line.clauses[1]) else line.terms
     own = [t for t in terms if not re.search(rf"\ban? {re.escape(t)} (is )?such\b", line.meaning)]
+    if f.kind == "link" and not match[2]:
+        _linked(line, f)
     return line.name(f.table, (Test(f, "known" if match[2] else "null"),), own)
+
+
+def _linked(line: Line, f: Field) -> None:
+    """Those who do have what the others lack: 'have a team'."""
+    link = next((link for link in line.world.links if (link.table, link.column) == (f.table, f.name)), None)
+    thing = line.world.entities[link.other].noun if link else ""
+    have = f"(have a {thing}|have a {thing} today|are on a {thing}|belong to a {thing})"
+    if link:
+        known = Named(f.table, (Test(f, "known"),), post=[f"(with a {thing}|who have a {thing} today)"], verb=[have])
+        line.found.named.append(known)
 
 
 def bounds(line: Line) -> bool:

@@ -9,10 +9,12 @@ from labkit.datagen.formats import SIGNS
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
-from labkit.datagen.phrases import plural
+from labkit.datagen.phrases import literal, plural
+from labkit.datagen.saying import opposite
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field
+from labkit.schema import PLACEHOLDERS
 
 
 def count(d: Drawer) -> Intent | None:
@@ -75,10 +77,22 @@ def aggregate(d: Drawer) -> Intent | None:
     value, said = f"{kind}({subject.read(f)})", ""
     if kind == "AVG" and d.chance(0.25):
         value, said = rounded(value, d)
+    said += _as_far_as_known(d, f, subject.view.who.person)
     asked = tuple(_before_sign(frame, said) for frame in number_frames(d.speaker, f, kind))
     probe = subject.source.select(subject.column(f), limit=2)
     tags = [kind.lower(), *subject.tags]
     return finished("aggregate", subject.source.select(value), asked, subject_slots(subject), tags, probe, ranked=False)
+
+
+def _as_far_as_known(d: Drawer, f: Field, person: bool) -> str:
+    """Now and then, that rows without the value are left out, as they are anyway."""
+    if not f.missing or not d.chance(0.25):
+        return ""
+    special = next((m for m in f.missing if m is not None and m.strip().casefold() not in PLACEHOLDERS), None)
+    if special:
+        return f", (leaving out|not counting|skipping) the {literal(special)}"
+    those = "(anyone|those)" if person else "those"
+    return f", (as far as it is known|going by those where it is known|leaving out {those} where it is missing)"
 
 
 def rounded(value: str, d: Drawer) -> tuple[str, str]:
@@ -181,7 +195,8 @@ def two_counts(d: Drawer) -> Intent | None:
     """How many are this, and how many that: two numbers in a row."""
     view = _plain_view(d)
     subject = d.subject(view, (1,), own=True)
-    parts = [c for c in (d.own(view), d.own(view)) if c and len(c.tests) == 1]
+    first = d.own(view)
+    parts = [c for c in (first, first and opposite(d.speaker, first) or d.own(view)) if c and len(c.tests) == 1]
     if subject.conditions and any("date" in c.tags for c in parts):
         return None
     if d.chance(0.5) and len(parts) == 2 and parts[0].fields != parts[1].fields:

@@ -43,7 +43,7 @@ def tidy(text: str) -> str:
     text = re.sub(r" ([,.?!;:])", r"\1", text)
     text = re.sub(r",\s*,", ",", re.sub(r"[,;:]([.?!])", r"\1", text))
     text = re.sub(r"\b[Tt]he The\b", "The", re.sub(r"\b[Aa]n? ((?:\w+ )?\w*[^us\W]s (?:per|a) \w)", r"\1", text))
-    text = re.sub(r"([a-z]{3}[?.!] )([a-z])", lambda m: m[1] + m[2].upper(), text)
+    text = re.sub(r"([a-z]{2}[?.!] )([a-z])", lambda m: m[1] + m[2].upper(), text)
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
     text = re.sub(r"\b(all )?(the )?everyone\b", "everyone", text)
     text = re.sub(rf"(?i)\b({_BEFORE_NOUNS}) everyone\b", r"\1 people", text)

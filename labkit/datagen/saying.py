@@ -13,7 +13,7 @@ from labkit.datagen.formats import round_bound, say
 from labkit.datagen.lexicon import Words, counted_by, is_rank
 from labkit.datagen.phrases import counted, each, literal, ordinal, plural, singular
 from labkit.datagen.speaker import ON, Speaker
-from labkit.datagen.times import dated, in_year, period
+from labkit.datagen.times import dated, in_year, period, since
 from labkit.datagen.world import Entity, Field, Path_
 from labkit.schema import PLACEHOLDERS
 
@@ -295,6 +295,19 @@ def compared(speaker: Speaker, field: Field, op: str, value: object, path: Path_
         post += [f"{c} than {{v}}" for c in comparatives]
     filled = [tuple(t.replace("{v}", v) for t in texts) for texts in (post, verb)]
     return Condition(path, test, post=filled[0], verb=filled[1], tags=tags)
+
+
+_OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "year<": "year>=", "year>=": "year<"}
+
+
+def opposite(speaker: Speaker, condition: Condition) -> Condition | None:
+    """What holds of all the others, for a bound: 'in 2000 or later' after 'before 2000'."""
+    test = condition.tests[0]
+    if len(condition.tests) > 1 or test.op not in _OPPOSITE or test.other or condition.path or is_rank(test.field):
+        return None
+    if test.field.kind == "number":
+        return compared(speaker, test.field, _OPPOSITE[test.op], test.value)
+    return since(speaker, test.field, _OPPOSITE[test.op], test.value) if len(str(test.value)) == 4 else None
 
 
 def _rate(field: Field, path: Path_, op: str, v: str, test: tuple[Test], tags: tuple[str], noun: str) -> Condition:

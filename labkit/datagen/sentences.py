@@ -310,6 +310,7 @@ For (every|each) {word}, show the {word} and the number of {np}{when}{tail}.
 How many {np} are there in each {word}{when}{tail}?
 
 == group extreme count
+(Which|What) {word} do the {most} {np} (have|share){when}?{tail}
 (Which|What) {word} has the {most} {np}{when}?{tail}
 (Which|What) {word} has the {most} {np}{when}{also}
 TELL the {word} with the {most} {np}{when}.{tail}
@@ -332,6 +333,8 @@ In which {word} is the {said} the {best}?{tail}
 {best} {said}: which {word}?{tail}
 
 == having
+(Which|What) {word} (is home to|has) {many}{when}?{tail}
+(Which|What) {word} has {many}{when}?{tail}
 (Which|What) {words} have {many}{when}?{tail}
 SHOW [all] [the] {words} with {many}{when}.{tail}
 {words} with {many}{when}?{tail}
@@ -527,7 +530,7 @@ SHOW the {best} (of|in|for) (each|every) {word}{when}.{tail}
 The {best} per {word}{when}[, please].{tail}
 
 == meeting dates
-(When|On which (dates|days)) did {a} {act} {b}?
+On which (dates|days) did {a} {act} {b}?
 SHOW (the dates|all dates) on which {a} {acted} {b}.
 Dates of all {games} in which {a} {acted} {b}[, please].
 All the (dates|days) that {a} {acted} {b}?

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from labkit.datagen.build import Source
 from labkit.datagen.conditions import Condition, Test
-from labkit.datagen.phrases import expand, listed, plural, third
+from labkit.datagen.phrases import expand, listed, plural, singular, third
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.world import Entity, Field, Path_
 from labkit.execution import execute_many
@@ -143,7 +143,7 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
         elif form == "post":
             posts.append(text if many else _singular_verb(text))
         else:
-            verbs.append(text if many else third(text))
+            verbs.append(text if many else _third(text))
     who = "who" if subject.view.who.person else "that"
     relative = f"{who} " + listed(verbs) if verbs else ""
     if subject.view.who.person and many and fresh and posts and not adjectives and not relative and rng.random() < 0.05:
@@ -151,6 +151,13 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
     noun = head[1:] if head.startswith("=") else plural(head) if many else head
     text = " ".join(filter(None, [*adjectives, noun, *sorted(posts, key=len), relative]))
     return Phrase(text, verb, when, fresh and not adjectives and not posts and not verbs)
+
+
+def _third(verb: str) -> str:
+    """'are shooting guards' -> 'is a shooting guard', 'weigh more' -> 'weighs more'."""
+    kind = re.fullmatch(r"are ([a-z][a-z -]+)", verb)
+    one = singular(kind[1]) if kind else ""
+    return f"is a {one}" if kind and one != kind[1] else third(verb)
 
 
 def _singular_verb(post: str) -> str:

@@ -39,6 +39,11 @@ def in_year(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()
     return _when(speaker, field, Test(field, op, value), year_words(op, value), path, f"{value}" if op == "=" else "")
 
 
+def since(speaker: Speaker, field: Field, op: str, value: object) -> Condition:
+    """A year against a bound, of a field that holds years or dates."""
+    return _when(speaker, field, Test(field, op, value), year_words(op.removeprefix("year"), int(value)), ())
+
+
 def year_words(op: str, year: int) -> str:
     """A template for 'in 2012', 'before 2012', 'in 2012 or later' ..."""
     return {

@@ -4,7 +4,8 @@ A heading is the last word or words of a column's name; then a line a form, its 
 names in place of the column's own; `nouns`: further ones; `ask`: questions for it of {x}; `verbs` take its value;
 `high`, `low`: adjectives for much and little with their comparative and superlative; `best`, `worst`: superlatives
 alone; `participle` of a year or date, `ranked` of a rank; `equal_...`: the value {v} as head noun, adjective, behind
-the noun, as a verb phrase of the plural. COUNTED: what one does with so many things. SYNONYMS: what else a row is called.
+the noun, as a verb phrase of the plural. COUNTED: what one does with so many things.
+SYNONYMS: what else a row is called.
 """
 
 COLUMNS = """
