@@ -117,7 +117,7 @@ def group(d: Drawer) -> Intent | None:
     fills = {"word": g.word, "plurals": plural(g.word), "tail": tail}
     asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
     f = next((f for f in d.facts(g.subject.view) if value == f"SUM({g.subject.read(f)})"), None)
-    if f and d.speaker.words(f).counts and is_plain(g.subject):
+    if f and d.speaker.words(f).counts and d.speaker.words(f).verbs and is_plain(g.subject):
         asked += _sums(d, f, g, tail) * 2
     probe = g.subject.source.select(g.column, distinct=True, limit=2)
     return finished(

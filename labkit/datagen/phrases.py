@@ -260,6 +260,7 @@ _STARTERS = frozenset(
         "per",
         "out",
         "looking",
+        "let",
         *[
             "work",
             "sum",

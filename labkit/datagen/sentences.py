@@ -536,7 +536,7 @@ Dates of all {games} in which {a} {acted} {b}[, please].
 All the (dates|days) that {a} {acted} {b}?
 
 == score
-(What was the|Final|TELL the) [final] score of {between}{when}? {Cols}.
+(What was the|Final|What is the final) score of {between}{when}? {Cols}.
 How did {between}{when} end? {Cols}[, please].
 {between}{when}: the [final] score, {cols}.
 What was the score of {between}{when}? {Cols}.
