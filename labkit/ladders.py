@@ -120,11 +120,10 @@ def ladder(
 
 def card_seconds(adapter: str | Path) -> float | None:
     """The seconds that tuning took, as the adapter's card has it; None without one."""
-    try:
-        seconds = json.loads((Path(adapter).expanduser() / "card.json").read_text())["seconds"]
-        return float(seconds)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    from labkit.tuning.adapter import read_card
+
+    card = read_card(Path(adapter).expanduser())
+    return card.seconds if card else None
 
 
 def _check(rungs: Sequence[str], adapters: Mapping) -> None:

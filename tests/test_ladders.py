@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import asdict
 from pathlib import Path
 
 import apsw
@@ -11,10 +12,11 @@ import pytest
 
 import labkit
 from labkit.agent import SqlGenerator
-from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.dataset import Question, QuestionSet, load_questions, overlap, save_questions
 from labkit.errors import LabkitError
 from labkit.ladders import card_seconds, ladder
 from labkit.meters import Figures, Metered, peak_memory
+from labkit.models import weights_sha256
 from labkit.reflection import Reflection
 from labkit.rungs import RUNGS, RetrievalPrompt, chosen, material, rung
 from labkit.runs import RunStore
@@ -210,8 +212,11 @@ def test_pairs_that_hold_a_question_or_a_query_of_the_set_are_refused(questions,
     assert not model.asked
 
 
-def test_a_skeleton_in_common_is_allowed(questions):
-    assert material(questions, [pair(1, "How many arenas?", "SELECT count(*) FROM arenas")]).pairs
+def test_a_skeleton_in_common_is_allowed(database):
+    asked = [Question("q", "Who won two titles?", "SELECT name FROM teams WHERE titles = 2", "league")]
+    solved = [pair(1, "Who won no title?", "SELECT name FROM teams WHERE titles = 0")]
+    assert [found.kind for found in overlap(solved, asked)] == ["skeleton"]
+    assert material(QuestionSet("one", asked, db_dir=database.parent), solved).pairs == tuple(solved)
 
 
 def test_pairs_of_another_database_facts_and_several_databases_are_told(questions, database):
@@ -306,6 +311,8 @@ def test_an_interrupted_ladder_goes_on_and_ends_like_an_unbroken_one(questions, 
     resumed, whole = climb(going_on, tmp_path), climb(unbroken, tmp_path / "other")
     assert len(going_on.asked) == 2 and len(unbroken.asked) == 6
     assert [r.prompt_tokens for r in resumed.rungs] == [r.prompt_tokens for r in whole.rungs]
+    words = [len(said(conversation).split()) for conversation in unbroken.asked]
+    assert [r.prompt_tokens for r in whole.rungs] == [sum(words[:3]) / 3, sum(words[3:]) / 3]
     assert [r.run.correct for r in resumed.rungs] == [3, 3] and len(RunStore(tmp_path / "runs.db").list()) == 2
 
 
@@ -342,18 +349,33 @@ def small_set(root, tmp_path) -> Path:
 def test_an_adapter_is_a_rung_with_the_seconds_of_its_card(root, small_set, tiny_model_dir, tmp_path):
     from peft import LoraConfig, get_peft_model
 
+    from labkit.tuning.adapter import Card
+
     network = labkit.load_model(tiny_model_dir, dtype="float32").network
     get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path / "adapter")
     assert card_seconds(tmp_path / "adapter") is None
-    (tmp_path / "adapter" / "card.json").write_text('{"seconds": 12.5}')
+    told = {"base": str(tiny_model_dir), "base_sha256": weights_sha256(tiny_model_dir), "prompt": "question_only"}
+    card = Card(**told, method="instruction", data_sha256="", pairs=1, seconds=12.5, tokens=1, recalled=1, of=1)
+    (tmp_path / "adapter" / "card.json").write_text(json.dumps(asdict(card)))
     questions = load_questions(small_set, db_dir=root / "datasets")
     climbed = ladder(tiny_model_dir, questions, ["prompt"], {"instruction tuning": tmp_path / "adapter"})
     plain, tuned = climbed.rungs
     assert (tuned.name, tuned.build_seconds, plain.build_seconds) == ("instruction tuning", 12.5, 0.0)
     assert tuned.run.adapter == str(tmp_path / "adapter") and plain.run.adapter is None
-    assert plain.prompt_tokens == tuned.prompt_tokens > 100
+    assert (plain.run.prompt, tuned.run.prompt) == ("plain", "question_only")
+    assert plain.prompt_tokens > 5 * tuned.prompt_tokens > 0
     assert plain.peak_memory > 50e6 and tuned.peak_memory > 50e6
     assert isinstance(climbed.to_frame(), pandas.DataFrame)
+
+
+def test_figures_of_a_fresh_rung_begin_anew(tmp_path):
+    Figures(tmp_path / "rung.json", fresh=False).count("q1", 70, 2)
+    kept = Figures(tmp_path / "rung.json", fresh=False)
+    assert (kept.asked, kept.prompt_tokens) == (2, 35)
+    fresh = Figures(tmp_path / "rung.json", fresh=True)
+    assert (fresh.asked, fresh.prompt_tokens, fresh.get("peak_memory")) == (0, None, None)
+    (tmp_path / "rung.json").write_text("half of")
+    assert Figures(tmp_path / "rung.json", fresh=False).asked == 0
 
 
 def test_peak_memory_is_of_the_block_alone(tmp_path):
