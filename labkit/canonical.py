@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlglot import ErrorLevel, exp
 
 from labkit.schema import Schema
-from labkit.sqltext import parse
+from labkit.sqltext import SQLITE, parse
 
 _FLIPPED = {exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
 _ROW_IDS = {"rowid", "oid", "_rowid_"}
@@ -47,7 +47,7 @@ def _canonical(sql: str, _database: Path, _changed: int, unseen: Unseen) -> exp.
     if tree is None:
         return None
     tree = tree.unnest().copy()
-    for column in silent_literals(tree, schema):
+    for column in silent_literals(tree, schema) if '"' in sql else ():
         column.replace(exp.Literal.string(column.name))
     for name in tree.find_all(exp.Identifier):
         name.set("this", name.name.lower())
@@ -64,9 +64,11 @@ def _canonical(sql: str, _database: Path, _changed: int, unseen: Unseen) -> exp.
     return tree
 
 
-def sql_of(node: exp.Expression | None) -> str:
-    """SQL text of a piece of a tree, "" for None."""
-    return node.sql(dialect="sqlite", comments=False, unsupported_level=ErrorLevel.IGNORE) if node is not None else ""
+def sql_of(node: exp.Expression | None, copy: bool = True) -> str:
+    """SQL text of a piece of a tree, "" for None. Without `copy` sqlglot may change the piece on the way."""
+    if node is None:
+        return ""
+    return node.sql(dialect=SQLITE, comments=False, unsupported_level=ErrorLevel.IGNORE, copy=copy)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ class Source:
 
 def sources(select: exp.Select, schema: Schema) -> list[Source]:
     """What one SELECT reads from, in order; names in lower case. Tables that do not exist have no columns."""
-    tables = {table.name.lower(): frozenset(c.name.lower() for c in table.columns) for table in schema.tables}
+    tables = schema.names
     ctes = {cte.alias.lower(): cte.this for cte in _root(select).find_all(exp.CTE)}
     found = []
     for node in _source_nodes(select):
@@ -97,13 +99,16 @@ def sources(select: exp.Select, schema: Schema) -> list[Source]:
     return found
 
 
-def resolve(column: exp.Column, schema: Schema) -> Source | None:
+def resolve(column: exp.Column, schema: Schema, known: dict[int, list[Source]] | None = None) -> Source | None:
     """The source that a column belongs to, looked up outwards through the enclosing queries; None when it is not
-    known.
+    known. `known` keeps the sources of each SELECT, by its id, for as long as the tree doesn't change.
     """
+    known = {} if known is None else known
     select = column.find_ancestor(exp.Select)
     while select is not None:
-        among = sources(select, schema)
+        if id(select) not in known:
+            known[id(select)] = sources(select, schema)
+        among = known[id(select)]
         if column.table:
             fitting = [s for s in among if s.alias == column.table.lower()]
         else:
@@ -184,8 +189,9 @@ def _expand_output_names(select: exp.Select, schema: Schema) -> None:
 
 def _rename_sources(tree: exp.Expression, schema: Schema) -> None:
     """Outermost tables go by their own names, inner ones with their depth added, a table used twice is numbered."""
+    known: dict[int, list[Source]] = {}
     for column in list(tree.find_all(exp.Column)):
-        source = None if column.table else resolve(column, schema)
+        source = None if column.table else resolve(column, schema, known)
         if source:
             column.set("table", exp.to_identifier(source.alias))
     for select in reversed(list(tree.find_all(exp.Select))):  # innermost first, so that no new name hides an outer one

@@ -5,8 +5,9 @@ class of failure that such a difference is. Nothing is executed here: which edit
 `diagnosis`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from sqlglot import exp
 
@@ -31,19 +32,32 @@ _CLASS_OF = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edit:
-    """Put `gold` in the place of `prediction`; `query` numbers the query or subquery of the prediction, in tree
-    order.
+    """Put the gold's piece in the place of the prediction's; `query` numbers the query or subquery of the prediction,
+    in tree order. Most edits are never needed in words: texts and class are made when they are asked for.
     """
 
     clause: str
-    failure_class: str
-    prediction: str  # SQL text of the piece, "" where it is missing
-    gold: str
+    kind: str | Callable[[], str]  # the class of failure, or what finds it
+    old: list  # pieces of a tree, or texts
+    new: list
     size: int  # nodes of both pieces: the smaller, the more exactly it says what is wrong
     query: int
     values: tuple[tuple[str, object], ...]  # arguments of the query's node to set; the name "" replaces the node
+
+    @cached_property
+    def failure_class(self) -> str:
+        return self.kind if isinstance(self.kind, str) else self.kind()
+
+    @cached_property
+    def prediction(self) -> str:
+        """SQL text of the piece, "" where it is missing."""
+        return _text(self.clause, self.old)
+
+    @cached_property
+    def gold(self) -> str:
+        return _text(self.clause, self.new)
 
 
 def edits(prediction: exp.Query, gold: exp.Query) -> list[Edit]:
@@ -59,8 +73,8 @@ def whole_clauses(prediction: exp.Query, gold: exp.Query) -> list[Edit]:
     return _wholes(0, prediction, gold)
 
 
-def applied(prediction: exp.Query, changes: Iterable[Edit]) -> str:
-    """The SQL of the prediction after the edits."""
+def applied(prediction: exp.Query, changes: Iterable[Edit]) -> exp.Query:
+    """The prediction after the edits, a tree of its own."""
     tree = prediction.copy()
     queries = _queries(tree)
     for change in changes:
@@ -71,7 +85,7 @@ def applied(prediction: exp.Query, changes: Iterable[Edit]) -> str:
                 tree = _copy(value)
             else:
                 queries[change.query].replace(_copy(value))
-    return sql_of(tree)
+    return tree
 
 
 def clauses_of(query: exp.Query) -> list[str]:
@@ -121,15 +135,14 @@ def _nodes(*pieces) -> int:
 def _wholes(index: int, prediction: exp.Expression, gold: exp.Expression) -> list[Edit]:
     if type(prediction) is not type(gold):
         size = _nodes(prediction, gold)
-        return [Edit("set operation", "malformed_filter", sql_of(prediction), sql_of(gold), size, index, (("", gold),))]
+        return [Edit("set operation", "malformed_filter", [prediction], [gold], size, index, (("", gold),))]
     found = []
     for clause, names in _clauses(prediction).items():
         old, new = ([_args(query, name) for name in names] for query in (prediction, gold))
         if old != new:
             values = tuple(zip(names, new, strict=True))
-            text_old, text_new = _text(clause, old), _text(clause, new)
-            name = _whole_class(clause, prediction, gold)
-            found.append(Edit(clause, name, text_old, text_new, _nodes(*old, *new), index, values))
+            kind = partial(_whole_class, clause, prediction, gold)
+            found.append(Edit(clause, kind, old, new, _nodes(*old, *new), index, values))
     return found
 
 
@@ -149,7 +162,7 @@ def _text(clause: str, pieces: list) -> str:
     if clause == "DISTINCT":
         return "DISTINCT" if flat[0] else ""
     between = ", " if clause == "SELECT" else " "
-    return between.join(sql_of(item).strip() for item in flat if item is not None)
+    return between.join(item if isinstance(item, str) else sql_of(item).strip() for item in flat if item is not None)
 
 
 def _whole_class(clause: str, prediction: exp.Expression, gold: exp.Expression) -> str:
@@ -231,8 +244,8 @@ def _condition_parts(index: int, prediction: exp.Select, gold: exp.Select) -> li
         for p, g in pairs:
             kept = [part for part in conjuncts(old and old.this) if part is not p] + ([g] if g is not None else [])
             value = node(this=exp.and_(*(part.copy() for part in kept))) if kept else None
-            failure = difference_class(p, g, "malformed_filter")
-            found.append(Edit(name.upper(), failure, sql_of(p), sql_of(g), _nodes(p, g), index, ((name, value),)))
+            kind = partial(difference_class, p, g, "malformed_filter")
+            found.append(Edit(name.upper(), kind, [p], [g], _nodes(p, g), index, ((name, value),)))
     return found
 
 
@@ -243,6 +256,6 @@ def _output_parts(index: int, prediction: exp.Select, gold: exp.Select) -> list[
     found = []
     for p, g in zip(old, new, strict=True):
         value = [g if item is p else item for item in prediction.expressions]
-        failure = difference_class(p, g, "malformed_projection")
-        found.append(Edit("SELECT", failure, sql_of(p), sql_of(g), _nodes(p, g), index, (("expressions", value),)))
+        kind = partial(difference_class, p, g, "malformed_projection")
+        found.append(Edit("SELECT", kind, [p], [g], _nodes(p, g), index, (("expressions", value),)))
     return found

@@ -130,38 +130,36 @@ def score(
     pairs: Path,
     db_dir: Annotated[Path | None, typer.Option("--db-dir", help="Where databases named in the file lie.")] = None,
     mode: Mode = "execution",
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose/--no-diagnose", help="Say of each failure what class it is of; or be faster.")
+    ] = True,
     as_json: Json = False,
 ) -> int:
     """Score a JSONL file of pairs (id, question, gold, pred, database), each failure with its class and evidence."""
     from collections import Counter
 
-    from labkit.diagnosis import diagnose
+    from labkit.diagnosis import Diagnosis, diagnose_many
     from labkit.pairs import load_pairs
-    from labkit.schema import read_schema
     from labkit.scoring import score_many
 
     loaded = load_pairs(pairs, db_dir=db_dir)
     scores = score_many(loaded, mode=mode)
-    schemas = {path: read_schema(path) for path in {pair.database for pair in loaded}}
-    verdicts = Counter()
-    records = []
-    for pair, scored in zip(loaded, scores, strict=True):
-        found = diagnose(pair.question, pair.prediction, scored, schemas[pair.database])
-        verdicts[scored.verdict] += 1
-        records.append(
-            {
-                "id": pair.question.id,
-                "verdict": scored.verdict,
-                "reason": scored.reason,
-                "class": found.failure_class,
-                "evidence": found.evidence or scored.detail,
-            }
-        )
+    found = diagnose_many(loaded, scores) if diagnose else [Diagnosis("")] * len(loaded)
+    records = [
+        {
+            "id": pair.question.id,
+            "verdict": scored.verdict,
+            "reason": scored.reason,
+            "class": diagnosis.failure_class,
+            "evidence": diagnosis.evidence or scored.detail,
+        }
+        for pair, scored, diagnosis in zip(loaded, scores, found, strict=True)
+    ]
     if as_json:
-        for record in records:
-            print_json(record)
+        print_json(*records)
         return 0
     table(records[0].keys(), [record.values() for record in records], f"{pairs} ({mode})")
+    verdicts = Counter(scored.verdict for scored in scores)
     print(f"{len(records)} pairs ({mode}): " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
     return 0
 
@@ -191,8 +189,7 @@ def evaluate(
         print_json({"run": run.id} | {key: getattr(run, key) for key in keys})
         return 0
     if mode == "text":
-        missed = [result for result in run.results if result.verdict != "right"]
-        table(("fact", "reply", "why"), [(r.question_id, r.prediction, r.detail) for r in missed], "Not recalled")
+        _show_missed(run, loaded)
         print(f"run {run.id}: {run}; {run.seconds:.0f} s")
         return 0
     diagnosed = labkit.diagnose_run(run, loaded)
@@ -201,6 +198,16 @@ def evaluate(
     print(f"run {run.id}: {run}; valid SQL {run.valid} of {run.n}; {run.seconds:.0f} s")
     print(f"Next: labkit diagnose {run.id}")
     return 0
+
+
+def _show_missed(run, questions) -> None:
+    """The first facts that were not recalled, reply and answer side by side."""
+    answers = {question.id: question.answer for question in questions}
+    missed = [(r.question_id, r.prediction, answers[r.question_id]) for r in run.results if r.verdict != "right"]
+    if missed:
+        table(("fact", "reply", "answer"), missed[:20], "Not recalled")
+    if len(missed) > 20:
+        print(f"... and {len(missed) - 20} more: labkit runs show {run.id}")
 
 
 @app.command()

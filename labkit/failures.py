@@ -232,8 +232,8 @@ def _literals(piece: exp.Expression) -> list[exp.Expression]:
     return list(piece.find_all(exp.Literal))
 
 
-def _columns(piece: exp.Expression) -> set[str]:
-    return {sql_of(column) for column in piece.find_all(exp.Column)}
+def _columns(piece: exp.Expression) -> set[tuple[str, str]]:
+    return {(column.table, column.name) for column in piece.find_all(exp.Column)}
 
 
 def _operators(piece: exp.Expression) -> list[str]:

@@ -49,34 +49,34 @@ def find_cause(prediction: str, golds: tuple[str, ...], schema: Schema) -> Trial
     if len(trees) > 1:
         gold = min(trees, key=lambda other: sum(edit.size for edit in whole_clauses(tree, other)))
     return (
-        (yield from _first_right(_single(tree, gold)))
-        or (yield from _first_right(_condition(tree, gold, schema)))
-        or (yield from _first_right(_stored_value(tree, schema)))
+        (yield from _first_right(_single(tree, gold), gold))
+        or (yield from _first_right(_condition(tree, gold, schema), gold))
+        or (yield from _first_right(_stored_value(tree, schema), gold))
         or (yield from _several(tree, gold))
     )
 
 
-def _first_right(changes: Iterable[tuple[Edit, str]]) -> Trials:
-    """The first single change that makes the answer right."""
+def _first_right(changes: Iterable[tuple[Edit, exp.Query]], gold: exp.Query) -> Trials:
+    """The first single change that makes the answer right; one that makes the gold itself need not be run."""
     for change, repaired in changes:
-        if (yield repaired):
-            return Cause(change.failure_class, (change,), repaired)
+        if repaired == gold or (yield sql_of(repaired)):
+            return Cause(change.failure_class, (change,), sql_of(repaired))
     return None
 
 
-def _single(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
+def _single(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, exp.Query]]:
     for change in [e for e in edits(tree, gold) if e.clause != "set operation"][:TRIES]:
         yield change, applied(tree, [change])
 
 
-def _condition(tree: exp.Query, gold: exp.Query, schema: Schema) -> Iterator[tuple[Edit, str]]:
+def _condition(tree: exp.Query, gold: exp.Query, schema: Schema) -> Iterator[tuple[Edit, exp.Query]]:
     """Another structure than the gold's (a subquery for a join, say), right but for one condition of one column."""
     yield from _swapped(tree, gold)
     yield from _added(tree, gold, schema)
     yield from _dropped(tree, gold)
 
 
-def _swapped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
+def _swapped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, exp.Query]]:
     for p, g in product(_conditions(tree), _conditions(gold)):
         if p.this.name == g.this.name and _said(p) != _said(g):
             twin = g.copy()
@@ -84,7 +84,7 @@ def _swapped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
             yield _change(p, twin), _with(tree, p, twin)
 
 
-def _added(tree: exp.Query, gold: exp.Query, schema: Schema) -> Iterator[tuple[Edit, str]]:
+def _added(tree: exp.Query, gold: exp.Query, schema: Schema) -> Iterator[tuple[Edit, exp.Query]]:
     """A condition of the gold that is nowhere in the prediction goes to each SELECT that reads its table."""
     known = {_said(p) for p in _conditions(tree)}
     for g in _conditions(gold):
@@ -97,7 +97,7 @@ def _added(tree: exp.Query, gold: exp.Query, schema: Schema) -> Iterator[tuple[E
                     yield _change(None, twin), _with(tree, select, select.copy().where(twin, copy=False))
 
 
-def _dropped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, str]]:
+def _dropped(tree: exp.Query, gold: exp.Query) -> Iterator[tuple[Edit, exp.Query]]:
     known = {_said(g) for g in _conditions(gold)}
     for p in _conditions(tree):
         if _said(p) not in known:
@@ -118,23 +118,23 @@ def _said(condition: exp.Expression) -> str:
 
 
 def _change(p: exp.Expression | None, g: exp.Expression | None) -> Edit:
-    return Edit("WHERE", difference_class(p, g, "malformed_filter"), sql_of(p), sql_of(g), 0, 0, ())
+    return Edit("WHERE", difference_class(p, g, "malformed_filter"), [p], [g], 0, 0, ())
 
 
-def _with(tree: exp.Query, old: exp.Expression, new: exp.Expression) -> str:
-    """The SQL of the tree with one node replaced."""
+def _with(tree: exp.Query, old: exp.Expression, new: exp.Expression) -> exp.Query:
+    """The tree with one node replaced."""
     copy = tree.copy()
     for twin, node in zip(list(copy.walk()), list(tree.walk()), strict=True):
         if node is old:
             twin.replace(new)
-    return sql_of(copy)
+    return copy
 
 
-def _stored_value(tree: exp.Query, schema: Schema) -> Iterator[tuple[Edit, str]]:
+def _stored_value(tree: exp.Query, schema: Schema) -> Iterator[tuple[Edit, exp.Query]]:
     """Another structure than the gold's, right but for a text that is nowhere stored."""
     for literal, column, near in unknown_values(tree, schema):
         if near:
-            change = Edit("WHERE", "malformed_value", f"{column} '{literal.name}'", f"{column} '{near}'", 2, 0, ())
+            change = Edit("WHERE", "malformed_value", [f"{column} '{literal.name}'"], [f"{column} '{near}'"], 2, 0, ())
             yield change, _with(tree, literal, exp.Literal.string(near))
 
 
@@ -144,10 +144,10 @@ def _several(tree: exp.Query, gold: exp.Query) -> Trials:
     if not needed:
         return None
     repaired = applied(tree, needed)
-    if not (yield repaired):
+    if repaired != gold and not (yield sql_of(repaired)):
         return Cause(first_class(e.failure_class for e in needed), tuple(needed))
     for change in sorted(needed, key=lambda e: PRIORITY.index(e.failure_class), reverse=True):
         fewer = [e for e in needed if e is not change]
-        if fewer and (yield (text := applied(tree, fewer))):
-            needed, repaired = fewer, text
-    return Cause(first_class(e.failure_class for e in needed), tuple(needed), repaired)
+        if fewer and (yield sql_of(shorter := applied(tree, fewer))):
+            needed, repaired = fewer, shorter
+    return Cause(first_class(e.failure_class for e in needed), tuple(needed), sql_of(repaired))

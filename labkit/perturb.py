@@ -49,15 +49,17 @@ def perturbed_copies(database: str | Path, gold_sql: str, seed: int = 0, order: 
     database = Path(database)
     key = json.dumps([_VERSION, _digest(database), gold_sql, seed, order])
     folder = home() / "copies" / hashlib.sha256(key.encode()).hexdigest()[:32]
-    if not folder.is_dir():
+    known = folder.is_dir()
+    if not known:
         folder.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             made = Path(temporary) / "copies"
             made.mkdir()
             _make_copies(database, Question("", "", gold_sql, "", order=order), random.Random(key), made)
             _move(made, folder)
-        _forget_oldest(folder.parent)
     os.utime(folder, ns=(time.time_ns(), time.time_ns()))  # the file system's own clock is coarse
+    if not known:
+        _forget_oldest(folder.parent)
     return sorted(folder.glob("*.sqlite"))
 
 

@@ -11,7 +11,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokens import TokenType
 
 from labkit.execution import ExecutionResult
-from labkit.sqltext import outermost, parse, tokens
+from labkit.sqltext import SQLITE, outermost, parse, tokens
 
 _BEYOND = 200  # rows looked at behind a LIMIT, to see whether tied rows that fell out differ from those that stayed
 
@@ -69,7 +69,7 @@ def ranked(sql: str, result: ExecutionResult) -> str | None:
         apart = tree.args.get("distinct") or tree.find(exp.Window) or not isinstance(tree, exp.Select)
         query = (_ranked_around if apart else _ranked_inside)(tree.copy(), result)
         query = query and query.limit(rows, copy=False)
-        return query and query.sql(dialect="sqlite", comments=False)
+        return query and query.sql(dialect=SQLITE, comments=False, copy=False)
     except (SqlglotError, RecursionError, ValueError):
         return None
 

@@ -62,7 +62,7 @@ def misspelt_names(sql: str, schema: Schema, gold: exp.Expression | None = None)
 
     `team = "Foxes"` means a text: it stands opposite a column and is no column's name misspelt.
     """
-    tree = parse(sql)
+    tree = parse(sql) if '"' in sql else None
     found = silent_literals(tree, schema) if tree is not None else []
     repairs = []
     for column in found:

@@ -94,6 +94,11 @@ class Schema:
         single = [key for key in self.foreign_keys if len(key.columns) == 1]
         return {(k.table, k.columns[0]): f"{sql_name(k.other)}.{sql_name(k.other_columns[0])}" for k in single}
 
+    @cached_property
+    def names(self) -> dict[str, frozenset[str]]:
+        """The tables and their columns by name, in lower case."""
+        return {table.name.lower(): frozenset(c.name.lower() for c in table.columns) for table in self.tables}
+
     def to_prompt(self, values: int = 3) -> str:
         """The schema as text for a model: a line a table, each column with its type, what it refers to, sample values.
 

@@ -257,14 +257,16 @@ def _confirmed(pairs: Sequence[Pair], scores: Sequence[Score], limits: Limits) -
     open_ = [i for i, score in enumerate(scores) if score.right or score.reason == "gold_empty"]
     for start in range(0, len(open_), _AT_A_TIME):
         slice_ = open_[start : start + _AT_A_TIME]
-        trials = {i: _trials(pairs[i], scores[i], limits) for i in slice_}
+        suites: dict[tuple, tuple[Copy, ...]] = {}
+        trials = {i: _trials(pairs[i], scores[i], limits, suites) for i in slice_}
         results = _on_copies([trial for each in trials.values() for trial in each], limits)
         for i in slice_:
             confirmed[i] = _best([_settled(trial, results, limits) for trial in trials[i]] or [confirmed[i]])
     return confirmed
 
 
-def _trials(pair: Pair, score: Score, limits: Limits) -> list[_Trial]:
+def _trials(pair: Pair, score: Score, limits: Limits, suites: dict) -> list[_Trial]:
+    """A trial for each gold that the rows speak for; `suites` keeps those that were looked up."""
     trials = []
     for sql in golds(pair.question):
         rows = pair.question.rows if sql == pair.question.sql else None
@@ -272,7 +274,10 @@ def _trials(pair: Pair, score: Score, limits: Limits) -> list[_Trial]:
         if pair.question.alternatives:
             score = _by_rows([alone], pair.database, limits)[0]
         if score.right or score.reason == "gold_empty":
-            trials.append(_Trial(alone, score, suite(pair.database, sql, pair.question.order)))
+            key = (pair.database, sql, pair.question.order)
+            if key not in suites:
+                suites[key] = suite(*key)
+            trials.append(_Trial(alone, score, suites[key]))
     return trials
 
 

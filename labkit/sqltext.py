@@ -14,14 +14,14 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType
 
 _MASK = "?"
-_SQLITE = Dialect.get_or_raise("sqlite")
+SQLITE = Dialect.get_or_raise("sqlite")
 
 
 @lru_cache(4096)
 def tokens(sql: str) -> tuple[Token, ...]:
     """The query's tokens, () when it cannot be cut into any."""
     try:
-        return tuple(_SQLITE.tokenize(sql))
+        return tuple(SQLITE.tokenize(sql))
     except (SqlglotError, ValueError):
         return ()
 
@@ -41,10 +41,14 @@ def outermost(sql: str) -> frozenset[TokenType]:
 def parse(sql: str) -> exp.Expression | None:
     """The query's syntax tree, None when sqlglot cannot read it as one query. Shared: copy it before changing it."""
     try:
-        trees = [tree for tree in _SQLITE.parser().parse(list(tokens(sql)), sql) if tree is not None]
+        trees = [tree for tree in SQLITE.parser().parse(list(tokens(sql)), sql) if tree is not None]
     except (SqlglotError, RecursionError, ValueError):
         return None
-    return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        return None
+    for node in trees[0].walk():  # comments, and where in the text a name stands: every copy of a tree would copy them
+        node.comments = node._meta = None
+    return trees[0]
 
 
 @lru_cache(4096)
@@ -111,7 +115,7 @@ def _canonical(sql: str, mask: bool) -> str:
         _rename_aliases(tree)
         if mask:
             _mask_literals(tree)
-        return tree.sql(dialect="sqlite", comments=False, normalize_functions="upper")
+        return tree.sql(dialect=SQLITE, comments=False, normalize_functions="upper")
     except (SqlglotError, RecursionError, ValueError):
         return " ".join(_tokens(sql, mask))
 

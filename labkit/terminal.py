@@ -24,9 +24,9 @@ Mode = Annotated[str, typer.Option("--mode", help="exact, execution, semantic, o
 DEFAULT_MODEL = "smollm2-135m"
 
 
-def print_json(value) -> None:
-    """One line of JSON on standard output."""
-    print(json.dumps(value, allow_nan=False), flush=True)
+def print_json(*values) -> None:
+    """A line of JSON for each value on standard output."""
+    print("\n".join(json.dumps(value, allow_nan=False) for value in values), flush=True)
 
 
 def table(columns, rows, title: str = "") -> None:

@@ -150,6 +150,15 @@ def test_score_takes_the_other_modes(pairs, mode):
     assert [line["verdict"] for line in map(json.loads, done.stdout.splitlines())] == ["right"] + ["wrong"] * 6
 
 
+def test_score_without_classes_gives_the_same_verdicts(pairs):
+    options = ("score", pairs, "--db-dir", ROOT / "datasets", "--json")
+    whole, bare = (
+        [json.loads(line) for line in labkit(*options, *more).stdout.splitlines()] for more in ([], ["--no-diagnose"])
+    )
+    assert [line["verdict"] for line in bare] == [line["verdict"] for line in whole]
+    assert not any(line["class"] for line in bare) and all(line["evidence"] for line in bare[1:])
+
+
 def test_score_prints_a_table_for_people(pairs):
     done = labkit("score", pairs, "--db-dir", ROOT / "datasets")
     assert "7 pairs (execution): 1 right, 6 wrong" in done.stdout

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ import pytest
 from labkit.canonical import canonical, sql_of
 from labkit.clauses import applied, clauses_of, whole_clauses
 from labkit.dataset import Question, load_questions
-from labkit.diagnosis import diagnose, diagnose_run
+from labkit.diagnosis import diagnose, diagnose_many, diagnose_run
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate, wilson
 from labkit.failures import HINTS, invalid_class, looks_like_query
 from labkit.schema import read_schema
-from labkit.scoring import score
+from labkit.scoring import Pair, score, score_many
 from labkit.sqltext import parse
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +74,39 @@ def test_what_is_said_is_complete_and_what_is_suggested_is_right(found, schemas)
             question = Question("q", "Which?", r["sql"], r["database"])
             repaired = score(question, said.suggestion, schemas[r["database"]].database)
             assert repaired.verdict == "right", (r["id"], said.suggestion)
+
+
+@pytest.mark.parametrize("mode", ["execution", "exact"])
+def test_many_at_once_are_diagnosed_as_each_alone(found, schemas, mode):
+    """Rounds of queries, a limit, and what is right among them do not mix up whose answer is whose."""
+    some = [r for r in WRONG if r["class"] != "runaway"][::3]
+    pairs = [
+        Pair(Question("q", "Which?", r["sql"], r["database"]), pred, schemas[r["database"]].database)
+        for r in some
+        for pred in (r["pred"], r["sql"])
+    ]
+    together = diagnose_many(pairs, score_many(pairs, mode))
+    assert together[::2] == [found[r["id"]] for r in some]
+    faulty = {r["id"] for r, said in zip(some, together[1::2], strict=True) if said.failure_class}
+    assert faulty <= {r["id"] for r in some if found[r["id"]].failure_class == "suspect_gold"}
+
+
+def test_time_for_interventions_is_counted_and_ends_them(schemas, monkeypatch):
+    gold, pred = "SELECT name FROM players WHERE height > '6'", "SELECT city FROM teams JOIN players USING (team_id)"
+    question, schema = Question("q", "?", gold, ""), schemas["league"]
+    scored = score(question, pred, schema.database)
+    counts = []
+    for seconds in (0.0, 1.5):
+        asked = []
+
+        def slow(pairs, *more, asked=asked, seconds=seconds):
+            asked.append(pairs)
+            return [replace(found, pred=replace(found.pred, seconds=seconds)) for found in score_many(pairs, *more)]
+
+        monkeypatch.setattr("labkit.diagnosis.scoring.score_many", slow)
+        assert diagnose(question, pred, scored, schema).failure_class.startswith("malformed")
+        counts.append(sum(map(bool, asked)))
+    assert counts[0] > counts[1] == 3
 
 
 def _confusion(found: dict) -> str:
@@ -271,7 +305,7 @@ def test_all_clauses_of_the_gold_together_make_any_prediction_right(schemas):
         if not gold_shows_rows or parse(r["pred"]) is None:
             continue
         tree, gold = canonical(r["pred"], schema), canonical(r["sql"], schema)
-        repaired = applied(tree, whole_clauses(tree, gold))
+        repaired = sql_of(applied(tree, whole_clauses(tree, gold)))
         assert score(question, repaired, schema.database).verdict == "right", (r["id"], repaired)
 
 

@@ -5,6 +5,7 @@ import random
 import re
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from labkit.perturb import is_nothing, known_world, perturbed_copies, told_apart
 from labkit.reference import references
 from labkit.schema import read_schema
 from labkit.scoring import Pair, score, score_many
+from labkit.suites import _read, suite
 
 ROOT = Path(__file__).parent.parent
 LEAGUE = ROOT / "datasets" / "league" / "league.sqlite"
@@ -259,6 +261,34 @@ def test_copies_long_out_of_use_make_room(tmp_path, monkeypatch):
     golds = [f"SELECT name FROM arenas WHERE opened < {year}" for year in (1990, 1995, 2000)]
     folders = [perturbed_copies(LEAGUE, gold)[0].parent for gold in (*golds[:2], golds[0], golds[2])]
     assert [folder.is_dir() for folder in folders] == [True, False, True, True]
+
+
+def test_what_a_gold_says_on_its_copies_is_kept_and_made_again_where_it_is_lost():
+    gold = "SELECT name, x'00ff', 9e999, capacity / 7.0 FROM arenas WHERE opened < 1990 ORDER BY opened"
+    copies = suite(LEAGUE, gold)
+    for copy in copies:
+        run = references(copy.database, [Question("", "", gold, "")])[0]
+        assert (run.result.rows, run.result.columns) == (copy.reference.result.rows, copy.reference.result.columns)
+        assert (run.ordered, run.blocks, run.fault) == (True, copy.reference.blocks, None)
+    kept = copies[0].database.parent / "references.json"
+    for content in (kept.read_text(), "{", None):
+        kept.unlink() if content is None else kept.write_text(content)
+        _read.cache_clear()
+        again = suite(LEAGUE, gold)
+        assert [(c.database, c.reference.result.rows, c.reference.blocks) for c in again] == [
+            (c.database, c.reference.result.rows, c.reference.blocks) for c in copies
+        ]
+
+
+def test_many_on_copies_are_judged_as_each_alone():
+    gold = Question("", "", "SELECT name FROM arenas WHERE opened < 1990", "league")
+    either = replace(gold, alternatives=("SELECT name FROM arenas WHERE opened <= 1990",))
+    predictions = [gold.sql, *either.alternatives, "SELECT name FROM arenas WHERE opened < 1991", "SELECT 1", "SELEC"]
+    pairs = [Pair(question, sql, LEAGUE) for question in (gold, either) for sql in predictions]
+    together = score_many(pairs, "semantic")
+    alone = [score(pair.question, pair.prediction, LEAGUE, "semantic") for pair in pairs]
+    assert [(s.verdict, s.reason, s.detail) for s in together] == [(s.verdict, s.reason, s.detail) for s in alone]
+    assert [s.verdict for s in together] == ["right", *["wrong"] * 4, *["right"] * 3, "wrong", "wrong"]
 
 
 def test_a_large_database_is_sampled_with_its_parents(tmp_path):
