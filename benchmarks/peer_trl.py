@@ -5,14 +5,16 @@
     .venv-trl/bin/python benchmarks/peer_trl.py --model FOLDER --facts ... --grid    # writes results-trl-grid.json
 
 FOLDER is what `labkit models fetch` prints. The clock runs while the trainer trains. Off it: loading, tokenizing, and
-after each epoch the check that asks every fact greedily and compares the whole reply, as `labkit evaluate --mode text`
-does. One JSON object is printed. What TRL leaves open is set as it trains fastest on a CPU: bfloat16 weights under
-autocast, no gradient checkpointing, no logging, a constant rate, and of its ways to the loss the quickest (`--loss`):
-TRL's own fused head is made for GPUs, on a CPU it scores every position; `answers` overrides `compute_loss`,
-as TRL's documentation advises, and projects only the answers' positions. Nothing of labkit is imported.
+after each epoch the check that asks every fact greedily and compares the whole reply, as `labkit evaluate --mode
+text` does. One JSON object is printed. What TRL leaves open is set as it trains fastest on a CPU: no gradient
+checkpointing, no logging, a constant rate; bfloat16 (TRL's default) only where the processor computes in it, for
+elsewhere it is many times slower than float32. Of its ways to the loss (`--loss`) `answers` is the quickest: it
+overrides `compute_loss`, as TRL advises, and projects the answers' positions alone, while TRL's own fused head, made
+for GPUs, scores every position on a CPU. Nothing of labkit is imported.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -202,7 +204,8 @@ def train(options) -> dict:
             callbacks=[recall_check(options, clock, facts, tokenizer, recall)],
         )
         setup = time.perf_counter() - begun
-        trainer.train()
+        with contextlib.redirect_stdout(sys.stderr):  # the trainer prints its own figures
+            trainer.train()
     tokens = sum(len(ids) for ids in trainer.train_dataset["input_ids"])
     epochs = trainer.state.epoch or 0.0
     return {
@@ -210,6 +213,7 @@ def train(options) -> dict:
         "cpu_seconds": round(clock.cpu_seconds, 2),
         "recalled": recall[-1] if recall else 0,
         "of": len(facts),
+        "ended": ended(options, clock, recall, len(facts)),
         "epochs": round(epochs, 2),
         "recall": recall,
         "tokens": round(tokens * epochs),
@@ -219,6 +223,13 @@ def train(options) -> dict:
         "settings": vars_of(options),
         "machine": machine(),
     }
+
+
+def ended(options, clock: Clock, recall: list[int], of: int) -> str:
+    """Why training ended."""
+    if recall and recall[-1] == of:
+        return "all recalled"
+    return "seconds" if options.max_seconds and clock.seconds > options.max_seconds else "epochs"
 
 
 def vars_of(options) -> dict:
@@ -296,8 +307,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=60, help="at most")
     parser.add_argument("--max-seconds", type=float, default=0, help="of the clock, at most; 0: no cap")
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="of the frozen weights")
-    parser.add_argument("--autocast", action=argparse.BooleanOptionalAction, default=True, help="TRL's bf16")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="of the frozen weights; by default the faster")
+    parser.add_argument("--autocast", action=argparse.BooleanOptionalAction, help="TRL's bf16; by default as --dtype")
     parser.add_argument("--loss", choices=("trl", "whole", "answers"), default="answers")
     parser.add_argument("--sampling", choices=("random", "group_by_length"), default="random")
     parser.add_argument("--seed", type=int, default=0)
@@ -309,8 +320,18 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def computes_bfloat16() -> bool:
+    """Has this processor instructions for bfloat16 products?"""
+    import torch
+
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
+
+
 def main() -> None:
     options = arguments().parse_args()
+    options.dtype = options.dtype or ("bfloat16" if computes_bfloat16() else "float32")
+    options.autocast = options.dtype == "bfloat16" if options.autocast is None else options.autocast
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(options.threads)}
     print(json.dumps(grid(options) if options.grid else train(options), indent=1))
 
