@@ -1,4 +1,5 @@
-"""The commands around tuning, which `cli` puts beside the others: facts to learn, side effects, the ladder.
+"""The commands around tuning, which `cli` puts beside the others: facts to learn, tuning, merging, side effects, the
+ladder.
 
 Each parses, calls the Python API, prints; nothing is decided here.
 """
@@ -29,6 +30,65 @@ def facts(
     made = labkit.random_facts(n, seed)
     labkit.save_questions(out, made)
     print_json({"out": str(out), "n": len(made), "seed": seed}) if as_json else print(f"{len(made)} facts in {out}")
+    return 0
+
+
+@app.command()
+def tune(
+    pairs: Annotated[list[Path], typer.Option("--pairs", help="Pairs to learn, a JSONL file; repeatable.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter. An interrupted tuning goes on there.")],
+    method: Annotated[str, typer.Option("--method", help="instruction (some passes) or memory (until exact).")],
+    model: Model = DEFAULT_MODEL,
+    adapter: Annotated[Path | None, typer.Option("--adapter", help="Adapter folder to continue from.")] = None,
+    avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
+    four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
+    rate: Annotated[float | None, typer.Option("--rate", help="Highest learning rate.")] = None,
+    passes: Annotated[float | None, typer.Option("--passes", help="Over the pairs (memory: at most).")] = None,
+    layers: Annotated[int | None, typer.Option("--layers", help="How many upper layers get adapters.")] = None,
+    rank: Annotated[int | None, typer.Option("--rank", help="Rank of the adapters.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Pairs a step.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Tune an adapter on pairs. Exit 1 when memory tuning left some of them unrecalled."""
+    chosen = {"rate": rate, "passes": passes, "layers": layers, "rank": rank, "batch_size": batch_size}
+    settings = {name: value for name, value in chosen.items() if value is not None}
+    base = labkit.load_model(model, four_bit=four_bit)
+    tuned = labkit.tune(base, pairs, method, out, adapter=adapter, avoid=avoid or (), seed=seed, **settings)
+    if as_json:
+        print_json(tuned.to_json())
+    else:
+        from labkit.tuning.adapter import read_card
+
+        hard = [(pair["id"], pair["probability"]) for pair in read_card(tuned.adapter).hard]
+        if hard:
+            table(("pair", "probability of its answer"), hard, "Not recalled")
+        print(tuned)
+        print(f"Next: labkit evaluate --questions SET --adapter {tuned.adapter}")
+    return 1 if method == "memory" and tuned.recalled < tuned.of else 0
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Option("--adapter", help="Folder of the adapter.")],
+    out: Annotated[Path, typer.Option("--out", help="The new folder; transformers loads it as a plain model.")],
+    gguf: Annotated[Path | None, typer.Option("--gguf", help="Also a GGUF file, for llama.cpp and Ollama.")] = None,
+    kind: Annotated[str, typer.Option("--kind", help="Of the GGUF file: q8_0, f16 or f32.")] = "q8_0",
+    model: Model = DEFAULT_MODEL,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="bfloat16, float16 or float32.")] = None,
+    four_bit: Annotated[bool, typer.Option("--four-bit", help="Into a 4-bit base, which is dequantised.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Merge an adapter into its base; says how often both give the same answer."""
+    if gguf and gguf.exists():
+        raise LabkitError(f"{gguf} exists already. Name another file, or remove it first.")
+    merged = labkit.merge(model, adapter, out, four_bit, dtype=dtype)
+    file = labkit.to_gguf(merged.folder, gguf, kind) if gguf else None
+    if as_json:
+        print_json(merged.to_json() | {"gguf": str(file) if file else None})
+    else:
+        print(merged)
+        print(f"As GGUF ({kind}): {file}") if file else None
     return 0
 
 

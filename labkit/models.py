@@ -103,7 +103,7 @@ def _load(folder: Path, device: str, dtype: str, four_bit: bool) -> tuple:
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             network = AutoModelForCausalLM.from_pretrained(folder, **options)
-            return network if four_bit else network.to(device), tokenizer
+            return _trainable(network) if four_bit else network.to(device), tokenizer
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise LabkitError(
                 f"{folder.name} does not fit {device} in {dtype}. Take a smaller model (`labkit doctor` lists what "
@@ -120,8 +120,11 @@ def _first(error: Exception) -> str:
 
 
 def _four_bit_options(dtype, device: str) -> dict:
+    from labkit.upstream import no_hub_kernels
+
     try:
-        import bitsandbytes  # noqa: F401
+        with no_hub_kernels():
+            import bitsandbytes  # noqa: F401
         from transformers import BitsAndBytesConfig
     except ImportError as error:
         raise LabkitError("4-bit weights take the package bitsandbytes: pip install 'labkit[gpu]'") from error
@@ -129,6 +132,15 @@ def _four_bit_options(dtype, device: str) -> dict:
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def _trainable(network):
+    """On processors with AVX512-BF16, bitsandbytes packs a layer's weights anew at the first answer; from then on no
+    gradient passes through it, without a word. The weights stay as they are."""
+    for module in network.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return network
 
 
 def _adapter_folder(adapter: str | Path | None) -> Path | None:
@@ -166,11 +178,12 @@ def _add_adapter(network, folder: Path, merge: bool):
 
 def _add_foreign(network, folder: Path, merge: bool):
     """The same by PEFT, for what labkit does not compute."""
-    from labkit.upstream import quiet
+    from labkit.upstream import no_hub_kernels, quiet
 
     try:
         with quiet():
-            from peft import PeftModel
+            with no_hub_kernels():
+                from peft import PeftModel
 
             tuned = PeftModel.from_pretrained(network, folder, local_files_only=True)
             config = tuned.peft_config["default"]

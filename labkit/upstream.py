@@ -1,9 +1,11 @@
-"""How the kit meets transformers: not fooled by a folder's name, and quiet. Import it before transformers.
+"""How the kit meets transformers and bitsandbytes: not fooled by a folder's name, no hub asked, and quiet. Import it
+before transformers.
 
 Not a place for settings: it decides nothing about models, and what it changes for a block it sets back after.
 """
 
 import importlib.util
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -30,18 +32,35 @@ hide_namesake()
 
 
 @contextmanager
+def no_hub_kernels() -> Iterator[None]:
+    """Within the block bitsandbytes may be imported: on some processors it then asks a model hub for kernels, by the
+    package `kernels`, and warns where it can't. Its own code does as well, and offline."""
+    logger, kept = logging.getLogger("bitsandbytes"), sys.modules.get("kernels")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    sys.modules["kernels"] = None
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        del sys.modules["kernels"]
+        if kept is not None:
+            sys.modules["kernels"] = kept
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """No warnings and progress bars of third parties within the block: what a learner can't act on is noise."""
-    from transformers.utils import logging
+    from transformers.utils import logging as theirs
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    level, bars = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
+    theirs.set_verbosity_error()
+    theirs.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(level)
+        theirs.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()
+            theirs.enable_progress_bar()

@@ -13,8 +13,8 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class Tuned:
 
 def tune(
     model: Model | str = DEFAULT,
-    pairs: str | Path | QuestionSet | Sequence[Question] = (),
+    pairs: str | Path | QuestionSet | Sequence[str | Path | QuestionSet] | Sequence[Question] = (),
     method: str = "instruction",
     out: str | Path | None = None,
     *,
@@ -89,7 +89,7 @@ def tune(
     """Tune LoRA adapters on a frozen model and write them to the folder `out`, which `load_model(adapter=...)` takes.
 
     method: "instruction" (some passes, average loss) or "memory" (until every pair is recalled exactly, with a margin).
-    pairs: a JSONL file, a set, or questions, each with a query or a plain answer. prompt: a name in
+    pairs: a JSONL file, a set, several of them, or questions, each with a query or a plain answer. prompt: a name in
     `prompting.PROMPTS`, by default "question_only" for queries and "chat" for plain answers; the adapter remembers it.
     recipe: how (see `Recipe`); single settings may be named instead, as in `rate=1e-3, passes=2`. adapter: a folder to
     continue from; its pairs are kept in memory by `replay`: that share of them beside the new ones (instruction), or
@@ -105,7 +105,7 @@ def tune(
     model = load_model(model, device=own_device()) if isinstance(model, str) else model
     if model.adapter:
         raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
-    recipe = replace(recipe or default_recipe(method, model), **settings)
+    recipe = _with_settings(recipe or default_recipe(method, model), settings)
     old = _old_pairs(adapter, model, pairs)
     overlap = _refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
     recipe = _shaped_as(adapter, recipe, model, settings) if adapter else recipe
@@ -208,17 +208,35 @@ class _Work:
 
 def _pairs(pairs) -> tuple[list[Question], list[Path]]:
     """The pairs, and the databases that they are about, where those are known."""
-    loaded = load_questions(pairs) if isinstance(pairs, (str, Path)) else pairs
-    if not len(loaded):
+    one = isinstance(pairs, (str, Path, QuestionSet)) or not all(isinstance(p, (str, Path, QuestionSet)) for p in pairs)
+    sets = [load_questions(p) if isinstance(p, (str, Path)) else p for p in ([pairs] if one else pairs)]
+    loaded = _own_ids(q for questions in sets for q in questions)
+    if not loaded:
         raise LabkitError("There are no pairs to tune on. Make some with `labkit generate`, or name a JSONL file.")
-    databases: set[Path] = set()
-    for question in {q.database: q for q in loaded if q.database}.values():
+    return loaded, sorted({path for questions in sets for path in _databases(questions)})
+
+
+def _databases(questions: QuestionSet | Sequence[Question]) -> Iterator[Path]:
+    for question in {q.database: q for q in questions if q.database}.values():
         try:
-            path = loaded.database_path(question) if isinstance(loaded, QuestionSet) else Path(question.database)
+            known = isinstance(questions, QuestionSet)
+            path = questions.database_path(question) if known else Path(question.database)
         except LabkitError:  # the pairs have left their database: sets beside it are not known here
             continue
-        databases |= {path} if path.is_file() else set()
-    return list(loaded), sorted(databases)
+        if path.is_file():
+            yield path
+
+
+def _own_ids(questions: Iterable[Question]) -> list[Question]:
+    """The same pairs, for sets that number theirs alike: an id that an earlier pair has gets a number behind it."""
+    found: dict[str, Question] = {}
+    for question in questions:
+        name, number = question.id, 1
+        while name in found:
+            number += 1
+            name = f"{question.id}-{number}"
+        found[name] = question if name == question.id else replace(question, id=name)
+    return list(found.values())
 
 
 def _refuse_overlap(pairs: Sequence[Question], databases, avoid, store) -> dict:
@@ -256,6 +274,14 @@ def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Questio
     while any(q.id in ids for q in old):
         old = [replace(q, id=f"{q.id}-before") if q.id in ids else q for q in old]
     return old
+
+
+def _with_settings(recipe: Recipe, settings: dict) -> Recipe:
+    names = [f.name for f in fields(Recipe)]
+    unknown = sorted(settings.keys() - set(names))
+    if unknown:
+        raise LabkitError(f"There is no setting {unknown[0]!r}; a recipe has {', '.join(names)}.")
+    return replace(recipe, **settings)
 
 
 def _shaped_as(adapter, recipe: Recipe, model: Model, settings: dict) -> Recipe:

@@ -1,0 +1,167 @@
+"""`labkit tune` and `labkit merge` as a script sees them: contract, exit codes, interruption, what is refused."""
+
+import json
+import re
+import runpy
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from labkit.datagen.facts import random_facts
+from labkit.dataset import load_questions, save_questions
+from labkit.tuning.adapter import read_card
+from labkit.tuning.train import Trainer
+
+HERE = Path(__file__).parent
+LEAGUE = HERE.parent / "datasets" / "league"
+tiny_model_dir = runpy.run_path(str(HERE / "standin.py"))["tiny_model_dir"]
+CLI = runpy.run_path(str(HERE / "test_cli.py"))
+labkit, as_json = CLI["labkit"], CLI["as_json"]
+QUICK = ("--layers", 2, "--rank", 8, "--rate", "5e-3")
+KEYS = {"adapter", "method", "seconds", "tokens", "trained", "recalled", "of"}
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory) -> Path:
+    return save_questions(tmp_path_factory.mktemp("facts") / "facts.jsonl", list(random_facts(6, seed=2)))
+
+
+@pytest.fixture(scope="module")
+def learnt(tiny_model_dir, facts, tmp_path_factory) -> Path:
+    """An adapter that knows the facts by heart."""
+    out = tmp_path_factory.mktemp("learnt") / "adapter"
+    found = as_json("tune", "--pairs", facts, "--method", "memory", "--out", out, "--model", tiny_model_dir, *QUICK)
+    assert found.keys() == KEYS and found["adapter"] == str(out) and found["method"] == "memory"
+    assert found["trained"] == found["recalled"] == found["of"] == 6 and found["tokens"] > 0 and found["seconds"] > 0
+    return out
+
+
+def test_what_tuning_recalled_evaluate_counts_as_well(tiny_model_dir, facts, learnt):
+    ask = ("evaluate", "--questions", facts, "--mode", "text", "--model", tiny_model_dir)
+    assert as_json(*ask, "--adapter", learnt)["correct"] == 6
+    assert as_json(*ask)["correct"] == 0
+
+
+def test_the_same_call_again_shows_what_is_there(tiny_model_dir, facts, learnt):
+    again = ("tune", "--pairs", facts, "--method", "memory", "--out", learnt, "--model", tiny_model_dir, *QUICK)
+    done = labkit(*again)
+    assert "holds the adapter of this same call" in done.stderr and "6 of 6 recalled exactly" in done.stdout
+    error = as_json(*again, "--seed", 1, code=2)["error"]
+    assert f"{learnt} holds another adapter" in error
+
+
+def test_facts_left_over_are_listed_and_the_exit_code_says_so(tiny_model_dir, facts, tmp_path):
+    command = ("tune", "--pairs", facts, "--method", "memory", "--out", tmp_path / "a", "--model", tiny_model_dir)
+    done = labkit(*command, "--passes", 1, "--layers", 1, code=1)
+    hard = read_card(tmp_path / "a").hard
+    assert "0 of 6 recalled exactly" in done.stdout and len(hard) == 6
+    for pair in hard:
+        assert pair["id"] in done.stdout and str(pair["probability"]) in done.stdout
+    found = as_json(*command, "--passes", 1, "--layers", 1, code=1)
+    assert found["recalled"] == 0 and found["of"] == 6
+
+
+def test_instruction_tuning_takes_several_files_and_its_settings(tiny_model_dir, facts, tmp_path):
+    """Two files that number their pairs alike, one with queries, one with answers."""
+    other = save_questions(tmp_path / "more.jsonl", list(random_facts(5, seed=9)))
+    command = ("tune", "--pairs", facts, "--pairs", other, "--method", "instruction", "--model", tiny_model_dir)
+    options = ("--rank", 3, "--passes", 2, "--layers", 1, "--batch-size", 4, "--rate", "1e-3", "--seed", 5)
+    found = as_json(*command, "--out", tmp_path / "a", *options)
+    assert (found["trained"], found["of"], found["method"]) == (11, 11, "instruction")
+    card = read_card(tmp_path / "a")
+    kept = {name: card.recipe[name] for name in ("rank", "passes", "layers", "batch_size", "rate", "seed")}
+    assert kept == {"rank": 3, "passes": 2, "layers": 1, "batch_size": 4, "rate": 1e-3, "seed": 5}
+    assert len({q.id for q in load_questions(tmp_path / "a" / "pairs.jsonl")}) == 11
+
+
+def test_tuning_goes_on_from_an_adapter(tiny_model_dir, facts, learnt, tmp_path):
+    more = save_questions(tmp_path / "more.jsonl", list(random_facts(3, seed=11)))
+    command = ("tune", "--pairs", more, "--method", "memory", "--model", tiny_model_dir, "--adapter", learnt)
+    found = as_json(*command, "--out", tmp_path / "both", "--rate", "5e-3")
+    assert found["trained"] == 3 and found["recalled"] == found["of"] == 9
+    ask = ("evaluate", "--mode", "text", "--model", tiny_model_dir, "--adapter", tmp_path / "both")
+    assert as_json(*ask, "--questions", facts)["correct"] == 6
+    assert as_json(*ask, "--questions", more)["correct"] == 3
+    error = as_json(*command, "--out", tmp_path / "c", "--rank", 4, code=2)["error"]
+    assert "has rank 8, which stays" in error
+
+
+def test_pairs_of_an_evaluation_set_are_refused_and_listed(tiny_model_dir, tmp_path):
+    start = load_questions(LEAGUE / "start.jsonl")
+    pairs = save_questions(tmp_path / "pairs.jsonl", list(start)[:3])
+    command = ("tune", "--pairs", pairs, "--method", "instruction", "--out", tmp_path / "a", "--model", tiny_model_dir)
+    error = as_json(*command, "--avoid", LEAGUE / "start.jsonl", code=2)["error"]
+    assert "also in an evaluation set" in error and all(q.id in error for q in list(start)[:3])
+    assert not (tmp_path / "a").exists()
+
+
+def test_ctrl_c_says_that_the_work_is_kept_and_the_same_call_goes_on(tiny_model_dir, facts, tmp_path, monkeypatch):
+    command = ("tune", "--pairs", facts, "--method", "memory", "--model", tiny_model_dir, *QUICK, "--batch-size", 2)
+    steps, step = [], Trainer.step
+
+    def interrupted(self, what):
+        steps.append(what)
+        if len(steps) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, what)
+
+    monkeypatch.delenv("CI", raising=False)  # where it is set, progress is not told
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", interrupted)
+        done = labkit(*command, "--out", tmp_path / "a", code=130)
+    assert "the same call goes on from there" in done.stderr and done.stdout == ""
+    assert not (tmp_path / "a" / "adapter_config.json").exists()
+    done = labkit(*command, "--out", tmp_path / "a")
+    assert "Going on at step 3" in done.stderr and "6 of 6 recalled exactly" in done.stdout
+    labkit(*command, "--out", tmp_path / "b")
+    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--method", "rote"), "no method 'rote'.*instruction or memory"),
+        (("--rank", 0), "rank must be 1 or more"),
+        (("--rate", -1), "rate must be a number above 0"),
+        (("--layers", 0), "layers must be 1 or more"),
+        (("--pairs", "nosuch.jsonl"), "nosuch.jsonl"),
+        (("--avoid", "nosuch.jsonl"), "nosuch.jsonl"),
+        (("--adapter", "nosuch"), "nosuch"),
+        (("--model", "nosuch"), "Unknown model"),
+    ],
+)
+def test_wrong_options_are_sentences(tiny_model_dir, facts, tmp_path, options, sentence):
+    given = {"--pairs": facts, "--method": "memory", "--model": tiny_model_dir, "--out": tmp_path / "a"}
+    given[options[0]] = options[1]
+    error = as_json("tune", *(part for pair in given.items() for part in pair), code=2)["error"]
+    assert re.search(sentence, error), error
+    assert not (tmp_path / "a").exists()
+
+
+def test_four_bit_weights_tune_from_the_command_line(tiny_model_dir, facts, tmp_path):
+    command = ("tune", "--pairs", facts, "--method", "instruction", "--model", tiny_model_dir, "--four-bit")
+    assert as_json(*command, "--out", tmp_path / "a", "--layers", 1)["trained"] == 6
+    assert read_card(tmp_path / "a").made["four_bit"] is True
+
+
+# --- merge
+
+
+def test_merge_writes_a_folder_and_a_gguf_file_that_answer_alike(tiny_model_dir, facts, learnt, tmp_path):
+    command = ("merge", "--adapter", learnt, "--model", tiny_model_dir, "--dtype", "float32")
+    files = ("--out", tmp_path / "merged", "--gguf", tmp_path / "m.gguf", "--kind", "f32")
+    found = as_json(*command, *files)
+    assert found.keys() == {"folder", "dtype", "dequantised", "same", "of", "difference", "gguf"}
+    assert (found["folder"], found["gguf"]) == (str(tmp_path / "merged"), str(tmp_path / "m.gguf"))
+    assert found["same"] == found["of"] == 6 and found["difference"] < 1e-3
+    ask = ("evaluate", "--questions", facts, "--mode", "text", "--model")
+    assert as_json(*ask, tmp_path / "merged")["correct"] == 6
+    assert as_json(*ask, tmp_path / "m.gguf")["correct"] == 6
+    shutil.rmtree(tmp_path / "merged")
+    assert "m.gguf exists already" in as_json(*command, *files, code=2)["error"]
+    assert not (tmp_path / "merged").exists()
+    done = labkit(*command, "--out", tmp_path / "merged")
+    assert "6 of 6 greedy answers" in done.stdout and json.loads((tmp_path / "merged" / "config.json").read_text())
