@@ -2,8 +2,8 @@
 
 Read in this order: `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the trainable part), `loss`,
 `trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction` and `memory`; `adapter`
-(folders and cards), `ranks` (several processes), `merge` (a plain model folder). What tuning did elsewhere is
-`labkit.side_effects`.
+(folders and cards), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder), `export` (a GGUF file).
+What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib
