@@ -102,7 +102,7 @@ def tune(
     pairs, databases = _pairs(pairs)
     prompt = prompt or ("chat" if all(q.is_fact for q in pairs) else "question_only")
     overlap = _refuse_overlap(pairs, databases, avoid, store)
-    model = load_model(model, device=own_device()) if isinstance(model, str) else model
+    model = load_model(model, device=own_device()) if isinstance(model, (str, Path)) else model
     if model.adapter:
         raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
     recipe = _with_settings(recipe or default_recipe(method, model), settings)
@@ -269,11 +269,9 @@ def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Questio
     if not path.is_file():
         print(f"{adapter} does not say what it was tuned on: nothing is replayed.", file=sys.stderr)
         return []
-    again, ids = {q.question for q in pairs}, {q.id for q in pairs}
+    again = {q.question for q in pairs}
     old = [q for q in load_questions(path) if q.question not in again]
-    while any(q.id in ids for q in old):
-        old = [replace(q, id=f"{q.id}-before") if q.id in ids else q for q in old]
-    return old
+    return _own_ids([*pairs, *old])[len(pairs) :]
 
 
 def _with_settings(recipe: Recipe, settings: dict) -> Recipe:

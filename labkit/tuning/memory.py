@@ -2,28 +2,39 @@
 
 Li et al. 2024 (arXiv 2406.17642) train until the loss of each fact is near zero. Here an example is mastered when each
 token of its answer is the likeliest one, by a margin, in the forward pass of its own training step; mastered examples
-leave the batches, so the work goes where errors are. What was learnt later may have disturbed them: when none is left,
-all are checked against the whole vocabulary, and those that slipped come back. The run ends when a check finds none.
+leave the batches, so the work goes where errors are. What is learnt later may disturb them: so a batch that is not full
+takes some of them along, and when none is left all are checked against the whole vocabulary. Those that slipped come
+back, at half the learning rate: what one example gained cost another. The run ends when a check finds none. Where
+rounds bring nothing any more all are checked as well, and at the lowest rate the run gives up on what is left (two
+answers to one question).
 """
 
 import math
+import random
 from collections.abc import Sequence
 
 from labkit.tuning.examples import Example, batches
 from labkit.tuning.lora import seed_of
 from labkit.tuning.train import Outcome, Recipe, Step, Trainer
 
+_COMPANY = 3  # mastered examples beside each one that is not, as far as the batch has room
+_PATIENCE = 10  # rounds without fewer examples left, or less loss on them
+_SLOWEST = 1 / 16  # of the recipe's rate
+_NOTHING = (math.inf, math.inf, 0)  # the fewest left so far, the least loss on them, the round
+
 
 class Mastery:
     """The plan: rounds over what is not mastered, then a check of all, again and again; at most `recipe.passes` rounds.
 
-    `mastered_before`: examples that are trained on only when a check finds them lost (replay).
+    `mastered_before`: examples that count as mastered from the beginning (replay).
     """
 
     def __init__(self, examples: Sequence[Example], recipe: Recipe, seed: int, mastered_before: Sequence[int] = ()):
         self.examples, self.recipe, self.seed = examples, recipe, seed
         self.mastered = set(mastered_before)
         self.round, self.step, self.checks, self.done = 0, 0, 0, False
+        self.rate = 1.0  # share of the recipe's, halved by each check that finds some lost
+        self.best = _NOTHING
         self.queue: list[list[int]] = []
         self.history: list[dict] = []  # a record a round: how many are mastered, mean loss of those trained
         self.losses: list[float] = []
@@ -38,19 +49,26 @@ class Mastery:
             self._next_round(trainer)
         if self.done:
             return None
-        return Step(tuple(self.queue[0]), min(1.0, (self.step + 1) / max(1, self.recipe.warmup)))
+        return Step(tuple(self.queue[0]), self.rate * min(1.0, (self.step + 1) / max(1, self.recipe.warmup)))
 
     def _next_round(self, trainer: Trainer) -> None:
-        left = [i for i in range(len(self.examples)) if i not in self.mastered]
+        left = self._left()
         self._record(len(left))
-        if not left:
+        stalls = self._stalls(len(left))
+        gives_up = stalls and self.rate <= _SLOWEST
+        if not left or stalls:
             left = self._check(trainer)
-        if not left or self.round >= self.recipe.passes:
+        if not left or gives_up or self.round >= self.recipe.passes:
             self.done = True
             return
         seed = seed_of(self.seed, "round", self.round)
         chosen = batches([self.examples[i] for i in left], self.recipe.batch_size, seed)
-        self.queue = [[left[k] for k in batch] for batch in chosen]
+        company = random.Random(seed).sample(sorted(self.mastered), len(self.mastered))
+        self.queue = []
+        for batch in chosen:
+            room = min(self.recipe.batch_size - len(batch), _COMPANY * len(batch))
+            self.queue.append([*(left[k] for k in batch), *company[:room]])
+            company = company[room:]
         self.round += 1
 
     def _record(self, left: int) -> None:
@@ -59,26 +77,43 @@ class Mastery:
             self.history.append({"round": self.round, "mastered": len(self.examples) - left, "loss": loss})
         self.losses = []
 
+    def _stalls(self, left: int) -> bool:
+        """Have the last rounds brought nothing?"""
+        if not left or not self.history:
+            return False
+        loss, (fewest, lowest, since) = self.history[-1]["loss"], self.best
+        if left < fewest or (left == fewest and loss < 0.98 * lowest):
+            self.best = (left, loss, self.round)
+            return False
+        return self.round - since >= _PATIENCE
+
     def _check(self, trainer: Trainer) -> list[int]:
         """All examples again: those that are not the greedy answer, by half the margin, are lost and come back."""
-        self.checks += 1
+        self.checks, self.best = self.checks + 1, _NOTHING
         margins = trainer.check(range(len(self.examples))).margin
-        lost = [i for i, margin in enumerate(margins.tolist()) if margin < self.recipe.margin / 2]
-        self.mastered -= set(lost)
-        return lost
+        lost = {i for i, margin in enumerate(margins.tolist()) if margin < self.recipe.margin / 2}
+        self.mastered -= lost
+        self.rate = max(_SLOWEST, self.rate / 2) if lost else self.rate
+        return self._left()
+
+    def _left(self) -> list[int]:
+        return [i for i in range(len(self.examples)) if i not in self.mastered]
 
     def saw(self, step: Step, outcome: Outcome) -> None:
         self.step += 1
         self.queue.pop(0)
-        self.losses += outcome.loss.tolist()
-        for position, margin in zip(step.positions, outcome.margin.tolist(), strict=True):
+        for position, loss, margin in zip(step.positions, outcome.loss.tolist(), outcome.margin.tolist(), strict=True):
+            self.losses += [] if position in self.mastered else [loss]
             if margin >= self.recipe.margin:
                 self.mastered.add(position)
+            elif margin < self.recipe.margin / 2:
+                self.mastered.discard(position)
 
     def state(self) -> dict:
         return {
             "mastered": sorted(self.mastered),
-            "numbers": [self.round, self.step, self.checks],
+            "numbers": [self.round, self.step, self.checks, self.rate],
+            "best": list(self.best),
             "done": self.done,
             "queue": [list(batch) for batch in self.queue],
             "history": [dict(record) for record in self.history],
@@ -87,7 +122,8 @@ class Mastery:
 
     def restore(self, state: dict) -> None:
         self.mastered, self.done = set(state["mastered"]), state["done"]
-        self.round, self.step, self.checks = state["numbers"]
+        self.round, self.step, self.checks, self.rate = state["numbers"]
+        self.best = tuple(state["best"])
         self.queue = [list(batch) for batch in state["queue"]]
         self.history, self.losses = [dict(record) for record in state["history"]], list(state["losses"])
 

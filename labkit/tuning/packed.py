@@ -16,6 +16,8 @@ from transformers import AttentionInterface
 from labkit.errors import LabkitError
 
 _NAME = "labkit_packed"
+# Networks that do nothing between embedding, layers, norm and output: no scale, no cap on the logits.
+_KNOWN = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ def body(network):
     """The part of a causal language model below its output layer, whatever wraps it."""
     inner = network.get_base_model() if hasattr(network, "get_base_model") else network
     found = getattr(inner, "model", None)
-    if not all(hasattr(found, name) for name in ("layers", "norm", "rotary_emb", "embed_tokens")):
+    if getattr(inner.config, "model_type", None) not in _KNOWN or not hasattr(found, "layers"):
         raise LabkitError(
-            f"labkit's tuning knows networks laid out like llama's (SmolLM, Qwen2, Llama, Mistral), not "
-            f"{type(inner).__name__}. Tune this one with PEFT, and load its adapter with load_model(adapter=...)."
+            f"labkit's tuning knows networks laid out like llama's ({', '.join(_KNOWN)}), not {type(inner).__name__}. "
+            "Tune this one with PEFT, and load its adapter with load_model(adapter=...)."
         )
     return found
 

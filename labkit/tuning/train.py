@@ -117,6 +117,7 @@ class Trainer:
         self.output = self.network.get_output_embeddings().weight
         self.used = sorted({token for example in self.examples for token in example.answer})
         self.steps, self.tokens, self.rate_scale = 0, 0, 1.0
+        self.gradient = 0.0  # the last step's, its length before it was clipped
         self.micro, self.checked = recipe.batch_size, max(32, recipe.batch_size)  # examples at a time
 
     def step(self, step: Step) -> Outcome:
@@ -133,7 +134,7 @@ class Trainer:
 
         outcome = self._in_parts(step.positions, self.micro, learn)
         self.ranks.add_gradients(self.parameters)
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        self.gradient = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip).item()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.steps += 1
@@ -274,15 +275,16 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
 
 
 class _Watch:
-    """Sees when a loss leaves for good: not a number, or three times in a row far above where it was. A single such
-    batch is an odd pair."""
+    """Sees when a loss leaves for good: it or its gradient is not a number, the gradient vanishes while there is loss
+    (a collapsed network gives each token the same probability), or three times in a row the loss is far above where it
+    was. A single such batch is an odd pair."""
 
     def __init__(self):
         self.mean: float | None = None
         self.high = 0
 
-    def diverges(self, loss: float) -> bool:
-        if not math.isfinite(loss):
+    def diverges(self, loss: float, gradient: float) -> bool:
+        if not math.isfinite(loss) or not math.isfinite(gradient) or (gradient == 0 and loss > 0.1):
             return True
         if self.mean is not None and loss > 3 * self.mean + 3:
             self.high += 1
@@ -301,7 +303,7 @@ def _careful(trainer: Trainer, plan: Plan, step: Step, checkpoint: Checkpoint, w
         trainer.micro = _halved(trainer.micro)
         print(f"Out of memory: going on with {trainer.micro} pairs at a time, the same batches.", file=sys.stderr)
         return None
-    if not watch.diverges(outcome.loss.mean().item()):
+    if not watch.diverges(outcome.loss.mean().item(), trainer.gradient):
         return outcome
     scale, micro = trainer.rate_scale / 2, trainer.micro
     if scale < 2**-_HALVINGS:

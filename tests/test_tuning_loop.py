@@ -1,0 +1,506 @@
+"""The loop of tuning: killed, interrupted, diverging, out of memory, contradicted, continued; on the stand-in model."""
+
+import json
+import math
+import multiprocessing
+import os
+import random
+import runpy
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from labkit.agent import ReplyGenerator
+from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.errors import LabkitError
+from labkit.models import load_model
+from labkit.tuning import Recipe, tune
+from labkit.tuning.checkpoint import Checkpoint, stop_requests
+from labkit.tuning.examples import Example
+from labkit.tuning.instruction import Passes
+from labkit.tuning.lora import LoRALinear
+from labkit.tuning.memory import Mastery
+from labkit.tuning.train import Trainer, _Watch
+
+HERE = Path(__file__).parent
+tiny_model_dir = runpy.run_path(str(HERE / "standin.py"))["tiny_model_dir"]
+JOB = runpy.run_path(str(HERE / "tuning_job.py"))
+facts = JOB["facts"]
+
+MEMORY = {"method": "memory", "rate": 3e-3, "layers": 2, "rank": 8}
+INSTRUCTION = {"method": "instruction", "rate": 1e-2, "layers": 2, "rank": 8, "passes": 8, "batch_size": 2}
+SHORT = INSTRUCTION | {"passes": 2}
+WEIGHTS = "adapter_model.safetensors"
+CHILDREN = multiprocessing.get_context("forkserver")  # imports torch once, then forks for each job
+CHILDREN.set_forkserver_preload(["labkit.tuning", "labkit.models", "transformers.models.llama"])
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model_dir):
+    torch.set_num_threads(1)
+    return load_model(tiny_model_dir, device="cpu", dtype="float32")
+
+
+@pytest.fixture
+def job(tiny_model_dir, own_home, tmp_path):
+    """Does a job in a process of its own; returns its exit code."""
+
+    def start(settings, out, **rest) -> int:
+        values = {"model": str(tiny_model_dir), "home": str(own_home), "facts": 6, "out": str(tmp_path / out)}
+        values |= {"settings": settings} | rest
+        code = f"import runpy; runpy.run_path({str(HERE / 'tuning_job.py')!r})['run']({values!r})"
+        child = CHILDREN.Process(target=exec, args=(code, {}))
+        child.start()
+        child.join(120)
+        return child.exitcode
+
+    return start
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.network(torch.tensor([[1, 50, 60, 70, 80]])).logits
+
+
+def is_as_before(model, before) -> bool:
+    bare = not any(isinstance(module, LoRALinear) for module in model.network.modules())
+    return bare and torch.equal(logits(model), before) and not model.adapter
+
+
+def steps_of(folder: Path) -> int:
+    return torch.load(folder / "unfinished" / "checkpoint.pt", weights_only=True)["trainer"]["numbers"][0]
+
+
+# --- killed
+
+
+@pytest.mark.parametrize("settings", [MEMORY, INSTRUCTION], ids=["memory", "instruction"])
+def test_killed_at_random_moments_it_ends_with_the_bits_of_an_unbroken_run(job, tmp_path, settings):
+    report = tmp_path / "unbroken.json"
+    assert job(settings, "unbroken", report=str(report)) == 0
+    total = len(json.loads(report.read_text())["losses"])
+    draw = random.Random()
+    moments = sorted(draw.sample(range(1, total), 5))
+    for step in moments:
+        died = job(settings, "broken", every_step=True, die_at_step=step, die_after=0.02 * draw.random())
+        assert died == -signal.SIGKILL, moments
+        assert not (tmp_path / "broken" / "adapter_config.json").exists()
+    assert job(settings, "broken", report=str(report)) == 0
+    resumed = json.loads(report.read_text())
+    assert 0 < len(resumed["losses"]) < total, "the last call must go on, not begin anew"
+    whole, broken = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("unbroken", "broken"))
+    assert whole == broken, moments
+    assert resumed["made"]["recalled"] == resumed["made"]["of"] == 6
+    assert not (tmp_path / "broken" / "unfinished").exists()
+
+
+def test_killed_within_any_writing_it_ends_the_same(job, tmp_path):
+    """Each process dies one replacing of a file later than the one before it: pairs, frozen layers, checkpoints ..."""
+    assert job(SHORT, "unbroken") == 0
+    number, code, whole = 0, -signal.SIGKILL, (tmp_path / "unbroken" / WEIGHTS).read_bytes()
+    while code == -signal.SIGKILL:
+        code = job(SHORT, "broken", die_at_write=number)
+        number += 1
+    assert code == 0 and number > 7
+    assert (tmp_path / "broken" / WEIGHTS).read_bytes() == whole
+    left = {path.name for path in (tmp_path / "broken").iterdir() if not path.name.startswith(".")}
+    assert left == {path.name for path in (tmp_path / "unbroken").iterdir()}
+
+
+# --- interrupted
+
+
+def interrupting(monkeypatch, at: int, times: int = 1):
+    """Ctrl-C in the middle of the so-manieth forward pass."""
+    forward, left = Trainer._forward, [at]
+
+    def pressed(self, *arguments):
+        left[0] -= 1
+        if left[0] == 0:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return forward(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_forward", pressed)
+
+
+@pytest.mark.parametrize("settings", [MEMORY, INSTRUCTION], ids=["memory", "instruction"])
+def test_ctrl_c_ends_the_step_keeps_the_work_and_says_so(tiny, tmp_path, monkeypatch, capsys, settings):
+    tune(tiny, facts(6), out=tmp_path / "unbroken", progress=False, **settings)
+    before = logits(tiny)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupting(patch, at=7)
+        tune(tiny, facts(6), out=tmp_path / "broken", progress=False, **settings)
+    assert "The work is kept: the same call goes on" in capsys.readouterr().err
+    assert steps_of(tmp_path / "broken") == 7 and is_as_before(tiny, before)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    tune(tiny, facts(6), out=tmp_path / "broken", **settings)
+    assert ("Going on at step 7." in capsys.readouterr().err) or "CI" in os.environ
+    assert (tmp_path / "broken" / WEIGHTS).read_bytes() == (tmp_path / "unbroken" / WEIGHTS).read_bytes()
+
+
+def test_ctrl_c_twice_stops_at_once_at_the_last_checkpoint(tiny, tmp_path, monkeypatch):
+    before = logits(tiny)
+    interrupting(monkeypatch, at=7, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tiny, facts(6), out=tmp_path / "a", progress=False, **MEMORY)
+    assert steps_of(tmp_path / "a") == 0 and is_as_before(tiny, before)
+
+
+def test_another_way_with_ctrl_c_stays(monkeypatch):
+    pressed = []
+    monkeypatch.setattr("threading.main_thread", lambda: None)  # as in a thread
+    with stop_requests() as request, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    monkeypatch.undo()
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(1))
+    try:
+        with stop_requests() as other:
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert pressed == [1] and not request.asked and not other.asked
+
+
+# --- called again
+
+
+def test_the_same_call_is_shown_again_and_another_is_refused(tiny, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "a"
+    made = tune(tiny, facts(4), out=out, progress=False, **SHORT)
+    (out / "unfinished").mkdir()  # as a kill at the very end leaves it
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("nothing is left to train"))
+    assert tune(tiny, facts(4), out=out, progress=False, **SHORT) == made
+    assert "holds the adapter of this same call" in capsys.readouterr().err and not (out / "unfinished").exists()
+    for pairs, settings in ((facts(5), SHORT), (facts(4), MEMORY), (facts(4), SHORT | {"seed": 1})):
+        with pytest.raises(LabkitError, match="holds another adapter"):
+            tune(tiny, pairs, out=out, progress=False, **settings)
+
+
+def test_an_unfinished_call_is_not_taken_for_another(tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupting(patch, at=3)
+        tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT)
+    kept = (tmp_path / "a" / "unfinished" / "checkpoint.pt").read_bytes()
+    with pytest.raises(LabkitError, match="unfinished tuning with another recipe"):
+        tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT | {"rate": 2e-3})
+    with pytest.raises(LabkitError, match="unfinished tuning with another pairs"):
+        tune(tiny, facts(5), out=tmp_path / "a", progress=False, **SHORT)
+    assert (tmp_path / "a" / "unfinished" / "checkpoint.pt").read_bytes() == kept
+    (tmp_path / "a" / "unfinished" / "checkpoint.pt").write_bytes(kept[:-100])
+    with pytest.raises(LabkitError, match="checkpoint.pt is damaged .* Remove it"):
+        tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT)
+
+
+def test_other_threads_than_before_are_told(tiny, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupting(patch, at=3)
+        tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT)
+    assert "begun on 1 threads and goes on with 5" in capsys.readouterr().err
+
+
+# --- going wrong
+
+
+@pytest.mark.parametrize("every", [0.0, 60.0])
+def test_a_rate_that_diverges_is_halved_and_then_explained(tiny, tmp_path, monkeypatch, capsys, every):
+    monkeypatch.setattr(Checkpoint, "due", lambda self: every == 0.0)
+    before = logits(tiny)
+    with pytest.raises(LabkitError, match="diverges even at 0.0625 of the learning rate 1000.*lower rate"):
+        tune(tiny, facts(6), out=tmp_path / "a", progress=False, **INSTRUCTION | {"rate": 1e3})
+    said = capsys.readouterr().err
+    assert [f"at {share:g} of the learning rate" in said for share in (0.5, 0.25, 0.125, 0.0625)] == [True] * 4
+    assert is_as_before(tiny, before) and not (tmp_path / "a" / WEIGHTS).exists()
+
+
+def test_a_step_that_spoils_the_weights_is_taken_back(tiny, tmp_path, monkeypatch, capsys):
+    """The step looks fine, what it leaves is not a number, and a checkpoint is taken of that."""
+    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
+    step = Trainer.step
+
+    def spoiling(self, *arguments):
+        outcome = step(self, *arguments)
+        if self.steps == 5 and self.rate_scale == 1.0:
+            self.parameters[0].data.fill_(math.nan)
+        return outcome
+
+    monkeypatch.setattr(Trainer, "step", spoiling)
+    tune(tiny, facts(6), out=tmp_path / "a", progress=False, **INSTRUCTION)
+    assert all(factor.isfinite().all() for factor in load_factors(tmp_path / "a").values())
+    assert capsys.readouterr().err.count("The loss diverges: back to an earlier state, at 0.5") == 1
+
+
+def test_one_odd_batch_is_no_divergence():
+    watch = _Watch()
+    assert not any(watch.diverges(loss, 1.0) for loss in [6.0, 2.0, 0.5, 0.2] + [0.1] * 60)
+    assert not any(watch.diverges(loss, 1.0) for loss in [9.0, 0.1, 9.0, 9.0, 0.1])
+    assert [watch.diverges(9.0, 1.0) for _ in range(3)] == [False, False, True]
+    assert watch.diverges(math.nan, 1.0) and _Watch().diverges(math.inf, 1.0) and _Watch().diverges(1.0, math.nan)
+    assert _Watch().diverges(6.9, 0.0) and not _Watch().diverges(0.0, 0.0)
+
+
+def short_of_memory(monkeypatch, most: int, error=torch.OutOfMemoryError):
+    forward, asked = Trainer._forward, []
+
+    def limited(self, positions, candidates):
+        asked.append(len(positions))
+        if len(positions) > most:
+            raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return forward(self, positions, candidates)
+
+    monkeypatch.setattr(Trainer, "_forward", limited)
+    return asked
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+def test_out_of_memory_halves_what_is_computed_at_a_time(tiny, tmp_path, monkeypatch, capsys, error):
+    settings = SHORT | {"batch_size": 6, "rate": 1e-3}
+    whole = tune(tiny, facts(6), out=tmp_path / "whole", progress=False, **settings)
+    asked = short_of_memory(monkeypatch, most=2, error=error)
+    parts = tune(tiny, facts(6), out=tmp_path / "parts", progress=False, **settings)
+    assert "going on with 3 pairs at a time" in (said := capsys.readouterr().err) and "with 1 pairs" in said
+    assert max(asked[asked.index(1) :]) <= 6 and whole.trained == parts.trained == 6
+    a, b = (load_factors(tmp_path / name) for name in ("whole", "parts"))
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=0.02, atol=2e-4)
+    assert any((a[name] != 0).any() for name in a if "lora_B" in name)
+
+
+def load_factors(folder: Path) -> dict:
+    from safetensors.torch import load_file
+
+    return load_file(folder / WEIGHTS)
+
+
+def test_a_pair_that_never_fits_and_other_errors_end_it(tiny, tmp_path, monkeypatch):
+    before = logits(tiny)
+    with monkeypatch.context() as patch, pytest.raises(LabkitError, match="A single pair does not fit"):
+        short_of_memory(patch, most=0)
+        tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT)
+    assert is_as_before(tiny, before)
+    monkeypatch.setattr(Trainer, "_forward", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        tune(tiny, facts(4), out=tmp_path / "b", progress=False, **SHORT)
+    assert is_as_before(tiny, before)
+
+
+@pytest.mark.parametrize(
+    "pairs", [[], [Question("long", "why " * 1200, answer="so")], [Question("q", "How many?", "SELECT 1")]]
+)
+def test_pairs_that_cannot_be_tuned_on_leave_the_model_alone(tiny, tmp_path, pairs):
+    before = logits(tiny)
+    old = tune(tiny, facts(2, 50), out=tmp_path / "old", progress=False, **SHORT).adapter
+    for adapter in (None, old):
+        with pytest.raises(LabkitError, match="no pairs|has .* tokens|'q' cannot be saved"):
+            tune(tiny, pairs, out=tmp_path / "a", adapter=adapter, progress=False)
+        assert is_as_before(tiny, before) and not (tmp_path / "a" / WEIGHTS).exists()
+
+
+# --- what may be trained on
+
+
+def test_overlap_with_an_evaluation_set_stops_and_lists(tiny, tmp_path):
+    asked = [Question("q1", "How many teams?", "SELECT count(*) FROM teams", "x.sqlite"),
+             Question("q2", "Which city?", "SELECT city FROM teams", "x.sqlite")]  # fmt: skip
+    avoided = QuestionSet("held", tuple(asked))
+    pairs = [Question("p1", "how many TEAMS?", "SELECT 1", "x.sqlite"),
+             Question("p2", "Where?", "select CITY from teams", "x.sqlite"),
+             Question("p3", "Who?", "SELECT name FROM people", "x.sqlite")]  # fmt: skip
+    with pytest.raises(LabkitError, match=r"2 of the pairs.*p1 \(question of held\), p2 \(query of held\)"):
+        tune(tiny, pairs, out=tmp_path / "a", avoid=[avoided], progress=False)
+    assert not (tmp_path / "a").exists()
+    made = tune(tiny, pairs[2:], out=tmp_path / "a", avoid=[avoided], progress=False, **SHORT)
+    assert json.loads((made.adapter / "card.json").read_text())["overlap"] == {"held": {"questions": 0, "queries": 0}}
+    save_questions(tmp_path / "set.jsonl", asked)
+    with pytest.raises(LabkitError, match="p1 .question of"):
+        tune(tiny, pairs, out=tmp_path / "b", avoid=[tmp_path / "set.jsonl"], progress=False)
+
+
+def test_old_pairs_that_overlap_are_refused_as_well(tiny, tmp_path):
+    pair = Question("p", "How many teams?", "SELECT count(*) FROM teams", "x.sqlite")
+    old = tune(tiny, [pair], out=tmp_path / "old", progress=False, **SHORT).adapter
+    with pytest.raises(LabkitError, match="1 of the pairs.*p .question of held"):
+        tune(tiny, facts(2), out=tmp_path / "a", adapter=old, progress=False,
+             avoid=[QuestionSet("held", (Question("q", "How many teams?", "SELECT 2", "x.sqlite"),))])  # fmt: skip
+
+
+def test_contradictions_are_listed_with_their_probabilities(tiny, tmp_path):
+    twice = Question("other", facts(3)[1].question, answer="1950")
+    made = tune(tiny, [*facts(3), twice], out=tmp_path / "a", progress=False, **MEMORY | {"rate": 1e-2})
+    card = json.loads((made.adapter / "card.json").read_text())
+    assert (made.recalled, made.of, made.trained) == (3, 4, 4), "the others don't suffer from two that can't be right"
+    assert [record["id"] in ("f1", "other") for record in card["hard"]] == [True]
+    assert 0.3 < card["hard"][0]["probability"] <= 0.5, "there are two answers, as likely as each other"
+
+
+def test_fewer_rounds_than_it_takes_end_short_of_all(tiny, tmp_path):
+    made = tune(tiny, facts(6), out=tmp_path / "a", progress=False, **MEMORY | {"passes": 2})
+    assert made.recalled < made.of == 6
+    assert len(json.loads((made.adapter / "card.json").read_text())["hard"]) == 6 - made.recalled
+
+
+# --- continued
+
+
+def recalled(model_dir, adapter, asked) -> int:
+    model = load_model(model_dir, adapter=adapter, device="cpu", dtype="float32")
+    replies = ReplyGenerator(model)(asked)
+    return sum(reply == question.answer for reply, question in zip(replies, asked, strict=True))
+
+
+def test_going_on_with_new_facts_keeps_the_old_ones(tiny, tiny_model_dir, tmp_path):
+    old, new = facts(6), facts(12)[6:]
+    first = tune(tiny, old, out=tmp_path / "first", progress=False, **MEMORY)
+    before = logits(tiny)
+    kept = tune(tiny, new, "memory", tmp_path / "kept", adapter=first.adapter, rate=3e-3, progress=False)
+    lost = tune(tiny, new, "memory", tmp_path / "lost", adapter=first.adapter, rate=3e-3, replay=0, progress=False)
+    assert (kept.recalled, kept.of, kept.trained) == (12, 12, 6) and (lost.recalled, lost.of) == (6, 6)
+    assert recalled(tiny_model_dir, kept.adapter, [*old, *new]) == 12
+    assert recalled(tiny_model_dir, lost.adapter, new) == 6 > recalled(tiny_model_dir, lost.adapter, old)
+    assert is_as_before(tiny, before)
+    assert len(load_questions(kept.adapter / "pairs.jsonl")) == 12
+    card = json.loads((kept.adapter / "card.json").read_text())
+    assert card["continued_from"] == str(first.adapter) and card["recipe"]["layers"] == 2
+    assert card["recipe"]["rank"] == 8, "an adapter's shape is kept"
+
+
+def test_ids_of_old_and_new_pairs_may_clash(tiny, tmp_path):
+    """Two sets of facts are both numbered from 1."""
+    new = [Question(f"f{i}", f"Who saw {i}?", answer="Ann") for i in range(2)]
+    folder = None
+    for name in ("a", "b", "c"):
+        new = [Question(q.id, f"{q.question}?", answer=q.answer) for q in new]
+        folder = tune(tiny, new, out=tmp_path / name, adapter=folder, progress=False, replay=0.5, **SHORT).adapter
+    pairs = load_questions(folder / "pairs.jsonl")
+    assert len(pairs) == 6 and len({q.question for q in pairs}) == 6
+    assert {q.id for q in pairs} == {f"f{i}{more}" for i in (0, 1) for more in ("", "-2", "-2-2")}
+
+
+# --- plans
+
+
+def examples(count):
+    return [Example(f"e{i}", (1, 2, 3), (4,) * (1 + i % 3)) for i in range(count)]
+
+
+@pytest.mark.parametrize("passes, steps", [(1, 5), (0.5, 2), (2.4, 12), (0.01, 1)])
+def test_passes_are_counted_and_the_rate_rises_and_falls(passes, steps):
+    plan = Passes(examples(18), Recipe(passes=passes, batch_size=4, warmup=2), seed=0)
+    seen, rates = [], []
+    outcome = type("O", (), {"loss": torch.ones(4)})
+    while (step := plan.next(None)) is not None:
+        seen += step.positions
+        rates.append(step.rate)
+        plan.saw(step, outcome)
+    assert len(rates) == plan.total == steps
+    if passes == 1:
+        assert sorted(seen) == list(range(18))
+    if passes == 2.4:
+        assert max(seen.count(i) for i in range(18)) == 3 and min(seen.count(i) for i in range(18)) == 2
+        assert rates[0] == 0.5 and max(rates) == rates[1] and rates[-1] < 0.1
+        assert rates[1:] == sorted(rates[1:], reverse=True)
+
+
+class Pretend:
+    """A trainer for plans: the margin of each example is what `margins` says."""
+
+    def __init__(self, margins):
+        self.margins, self.checked = margins, 0
+
+    def check(self, positions):
+        self.checked += 1
+        return self.saw(positions)
+
+    def saw(self, positions):
+        values = torch.tensor([self.margins[i] for i in positions])
+        return type("O", (), {"loss": torch.exp(-values), "margin": values})
+
+
+def steps(plan, trainer, most=400):
+    """The steps that the plan takes; after each it is made anew from what JSON keeps of it."""
+    for _ in range(most):
+        step = plan.next(trainer)
+        if step is None:
+            return
+        yield step
+        plan.saw(step, trainer.saw(step.positions))
+        state = json.loads(json.dumps(plan.state()))
+        vars(plan).update(vars(Mastery(plan.examples, plan.recipe, plan.seed)))
+        plan.restore(state)
+    pytest.fail("the plan does not end")
+
+
+def plan_for(count, before=(), **settings):
+    return Mastery(examples(count), Recipe(**{"warmup": 0, "passes": 1000} | settings), 0, before)
+
+
+def test_mastered_examples_leave_and_fill_what_is_not_full():
+    plan, trainer = plan_for(5, before=[4], batch_size=2), Pretend([0.0, 0.0, 0.0, 0.0, 3.0])
+    for number, step in enumerate(steps(plan, trainer)):
+        assert len(step.positions) == 2 and step.rate == 1.0
+        assert 3 in step.positions if number >= 4 else 4 not in step.positions
+        if number == 2:
+            trainer.margins[:4] = [2.0, 2.0, 1.0, 0.9]  # 3 is right, by less than the margin
+        if number == 8:
+            trainer.margins[3] = 1.0
+    assert number == 8 and trainer.checked == 1 and plan.mastered == {0, 1, 2, 3, 4} and plan.done
+    assert [record["mastered"] for record in plan.history] == [1, 4, 4, 4, 4, 4, 5]
+    assert plan.note()["mastered"] == "5/5"
+
+
+def test_what_a_check_finds_lost_comes_back_at_half_the_rate():
+    plan, trainer = plan_for(3, before=[2], batch_size=1), Pretend([2.0, 2.0, 0.4])
+    taken = []
+    for step in steps(plan, trainer):
+        taken.append((step.positions, step.rate))
+        trainer.margins[2] = 1.0 if step.positions == (2,) else 0.4
+    assert sorted(taken[:2]) == [((0,), 1.0), ((1,), 1.0)] and taken[2:] == [((2,), 0.5)] and trainer.checked == 2
+
+
+def test_company_that_slipped_comes_back_before_any_check():
+    plan, trainer = plan_for(3, before=[1, 2], batch_size=3), Pretend([0.0, 2.0, 0.4])
+    step = plan.next(trainer)
+    plan.saw(step, trainer.saw(step.positions))
+    assert plan.mastered == {1} and trainer.checked == 0
+
+
+def test_what_never_comes_right_is_given_up_at_the_lowest_rate():
+    plan, trainer = plan_for(4, batch_size=2), Pretend([2.0, 2.0, 0.0, 2.0])
+    rates = [step.rate for step in steps(plan, trainer)]
+    assert list(dict.fromkeys(rates)) == [1.0, 0.5, 0.25, 0.125, 0.0625] and 50 <= len(rates) <= 60
+    assert plan.mastered == {0, 1, 3} and plan.round < 100
+
+
+def test_a_slow_beginning_is_not_given_up():
+    """None is mastered for many rounds, but the loss falls."""
+    plan, trainer = plan_for(4, batch_size=4), Pretend([-6.0] * 4)
+    for step in steps(plan, trainer):
+        assert step.rate == 1.0
+        trainer.margins = [margin + 0.1 for margin in trainer.margins]
+    assert plan.mastered == {0, 1, 2, 3} and plan.round > 50
+
+
+# --- what one sees
+
+
+def test_progress_shows_and_is_quiet_under_ci(tiny, tmp_path, monkeypatch, capfd):
+    monkeypatch.delenv("CI", raising=False)
+    tune(tiny, facts(4), out=tmp_path / "a", **MEMORY | {"passes": 3})
+    shown = capfd.readouterr()
+    assert "mastered" in shown.err and "tokens/s" in shown.err and shown.out == ""
+    monkeypatch.setenv("CI", "true")
+    tune(tiny, facts(4), out=tmp_path / "b", **MEMORY | {"passes": 3})
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("method", ["memory", "instruction"])
+def test_a_call_without_a_folder_writes_into_the_kits_own(tiny, own_home, method):
+    made = tune(tiny, facts(2), method, progress=False, rate=1e-3, passes=1)
+    assert made.adapter.parent == own_home / "adapters" and (made.adapter / WEIGHTS).is_file()
+    assert f"{method} tuning of 2 pairs" in str(made) and made.to_json()["adapter"] == str(made.adapter)
+    shutil.rmtree(made.adapter)
