@@ -173,6 +173,9 @@ def evaluate(
     base_url: BaseUrl = None,
     mode: Mode = "execution",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory.")
+    ] = None,
     db_dir: Annotated[
         Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")
     ] = None,
@@ -183,7 +186,8 @@ def evaluate(
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
     generator = kind(chat_model(model, adapter, base_url), prompt)
-    run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh)
+    size = {} if batch_size is None else {"batch_size": batch_size}
+    run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh, **size)
     if as_json:
         keys = ("mode", "n", "correct", "accuracy", "low", "high", "valid", "seconds")
         print_json({"run": run.id} | {key: getattr(run, key) for key in keys})

@@ -7,18 +7,29 @@ how a token is drawn is `sampling`. A `model` here is anything with `.network` a
 """
 
 import hashlib
+import math
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from labkit.errors import LabkitError
-from labkit.kvcache import KeyValues, Prefix, compute_prefix, shared_length, shared_prefix_attention
+from labkit.kvcache import (
+    KeyValues,
+    Prefix,
+    bytes_per_token,
+    compute_prefix,
+    shared_length,
+    shared_prefix_attention,
+)
 from labkit.sampling import check_sampling, draw, probabilities
+
+CACHE_BYTES = 1_000_000_000  # that the keys and values of a batch may take
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class _Row:
     prompt: tuple[int, ...]
     uniforms: Tensor | None  # one random number a step, none when greedy
     answer: list[int]
+    text: str = ""  # of the answer so far, kept up only for `stop`
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ def chat(
     seed: int = 0,
     stop: Callable[[str], bool] | None = None,
     progress: bool = True,
-    batch_size: int = 32,
+    batch_size: int = 128,
 ) -> list[str]:
     """Answer each conversation, a list of messages ``{"role": ..., "content": ...}``; the answers in the order given.
 
@@ -82,9 +94,8 @@ def chat(
     bar = tqdm(total=len(rows), unit="answer", desc="Answering", disable=quiet, leave=False)
     with bar, shared_prefix_attention(model.network):
         prefix = _shared_prefix(model, prompts)
-        by_length = sorted(rows, key=lambda row: -len(row.prompt))
-        for start in range(0, len(rows), batch_size):
-            _decode(model, by_length[start : start + batch_size], prefix, settings, bar)
+        for batch in _batches(rows, batch_size, model.network, len(prefix.tokens), max_new_tokens):
+            _decode(model, batch, prefix, settings, bar)
     return [_text(model.tokenizer, row.answer) for row in rows]
 
 
@@ -196,6 +207,17 @@ def _rows(prompts: list[tuple[int, ...]], seed: int, settings: _Settings) -> lis
     return rows
 
 
+def _batches(rows: list[_Row], most: int, network, shared: int, new_tokens: int) -> Iterator[list[_Row]]:
+    """Rows of about the same length, longest first, in batches of about the same size that the cache has room for."""
+    rows = sorted(rows, key=lambda row: -len(row.prompt))
+    while rows:
+        room = CACHE_BYTES // (bytes_per_token(network) * (len(rows[0].prompt) - shared + new_tokens))
+        size = max(1, min(most, room))
+        size = math.ceil(len(rows) / math.ceil(len(rows) / size))
+        yield rows[:size]
+        rows = rows[size:]
+
+
 def _shared_prefix(model, prompts: list[tuple[int, ...]]) -> Prefix:
     """The cache of what all prompts begin with; the model keeps the last one, so a next call may find it ready."""
     if not prompts:
@@ -244,7 +266,26 @@ def _finishes(tokenizer, row: _Row, token: int, settings: _Settings) -> bool:
     row.answer.append(token)
     if len(row.answer) == settings.max_new_tokens:
         return True
-    return settings.stop is not None and settings.stop(_text(tokenizer, row.answer))
+    return settings.stop is not None and settings.stop(_grown_text(tokenizer, row))
+
+
+def _grown_text(tokenizer, row: _Row) -> str:
+    """The text of the answer so far; where a token's text doesn't depend on its neighbours, only the newest is
+    added."""
+    newest = _token_text(tokenizer, row.answer[-1])
+    whole = newest is None or len(row.answer) == 1 or row.text.endswith("\ufffd")
+    row.text = _text(tokenizer, row.answer) if whole else row.text + newest
+    return row.text
+
+
+@lru_cache(100_000)
+def _token_text(tokenizer, token: int) -> str | None:
+    """The text of one token of a byte-level vocabulary; None where it is part of a character, or of another kind."""
+    decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+    if type(decoder).__name__ != "ByteLevel":
+        return None
+    text = _text(tokenizer, [token])
+    return None if "\ufffd" in text else text
 
 
 def _text(tokenizer, tokens: list[int]) -> str:

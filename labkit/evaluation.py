@@ -29,6 +29,7 @@ from labkit.scoring import Pair, Score, check_mode, database_hash, is_sql, score
 __all__ = ["Comparison", "Interval", "compare", "evaluate", "mcnemar", "wilson"]
 
 Generator = Callable[[list[Question]], list[str]]
+BATCH = 100  # questions that a generator gets at a time: what a crash may cost, and what a processor can use at once
 _PACKAGES = ("labkit", "apsw", "sqlglot", "torch", "transformers", "peft")
 
 
@@ -39,7 +40,7 @@ def evaluate(
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
-    batch_size: int = 16,
+    batch_size: int = BATCH,
     progress: bool = True,
 ) -> Run:
     """Predict and score every question; each batch is in the store before the next begins.

@@ -6,6 +6,7 @@ keys and values need one copy, and all rows' queries meet them in one matrix pro
 attention, not text: `decoding` does.
 """
 
+from bisect import bisect_left
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -40,6 +41,7 @@ class KeyValues(Cache):
     def __init__(self, padding: Tensor, columns: int, prefix: Prefix | None = None):
         super().__init__(layers=[])
         self.prefix, self.padding, self.columns, self.used = prefix or Prefix(), padding, columns, 0
+        self.going = len(padding)  # rows of the present forward pass: the first so many
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
 
@@ -50,49 +52,61 @@ class KeyValues(Cache):
         network."""
         end = self.used + key_states.shape[2]
         if layer_idx == len(self.keys):
-            rows, heads, _, size = key_states.shape
+            _, heads, _, size = key_states.shape
+            rows = len(self.padding)
             self.keys.append(key_states.new_zeros(rows, heads, self.columns, size))
             self.values.append(value_states.new_zeros(rows, heads, self.columns, value_states.shape[3]))
-        self.keys[layer_idx][:, :, self.used : end] = key_states
-        self.values[layer_idx][:, :, self.used : end] = value_states
-        return self.keys[layer_idx][:, :, :end], self.values[layer_idx][:, :, :end]
+        keys, values = (layers[layer_idx][: self.going] for layers in (self.keys, self.values))
+        keys[:, :, self.used : end] = key_states
+        values[:, :, self.used : end] = value_states
+        return keys[:, :, :end], values[:, :, :end]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return len(self.prefix.tokens) + self.used
 
     def keep_rows(self, rows: Tensor) -> None:
         """Drop all rows but these."""
-        self.padding = self.padding[rows]
+        self.padding, self.going = self.padding[rows], len(rows)
         self.keys = [keys[rows] for keys in self.keys]
         self.values = [values[rows] for values in self.values]
 
-    def forward(self, network, tokens: Tensor) -> Tensor:
+    def forward(self, network, tokens: Tensor, with_logits: bool = True) -> Tensor | None:
         """Run the network on the next columns, (rows, columns) token ids; return the last one's logits (rows,
-        vocabulary)."""
+        vocabulary), None when they aren't wanted. Fewer rows than there are: the first of them."""
         assert network.config._attn_implementation == _NAME, "call this inside `with shared_prefix_attention(network)`"
         queries = torch.arange(self.used, self.used + tokens.shape[1], device=tokens.device)
         columns = torch.arange(self.used + tokens.shape[1], device=tokens.device)
-        padding = self.padding[:, None]
+        self.going = len(tokens)
+        padding = self.padding[: self.going, None]
         visible = (columns >= padding[:, None]) & (columns <= queries[:, None])  # (rows, queries, columns)
         positions = len(self.prefix.tokens) + (queries - padding).clamp(min=0)
+        kept = queries[-1:] - self.used  # as an index: sliced, rows would each get a copy of the output layer
         output = network(
             input_ids=tokens,
             attention_mask=visible[:, None],
             position_ids=positions,
             past_key_values=self,
             use_cache=True,
-            logits_to_keep=queries[-1:]
-            - self.used,  # as an index: sliced, rows would each get a copy of the output layer
+            logits_to_keep=kept if with_logits else kept[:0],
             shared_prefix=self.prefix,
         )
         self.used += tokens.shape[1]
-        return output.logits[:, -1]
+        return output.logits[:, -1] if with_logits else None
 
     def prefill(self, network, tokens: Tensor) -> Tensor:
-        """`forward` over whole prompts, some columns at a time, which bounds the memory that attention needs."""
-        columns = min(CHUNK, max(1, PASS // len(tokens)))
-        for start in range(0, tokens.shape[1], columns):
-            logits = self.forward(network, tokens[:, start : start + columns])
+        """`forward` over whole prompts, some columns at a time, which bounds the memory that attention needs.
+
+        Longest prompts first: so a pass over early columns leaves out the rows that are nothing but padding there.
+        """
+        padding, width, start = self.padding.tolist(), tokens.shape[1], 0
+        assert padding == sorted(padding), "sort the rows: longest prompt first"
+        while start < width:
+            end = start + 1
+            while end < width and end - start < CHUNK and bisect_left(padding, end + 1) * (end + 1 - start) <= PASS:
+                end += 1
+            rows = bisect_left(padding, end)  # those that begin before it
+            logits = self.forward(network, tokens[:rows, start:end], with_logits=end == width)
+            start = end
         return logits
 
 
@@ -111,6 +125,14 @@ def compute_prefix(network, tokens: tuple[int, ...], known: Prefix | None = None
     if cache.used < len(tokens):
         cache.prefill(network, torch.tensor([tokens[cache.used :]], device=network.device))
     return Prefix(tokens, cache.keys, cache.values)
+
+
+def bytes_per_token(network) -> int:
+    """What one token of one row takes in the cache, by the network's config."""
+    config = network.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * size * network.dtype.itemsize
 
 
 def shared_length(sequences: list[tuple[int, ...]]) -> int:

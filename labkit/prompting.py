@@ -80,6 +80,8 @@ def sql_finished(reply: str) -> bool:
     That is at a semicolon outside quotes and comments, at the fence that closes a block, or when prose has begun behind
     the statement. A statement amid prose is no reason to stop: the one that is meant may follow.
     """
+    if not _MAY_END.search(reply):  # asked after each token: mostly there is nothing to read
+        return False
     pieces = _FENCE.split(_SPECIAL.sub("", reply.rpartition("</think>")[2]))
     for i, piece in enumerate(pieces):
         found = _start(piece)
@@ -89,6 +91,9 @@ def sql_finished(reply: str) -> bool:
     return False
 
 
+_MAY_END = re.compile(  # without one of these no statement is at its end: a fence, a quote in front of it, ...
+    r"""(?i)[;\n`~"]|'(?:<|SELECT|WITH|VALUES|INSERT|REPLACE|DELETE|UPDATE|CREATE|DROP|ALTER|PRAGMA|ATTACH|EXPLAIN)"""
+)
 _SPECIAL = re.compile(r"<\|[a-z_]{1,30}\|>")  # <|im_end|> and its like
 _FENCE = re.compile(r"```+|~~~+")
 _LANGUAGE = re.compile(r"\A[\w+-]*[ \t]*(?:\n|\Z)")  # behind the opening fence

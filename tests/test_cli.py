@@ -220,7 +220,7 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(small_set, tmp_path):
         write_lines(tmp_path / f"part{i}.jsonl", *more)
     whole = tmp_path / "whole.jsonl"
     whole.write_text("".join((tmp_path / f"part{i}.jsonl").read_text() for i in range(4)))
-    evaluate = ["evaluate", "-q", str(whole), "--db-dir", str(ROOT / "datasets")]
+    evaluate = ["evaluate", "-q", str(whole), "--db-dir", str(ROOT / "datasets"), "--batch-size", "5"]
     store = Path(os.environ["LABKIT_HOME"]) / "runs.db"
     victim = subprocess.Popen([*LABKIT, *evaluate], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     kept = 0

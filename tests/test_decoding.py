@@ -10,7 +10,7 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogit
 from labkit import decoding
 from labkit.decoding import next_token_distribution, next_token_logits, render
 from labkit.errors import LabkitError
-from labkit.kvcache import CHUNK, compute_prefix, shared_length, shared_prefix_attention
+from labkit.kvcache import CHUNK, KeyValues, compute_prefix, shared_length, shared_prefix_attention
 from labkit.models import load_model
 from labkit.sampling import draw, keep_top_k, keep_top_p, probabilities
 
@@ -139,6 +139,57 @@ def test_stop_sees_the_text_so_far_and_ends_only_its_row(tiny):
     stopped = tiny.chat(CONVERSATIONS, max_new_tokens=20, stop=lambda text: text.startswith(wanted))
     assert stopped[1].startswith(wanted) and len(stopped[1]) < len(whole[1])
     assert stopped[:1] + stopped[2:] == whole[:1] + whole[2:]
+
+
+def test_stop_sees_what_decode_says_also_amid_a_character(tiny, monkeypatch):
+    accents = tiny.tokenizer("é ☃ 😀 x é", add_special_tokens=False).input_ids
+    row = decoding._Row(0, (), None, [])
+    for i, token in enumerate(accents):
+        row.answer.append(token)
+        assert decoding._grown_text(tiny.tokenizer, row) == decoding._text(tiny.tokenizer, accents[: i + 1])
+    assert row.text == "é ☃ 😀 x é" and len(accents) > 12
+    seen = ([], [])
+    tiny.chat(CONVERSATIONS, max_new_tokens=40, stop=lambda text: seen[0].append(text))
+    monkeypatch.setattr(decoding, "_token_text", lambda *token: None)  # so the whole answer is decoded each time
+    tiny.chat(CONVERSATIONS, max_new_tokens=40, stop=lambda text: seen[1].append(text))
+    assert seen[0] == seen[1] and len(seen[0]) > 100
+
+
+def test_batches_are_even_longest_first_and_bound_by_memory(tiny, monkeypatch):
+    rows = [decoding._Row(i, tuple(range(i)), None, []) for i in range(1, 11)]
+
+    def sizes(most):
+        return [[len(row.prompt) for row in b] for b in decoding._batches(rows, most, tiny.network, 1, 5)]
+
+    assert sizes(20) == [list(range(10, 0, -1))]
+    assert sizes(8) == [[10, 9, 8, 7, 6], [5, 4, 3, 2, 1]]
+    monkeypatch.setattr(decoding, "CACHE_BYTES", 3 * 14 * decoding.bytes_per_token(tiny.network))
+    assert sizes(20)[0] == [10, 9, 8] and sum(map(len, sizes(20))) == 10
+    monkeypatch.setattr(decoding, "CACHE_BYTES", 1)
+    assert sizes(20) == [[i] for i in range(10, 0, -1)]
+
+
+def test_a_token_takes_in_the_cache_what_is_foreseen(tiny):
+    cache = KeyValues(torch.zeros(1, dtype=torch.long), 7)
+    with torch.inference_mode(), shared_prefix_attention(tiny.network):
+        cache.forward(tiny.network, torch.ones(1, 3, dtype=torch.long))
+    held = sum(layer.nbytes for layer in cache.keys + cache.values)
+    assert held == 7 * decoding.bytes_per_token(tiny.network)
+
+
+def test_padding_costs_no_pass_of_its_own(tiny):
+    """A batch of one long and many short prompts: what is run are their tokens, but for a few."""
+    ran = []
+    hook = tiny.network.model.embed_tokens.register_forward_hook(lambda m, args, out: ran.append(args[0].numel()))
+    padding = torch.tensor([0, *[180] * 30])
+    tokens = torch.full((31, 200), 7)
+    cache = KeyValues(padding, 200)
+    try:
+        with torch.inference_mode(), shared_prefix_attention(tiny.network):
+            cache.prefill(tiny.network, tokens)
+    finally:
+        hook.remove()
+    assert 200 + 30 * 20 <= sum(ran) < 1.3 * (200 + 30 * 20) < tokens.numel() / 4
 
 
 def test_prefix_is_computed_once_and_gives_the_same_bits(tiny, tiny_model_dir):

@@ -192,7 +192,7 @@ def test_an_unfinished_run_of_other_closed_over_values_is_not_continued(question
 
     for after in (1, 2):
         with pytest.raises(RuntimeError):
-            evaluate(stopping(after), questions, store=store)
+            evaluate(stopping(after), questions, store=store, batch_size=16)
     assert len(store.list()) == 2
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit import prompting
 from labkit.dataset import Question
 from labkit.prompting import extract_sql, few_shot, plain, sql_finished
 
@@ -146,3 +147,13 @@ def test_few_shot_tells_examples_as_turns():
     assert "t(a)" in messages[1]["content"] and "First?" in messages[1]["content"]
     assert "Third?" in messages[-1]["content"] and "t(a)" not in messages[-1]["content"]
     assert few_shot("Q?", "t(a)", []) == plain("Q?", "t(a)")
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+def test_the_short_way_to_no_is_no_other_answer(reply, monkeypatch):
+    """A reply that cannot be finished is not read: the same answers at every point as when it is."""
+    replies = [mark + reply for mark in ("", "'", '"', "Here: '", "'<|x|>")]
+    texts = [text[:i] for text in replies for i in range(len(text) + 1)]
+    quick = [sql_finished(text) for text in texts]
+    monkeypatch.setattr(prompting, "_MAY_END", prompting.re.compile(""))
+    assert [sql_finished(text) for text in texts] == quick
