@@ -77,7 +77,7 @@ def load_model(
     model = Model(str(name), folder, None, None, device, dtype, weights_sha256(folder), four_bit=four_bit)
     if adapter_folder:
         model.adapter, model.adapter_sha256 = str(adapter), weights_sha256(adapter_folder)
-        model.prompt = _prompt_of(adapter_folder, model)
+        model.prompt = prompt_of(adapter_folder, model)
     elif (folder / "card.json").is_file():  # an adapter was merged into it
         from labkit.tuning.adapter import read_card
 
@@ -154,7 +154,7 @@ def _adapter_folder(adapter: str | Path | None) -> Path | None:
     return folder
 
 
-def _prompt_of(folder: Path, model: Model) -> str | None:
+def prompt_of(folder: Path, model: Model) -> str | None:
     """The name of the prompt that the adapter was tuned with, None where that isn't known; LabkitError when it was
     made for another base."""
     from labkit.tuning.adapter import check_base

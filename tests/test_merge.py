@@ -68,6 +68,7 @@ def test_the_folder_says_what_the_adapter_said(tiny_model_dir, adapter, tmp_path
     assert AutoTokenizer.from_pretrained(made.folder).chat_template == beside.tokenizer.chat_template
     loaded = load_model(made.folder)
     assert loaded.prompt == "chat" and loaded.adapter is None
+    assert (made.folder / "pairs.jsonl").read_bytes() == (adapter / "pairs.jsonl").read_bytes()
     assert json.loads(json.dumps(made.to_json()))["folder"] == str(made.folder)
 
 

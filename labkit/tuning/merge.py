@@ -20,8 +20,8 @@ from labkit.conversion import without_quantisation
 from labkit.dataset import load_questions
 from labkit.decoding import next_token_logits
 from labkit.errors import LabkitError
-from labkit.models import DEFAULT, Model, load_model
-from labkit.tuning.adapter import CARD, PAIRS, check_base, load_adapter, read_card
+from labkit.models import DEFAULT, Model, load_model, prompt_of
+from labkit.tuning.adapter import CARD, PAIRS, load_adapter
 from labkit.tuning.lora import fuse
 from labkit.upstream import quiet
 
@@ -74,8 +74,8 @@ def merge(
     if out.exists():
         raise LabkitError(f"{out} exists already. Name another folder, or remove it first.")
     base = _base(model, four_bit, dtype)
-    check_base(adapter, base)
-    asked = _asked(adapter) if prompts is None else list(prompts)
+    prompt = prompt_of(Path(adapter), base)
+    asked = _asked(adapter, prompt) if prompts is None else list(prompts)
     adapters = load_adapter(base.network, adapter)
     base.network.eval().requires_grad_(False)
     before = _said(base, asked)
@@ -84,7 +84,7 @@ def merge(
     after = _said(base, asked)
     if dequantised:
         print("The base was held in 4 bits: its weights are dequantised, then merged.", file=sys.stderr)
-    _save(base, Path(adapter) / CARD, out)
+    _save(base, Path(adapter), out)
     same = sum(a == b for a, b in zip(before.answers, after.answers, strict=True))
     differences = [(a - b).abs().max().item() for a, b in zip(before.logits, after.logits, strict=True)]
     return Merged(out, base.dtype, dequantised, same, len(asked), max(differences, default=0.0))
@@ -111,13 +111,13 @@ def _base(model: Model | str | Path, four_bit: bool, dtype: str | None) -> Model
     return base
 
 
-def _asked(adapter: str | Path) -> list[list[dict]]:
+def _asked(adapter: str | Path, prompt) -> list[list[dict]]:
     """Some of the pairs that the adapter was tuned on, in its own prompt."""
-    card, path = read_card(adapter), Path(adapter) / PAIRS
-    if not (card and path.is_file()):
+    path = Path(adapter) / PAIRS
+    if not (prompt and path.is_file()):
         return []
-    prompt, pairs = as_prompt(card.prompt), load_questions(path)
-    return [prompt(pair.question, "") for pair in list(pairs)[:: max(1, len(pairs) // _PROMPTS)][:_PROMPTS]]
+    ask, pairs = as_prompt(prompt), load_questions(path)
+    return [ask(pair.question, "") for pair in list(pairs)[:: max(1, len(pairs) // _PROMPTS)][:_PROMPTS]]
 
 
 def dequantise(network) -> int:
@@ -135,13 +135,14 @@ def dequantise(network) -> int:
     return len(found)
 
 
-def _save(model: Model, card: Path, out: Path) -> None:
-    """The folder appears under its name when it is whole."""
+def _save(model: Model, adapter: Path, out: Path) -> None:
+    """The folder appears under its name when it is whole; with the adapter's card and pairs, which bring its prompt."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as bench, quiet():
         made = Path(bench) / "made"
         without_quantisation(model.network).save_pretrained(made)
         model.tokenizer.save_pretrained(made)
-        if card.is_file():
-            (made / CARD).write_bytes(card.read_bytes())
+        for file in (adapter / CARD, adapter / PAIRS):
+            if file.is_file():
+                (made / file.name).write_bytes(file.read_bytes())
         os.rename(made, out)
