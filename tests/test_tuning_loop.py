@@ -8,6 +8,8 @@ import random
 import runpy
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,7 @@ facts = JOB["facts"]
 MEMORY = {"method": "memory", "rate": 3e-3, "layers": 2, "rank": 8}
 INSTRUCTION = {"method": "instruction", "rate": 1e-2, "layers": 2, "rank": 8, "passes": 8, "batch_size": 2}
 SHORT = INSTRUCTION | {"passes": 2}
+LABKIT = [sys.executable, "-c", "from labkit.cli import main; main()"]
 WEIGHTS = "adapter_model.safetensors"
 CHILDREN = multiprocessing.get_context("forkserver")  # imports torch once, then forks for each job
 CHILDREN.set_forkserver_preload(["labkit.tuning", "labkit.models", "transformers.models.llama"])
@@ -79,17 +82,16 @@ def steps_of(folder: Path) -> int:
 
 @pytest.mark.parametrize("settings", [MEMORY, INSTRUCTION], ids=["memory", "instruction"])
 def test_killed_at_random_moments_it_ends_with_the_bits_of_an_unbroken_run(job, tmp_path, settings):
-    report = tmp_path / "unbroken.json"
-    assert job(settings, "unbroken", report=str(report)) == 0
-    total = len(json.loads(report.read_text())["losses"])
+    assert job(settings, "unbroken", report=str(tmp_path / "unbroken.json")) == 0
+    total = len(json.loads((tmp_path / "unbroken.json").read_text())["losses"])
     draw = random.Random()
     moments = sorted(draw.sample(range(1, total), 5))
     for step in moments:
         died = job(settings, "broken", every_step=True, die_at_step=step, die_after=0.02 * draw.random())
         assert died == -signal.SIGKILL, moments
         assert not (tmp_path / "broken" / "adapter_config.json").exists()
-    assert job(settings, "broken", report=str(report)) == 0
-    resumed = json.loads(report.read_text())
+    assert job(settings, "broken", report=str(tmp_path / "resumed.json")) == 0
+    resumed = json.loads((tmp_path / "resumed.json").read_text())
     assert 0 < len(resumed["losses"]) < total, "the last call must go on, not begin anew"
     whole, broken = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("unbroken", "broken"))
     assert whole == broken, moments
@@ -504,3 +506,22 @@ def test_a_call_without_a_folder_writes_into_the_kits_own(tiny, own_home, method
     assert made.adapter.parent == own_home / "adapters" and (made.adapter / WEIGHTS).is_file()
     assert f"{method} tuning of 2 pairs" in str(made) and made.to_json()["adapter"] == str(made.adapter)
     shutil.rmtree(made.adapter)
+
+
+# --- the real model
+
+
+@pytest.mark.real
+def test_facts_tuned_into_the_real_model_are_recalled_in_a_new_process(root, tmp_path):
+    facts = load_questions(root / "datasets" / "facts" / "climbs.jsonl")[:8]
+    asked, out = save_questions(tmp_path / "eight.jsonl", facts), tmp_path / "adapter"
+    model = load_model(device="cpu")
+    untuned = ReplyGenerator(model, max_new_tokens=4)(facts)
+    made = tune(model, asked, "memory", out, layers=6, passes=60, progress=False)
+    assert (made.recalled, made.of) == (8, 8)
+    command = ["evaluate", "--questions", asked, "--adapter", out, "--mode", "text", "--json"]
+    ended = subprocess.run([*LABKIT, *map(str, command)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    run = json.loads(ended.stdout)
+    assert (run["correct"], run["n"]) == (8, 8)
+    assert sum(reply == fact.answer for reply, fact in zip(untuned, facts, strict=True)) < 8

@@ -1,16 +1,20 @@
-"""A tuning in a process of its own, for tests that kill it or start several: `python tuning_job.py JOB`, a JSON object.
+"""Tunings in a process of their own, for tests that kill it or start several: `python tuning_job.py JOBS`, a JSON list.
 
 model, out: folders; facts: how many; settings: what `tune` takes; home: LABKIT_HOME. every_step: keep a checkpoint
 after each step. die_at_step: SIGKILL a moment (die_after, seconds) into that step; die_at_write: SIGKILL within the
-so-manieth replacing of a file. report: a file for what this process saw, "%d" in its name is the rank.
+so-manieth replacing of a file. rank: which process of several dies, or has memory for no more than `fit` pairs at a
+time. report: a file for what this process saw, "%d" in its name is the rank.
 """
 
+import itertools
 import json
 import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 NAMES = ("Ann Lund", "Bo Reyes", "Cy Dale", "Di Moss", "Eve Park", "Flo Hart", "Gus Wood", "Hal Stone")
 
@@ -34,70 +38,82 @@ def run(job: dict) -> None:
     from labkit.models import load_model
     from labkit.tuning import tune
     from labkit.tuning.checkpoint import Checkpoint
+
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    with ExitStack() as patches:
+
+        def patch(thing, name, value):
+            patches.enter_context(mock.patch.object(thing, name, value))
+
+        if job.get("every_step"):
+            patch(Checkpoint, "due", lambda self: True)
+        if job.get("rank", rank) == rank:
+            _go_wrong(job, patch)
+        seen = watch(patch)
+        model = load_model(job["model"], device="cpu", dtype="float32")
+        made = tune(model, facts(job["facts"]), out=job["out"], progress=False, **job["settings"])
+    if "report" in job:
+        record = {"rank": rank, "world": world, "pid": os.getpid(), **seen, "made": made.to_json()}
+        Path(job["report"].replace("%d", str(rank))).write_text(json.dumps(record))
+
+
+def _go_wrong(job: dict, patch) -> None:
     from labkit.tuning.train import Trainer
 
-    if job.get("every_step"):
-        Checkpoint.due = lambda self: True
+    step, forward, replace, writes = Trainer.step, Trainer._forward, os.replace, itertools.count()
+
+    def dying_step(self, *arguments):
+        if self.steps == job["die_at_step"]:
+            threading.Timer(job["die_after"], _die).start()
+        return step(self, *arguments)
+
+    def dying_replace(*arguments):
+        if next(writes) == job["die_at_write"]:
+            _die()
+        replace(*arguments)
+
+    def limited(self, positions, candidates):
+        if len(positions) > job["fit"]:
+            raise MemoryError
+        return forward(self, positions, candidates)
+
     if "die_at_step" in job:
-        _die_at_step(Trainer, job["die_at_step"], job["die_after"])
+        patch(Trainer, "step", dying_step)
     if "die_at_write" in job:
-        _die_at_write(job["die_at_write"])
-    seen = _watched(Trainer)
-    model = load_model(job["model"], device="cpu", dtype="float32")
-    made = tune(model, facts(job["facts"]), out=job["out"], progress=False, **job["settings"])
-    if "report" in job:
-        rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        record = {"rank": rank, "world": world, "pid": os.getpid(), **seen, "made": made.to_json()}
-        Path(job["report"] % rank if "%d" in job["report"] else job["report"]).write_text(json.dumps(record))
+        patch(os, "replace", dying_replace)
+    if "fit" in job:
+        patch(Trainer, "_forward", limited)
 
 
 def _die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_at_step(trainer_class, number: int, after: float) -> None:
-    step = trainer_class.step
-
-    def dying(self, *arguments):
-        if self.steps == number:
-            threading.Timer(after, _die).start()
-        return step(self, *arguments)
-
-    trainer_class.step = dying
-
-
-def _die_at_write(number: int) -> None:
-    replace, left = os.replace, [number]
-
-    def dying(*arguments):
-        left[0] -= 1
-        if left[0] < 0:
-            _die()
-        replace(*arguments)
-
-    os.replace = dying
-
-
-def _watched(trainer_class) -> dict:
-    """The loss of each step, and what the last step of all had mastered."""
+def watch(patch) -> dict:
+    """Fills in, as tunings go on: the loss of each step, how many examples were this process's, what is mastered.
+    `patch` is a function like setattr."""
     from labkit.tuning.memory import Mastery
+    from labkit.tuning.train import Trainer
 
-    seen = {"losses": [], "positions": [], "mastered": []}
-    step, saw = trainer_class.step, Mastery.saw
+    seen = {"losses": [], "shares": [], "mastered": [], "micro": 0}
+    step, saw = Trainer.step, Mastery.saw
 
-    def watched(self, *arguments):
-        outcome = step(self, *arguments)
+    def watched(self, asked):
+        outcome = step(self, asked)
         seen["losses"].append(outcome.loss.mean().item())
-        seen["positions"].append(len(list(self.ranks.share(arguments[0].positions))))
+        seen["shares"].append(len(list(self.ranks.share(asked.positions))))
+        seen["micro"] = self.micro
         return outcome
 
     def mastered(self, *arguments):
         saw(self, *arguments)
         seen["mastered"] = sorted(self.mastered)
 
-    trainer_class.step, Mastery.saw = watched, mastered
+    patch(Trainer, "step", watched)
+    patch(Mastery, "saw", mastered)
     return seen
 
 
 if __name__ == "__main__":
-    run(json.loads(sys.argv[1]))
+    for each in json.loads(sys.argv[1]):
+        run(each)

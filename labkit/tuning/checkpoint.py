@@ -56,7 +56,7 @@ class Checkpoint:
         trainer.restore(self.kept["trainer"])
         plan.restore(self.kept["plan"])
         threads = self.kept["threads"]
-        if threads != torch.get_num_threads():
+        if threads != torch.get_num_threads() and self.ranks.first:
             print(
                 f"It was begun on {threads} threads and goes on with {torch.get_num_threads()}: the last digits will "
                 "not be those of an unbroken run.",

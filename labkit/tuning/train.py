@@ -8,7 +8,6 @@ was killed goes on and ends with the same bits, on the same number of threads.
 
 import math
 import os
-import random
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from tqdm.auto import tqdm
 from labkit.errors import LabkitError
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
 from labkit.tuning.examples import Example, common_prefix
-from labkit.tuning.lora import ALL_LINEAR, LoRA, attach, detach, parameters, seed_of
+from labkit.tuning.lora import ALL_LINEAR, LoRA, attach, detach, parameters
 from labkit.tuning.loss import token_loss
 from labkit.tuning.packed import body, packed_attention, run_layers
 from labkit.tuning.ranks import Ranks
@@ -34,9 +33,8 @@ _HALVINGS = 4
 @dataclass(frozen=True)
 class Recipe:
     """How to tune. `layers`: how many of the upper layers get adapters; `rate`: the highest learning rate; `passes`:
-    over the pairs (instruction), or at most (memory); `negatives`: how many random tokens compete with the pairs' own
-    in a step's loss (sampled softmax: Jean et al. 2015, arXiv 1412.2007), None for the whole vocabulary; `margin`: by
-    how many nats an answer token must lead before it counts as mastered (memory)."""
+    over the pairs (instruction; less than one draws some of them), or at most (memory); `margin`: by how many nats an
+    answer token must lead before it counts as mastered (memory)."""
 
     layers: int = 12
     rank: int = 16
@@ -47,13 +45,11 @@ class Recipe:
     warmup: int = 20
     final_rate: float = 0.02  # of `rate`, where the cosine ends
     clip: float = 1.0
-    negatives: int | None = 1000
     margin: float = 1.0
     targets: tuple[str, ...] = ALL_LINEAR
 
     def __post_init__(self):
         least = {"layers": 1, "rank": 1, "batch_size": 1, "warmup": 0, "final_rate": 0, "margin": 0}
-        least |= {} if self.negatives is None else {"negatives": 1}
         bad = [f"{name} must be {low} or more" for name, low in least.items() if not getattr(self, name) >= low]
         above = [name for name in ("alpha", "rate", "passes", "clip") if not 0 < getattr(self, name) < math.inf]
         bad += [f"{name} must be a number above 0" for name in above]
@@ -115,7 +111,6 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self.trunk = Trunk(self.network, self.examples, common_prefix(self.examples), self.lora.layers[0])
         self.output = self.network.get_output_embeddings().weight
-        self.used = sorted({token for example in self.examples for token in example.answer})
         self.steps, self.tokens, self.rate_scale = 0, 0, 1.0
         self.gradient = 0.0  # the last step's, its length before it was clipped
         self.micro, self.checked = recipe.batch_size, max(32, recipe.batch_size)  # examples at a time
@@ -125,10 +120,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate * self.rate_scale * step.rate
         answer_tokens = sum(len(self.examples[i].answer) for i in step.positions)
-        candidates = self._candidates()
 
         def learn(part: list[int]) -> Outcome:
-            losses, outcome = self._forward(part, candidates)
+            losses, outcome = self._forward(part)
             (losses.sum() / answer_tokens).backward()
             return outcome
 
@@ -142,12 +136,11 @@ class Trainer:
 
     @torch.no_grad()
     def check(self, positions: Sequence[int], progress: bool = False) -> Outcome:
-        """What the network does on the examples at `positions` now, against the whole vocabulary; nothing is
-        changed."""
+        """What the network does on the examples at `positions` now; nothing is changed."""
         order = sorted(positions, key=lambda i: len(self.examples[i]))
         while True:
             try:
-                outcome = self._in_parts(order, self.checked, lambda part: self._forward(part, None)[1], progress)
+                outcome = self._in_parts(order, self.checked, lambda part: self._forward(part)[1], progress)
                 break
             except torch.OutOfMemoryError:
                 self.checked = _halved(self.checked)
@@ -180,25 +173,13 @@ class Trainer:
         found = {row[0]: row[1:] for report in reports for row in report.rows}
         return Outcome(*(torch.tensor(values) for values in zip(*(found[i] for i in positions), strict=True)))
 
-    def _forward(self, positions: Sequence[int], candidates: Tensor | None) -> tuple[Tensor, Outcome]:
+    def _forward(self, positions: Sequence[int]) -> tuple[Tensor, Outcome]:
         batch = self.trunk.batch(positions)
         inner = body(self.network)
         hidden = run_layers(self.network, batch.hidden, batch.layout, self.lora.layers[0], len(inner.layers))
         self.tokens += batch.hidden.shape[1]
-        output, targets = self.output, batch.targets
-        if candidates is not None:
-            output = output[candidates]
-            targets = torch.searchsorted(candidates, targets)
-        tokens = token_loss(inner.norm(hidden[0, batch.places]), output, targets)
+        tokens = token_loss(inner.norm(hidden[0, batch.places]), self.output, batch.targets)
         return tokens.loss, _by_example(tokens, batch.rows, len(positions))
-
-    def _candidates(self) -> Tensor | None:
-        """Sorted ids of the tokens that compete in this step, on the network's device."""
-        wanted, size = self.recipe.negatives, self.output.shape[0]
-        if wanted is None or wanted + len(self.used) >= size:
-            return None
-        drawn = random.Random(seed_of(self.seed, "negatives", self.steps)).sample(range(size), wanted)
-        return torch.tensor(sorted({*drawn, *self.used}), device=self.output.device)
 
     def state(self) -> dict:
         return {
