@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labkit.dataset import load_questions
 from labkit.errors import LabkitError
 from labkit.fetching import DEFAULT, KnownModel, fetch_model, known_models
 from labkit.home import home, write_atomically
@@ -33,7 +34,7 @@ class Model:
     adapter: str | None = None
     adapter_sha256: str | None = None
     four_bit: bool = False
-    prompt: str | None = None  # the name of the prompt that the adapter was tuned with
+    prompt: Any = None  # the one that the adapter was tuned with: a name, or a function where it looks things up
     prefix: Any = field(default=None, repr=False)  # keys and values of the last call's shared prompt part
 
     def chat(self, conversations: Sequence[Sequence[dict]], **options) -> list[str]:
@@ -81,7 +82,7 @@ def load_model(
     elif (folder / "card.json").is_file():  # an adapter was merged into it
         from labkit.tuning.adapter import read_card
 
-        model.prompt = read_card(folder).prompt
+        model.prompt = _prompt_in(folder, read_card(folder))
     model.network, model.tokenizer = _load(folder, device, dtype, four_bit)
     if adapter_folder:
         model.network = _add_adapter(model.network, adapter_folder, merge=not four_bit)
@@ -154,12 +155,20 @@ def _adapter_folder(adapter: str | Path | None) -> Path | None:
     return folder
 
 
-def prompt_of(folder: Path, model: Model) -> str | None:
-    """The name of the prompt that the adapter was tuned with, None where that isn't known; LabkitError when it was
-    made for another base."""
+def prompt_of(folder: Path, model: Model) -> Any:
+    """The prompt that the adapter was tuned with, by name or as a function, None where that isn't known; LabkitError
+    when it was made for another base."""
     from labkit.tuning.adapter import check_base
 
-    card = check_base(folder, model)
+    return _prompt_in(folder, check_base(folder, model))
+
+
+def _prompt_in(folder: Path, card) -> Any:
+    """The prompt that a card names; one that shows nearest pairs finds them in the folder."""
+    from labkit.nearest import NEAREST_PAIRS, NearestPairs
+
+    if card and card.prompt == NEAREST_PAIRS:
+        return NearestPairs(load_questions(folder / "pairs.jsonl"))
     return card.prompt if card else None
 
 

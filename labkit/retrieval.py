@@ -86,8 +86,12 @@ def _unit(vectors) -> numpy.ndarray:
 def words(text: str) -> list[str]:
     """The words that BM25 counts: lower case, names in parts (`points_per_game`), no plural s, none of those in every
     question."""
-    parts = re.findall(r"[^\W_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).casefold())
-    return [_singular(part) for part in parts if part not in _EVERYWHERE]
+    return [_singular(part) for part in split_words(text) if part not in _EVERYWHERE]
+
+
+def split_words(text: str) -> list[str]:
+    """All words of a text, in lower case, names in parts."""
+    return re.findall(r"[^\W_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).casefold())
 
 
 def _singular(word: str) -> str:

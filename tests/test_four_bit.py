@@ -124,9 +124,7 @@ def test_a_merge_dequantises_and_says_so(four, tiny_model_dir, tmp_path, capsys)
 
 def test_tuning_runs_on_four_bits(four, tiny_model_dir, tmp_path):
     facts = list(random_facts(4, seed=2))
-    tuned = labkit.tune(
-        four, facts, "memory", tmp_path / "adapter", layers=2, rate=5e-3, passes=60, negatives=None, progress=False
-    )
+    tuned = labkit.tune(four, facts, "memory", tmp_path / "adapter", layers=2, rate=5e-3, passes=60, progress=False)
     assert tuned.recalled == tuned.of == 4
     again = load_model(tiny_model_dir, adapter=tmp_path / "adapter", four_bit=True, device="cpu", dtype="float32")
     assert labkit.ReplyGenerator(again)(facts) == [fact.answer for fact in facts]

@@ -2,7 +2,6 @@
 
 import random
 import runpy
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +63,7 @@ def some_examples(prefix=6, lengths=((3, 2), (1, 4), (9, 1), (5, 5)), seed=0, si
 
 def trainer_for(model, examples, layers=2, seed=0, **settings) -> Trainer:
     """A trainer whose adapters already do something: B is random, not zero."""
-    settings = {"layers": layers, "rank": 4, "alpha": 6.0, "negatives": None, "batch_size": 4} | settings
+    settings = {"layers": layers, "rank": 4, "alpha": 6.0, "batch_size": 4} | settings
     trainer = Trainer(model, examples, Recipe(**settings), seed, Ranks())
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
@@ -88,7 +87,7 @@ def gradients(trainer) -> list[torch.Tensor]:
 
 def in_a_batch(trainer, positions=(0, 1, 2, 3)):
     with packed_attention(trainer.network):
-        losses, outcome = trainer._forward(list(positions), None)
+        losses, outcome = trainer._forward(list(positions))
         losses.sum().backward()
     return losses.detach(), outcome, gradients(trainer)
 
@@ -253,33 +252,6 @@ def test_a_gradient_spread_over_a_large_vocabulary_is_whole():
     token_loss(hidden, weight, torch.tensor([7])).loss.sum().backward()
     expected = torch.softmax(hidden.detach() @ weight.t(), dim=1) @ weight - weight[7]
     torch.testing.assert_close(hidden.grad, expected, rtol=0.02, atol=0.02)
-
-
-def test_all_tokens_as_candidates_are_the_whole_vocabulary(tiny):
-    trainer = trainer_for(tiny, some_examples())
-    with packed_attention(trainer.network):
-        whole, seen = trainer._forward([0, 1, 2, 3], None)
-        same, seen_again = trainer._forward([0, 1, 2, 3], torch.arange(len(tiny.tokenizer)))
-    assert torch.equal(whole, same) and torch.equal(seen.margin, seen_again.margin)
-
-
-def test_few_candidates_are_the_softmax_over_those_alone(tiny):
-    trainer = trainer_for(tiny, some_examples(), negatives=20)
-    candidates = trainer._candidates()
-    used = {token for example in trainer.examples for token in example.answer}
-    assert used <= set(candidates.tolist()) and len(used) + 10 < len(candidates) <= len(used) + 20
-    assert torch.equal(candidates, candidates.unique()) and torch.equal(candidates, trainer._candidates())
-    example = trainer.examples[3]
-    tokens = torch.tensor([[*example.prompt, *example.answer]])
-    logits = tiny.network(tokens).logits[0, len(example.prompt) - 1 : -1, candidates]
-    own = torch.tensor([candidates.tolist().index(token) for token in example.answer])
-    with packed_attention(trainer.network):
-        losses, _ = trainer._forward([3], candidates)
-    torch.testing.assert_close(losses, cross_entropy(logits, own, reduction="none"), rtol=1e-5, atol=1e-5)
-    trainer.steps += 1
-    assert trainer._candidates().tolist() != candidates.tolist()
-    trainer.recipe = replace(trainer.recipe, negatives=400)
-    assert trainer._candidates() is None
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(tiny):
@@ -467,7 +439,7 @@ def test_batches_hold_each_example_once_and_about_one_length(count, size):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"rate": 0}, {"rate": float("nan")}, {"passes": 0}, {"batch_size": 0}, {"rank": -1}, {"negatives": 0}]
+    "settings", [{"rate": 0}, {"rate": float("nan")}, {"passes": 0}, {"batch_size": 0}, {"rank": -1}]
 )
 def test_a_recipe_that_cannot_work_is_refused(settings):
     with pytest.raises(LabkitError, match=f"{next(iter(settings))} must be"):

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import torch
 
-from labkit.agent import as_prompt
+from labkit.agent import Prompt, as_prompt
 from labkit.datagen.known import evaluation_sets, of_questions
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.errors import LabkitError
 from labkit.home import home, write_atomically
 from labkit.models import DEFAULT, Model, load_model
+from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
 from labkit.tuning import adapter as folders
@@ -90,7 +91,8 @@ def tune(
 
     method: "instruction" (some passes, average loss) or "memory" (until every pair is recalled exactly, with a margin).
     pairs: a JSONL file, a set, several of them, or questions, each with a query or a plain answer. prompt: a name in
-    `prompting.PROMPTS`, by default "question_only" for queries and "chat" for plain answers; the adapter remembers it.
+    `prompting.PROMPTS`, or "nearest_pairs", which shows a question's nearest pairs (see `nearest`); by default
+    "question_only" for queries and "chat" for plain answers. The adapter remembers it.
     recipe: how (see `Recipe`); single settings may be named instead, as in `rate=1e-3, passes=2`. adapter: a folder to
     continue from; its pairs are kept in memory by `replay`: that share of them beside the new ones (instruction), or
     all of them, trained on only where they slip (memory; none where `replay` is 0).
@@ -147,7 +149,7 @@ class _Work:
 
     def _tuned(self, team: Ranks, path: Path, checkpoint: Checkpoint, overlap: dict, before: str | Path | None) -> Card:
         """Train, count what is recalled, write the folder: its configuration last, which makes it an adapter."""
-        examples = encode(self.model, self._mixed(), as_prompt(self.prompt))
+        examples = encode(self.model, self._mixed(), self._prompt())
         adapters = folders.load_adapter(self.model.network, before) if before else None
         trainer = Trainer(self.model, examples, self.recipe, self.seed, team, adapters)
         plan, begun = self._plan(examples), time.monotonic()
@@ -166,16 +168,29 @@ class _Work:
         return card
 
     def _mixed(self) -> list[Question]:
-        """The new pairs, and those of the old ones that are replayed."""
+        """The new pairs, and those of the old ones that are replayed; where less than one pass is asked for, so many
+        of the new ones."""
         if self.method == "memory":
             return [*self.pairs, *(self.old if self.replay else ())]
-        kept = sorted(self.old, key=lambda q: hashlib.sha256(f"{self.seed} {q.id}".encode()).digest())
-        return [*self.pairs, *kept[: round(self.replay * len(self.old))]]
+        new = self._some(self.pairs, min(1.0, self.recipe.passes))
+        return [*new, *self._some(self.old, self.replay)]
+
+    def _some(self, pairs: list[Question], share: float) -> list[Question]:
+        """That share of the pairs, drawn by the seed; all of them in their own order."""
+        if share >= 1:
+            return pairs
+        order = sorted(pairs, key=lambda q: hashlib.sha256(f"{self.seed} {q.id}".encode()).digest())
+        return order[: max(1, round(share * len(pairs)))] if pairs else []
+
+    def _prompt(self) -> Prompt:
+        if self.prompt == NEAREST_PAIRS:
+            return NearestPairs([*self.pairs, *self.old])
+        return as_prompt(self.prompt)
 
     def _plan(self, examples):
         if self.method == "memory":
             return Mastery(examples, self.recipe, self.seed, range(len(self.pairs), len(examples)))
-        return Passes(examples, self.recipe, self.seed)
+        return Passes(examples, replace(self.recipe, passes=max(1.0, self.recipe.passes)), self.seed)
 
     def _recall(self, trainer: Trainer) -> tuple[int, int, list[dict]]:
         """How many pairs are the greedy answer, of how many looked at; the others with their probability."""

@@ -29,7 +29,8 @@ class Example:
 
 def encode(model, pairs: Sequence[Question], prompt: Prompt, longest: int = 1024) -> list[Example]:
     """The pairs as the model reads them; a pair that is longer than `longest` tokens raises a LabkitError."""
-    prompts = prompt_tokens(model, [prompt(pair.question, "") for pair in pairs])
+    ask = getattr(prompt, "for_training", lambda pair: prompt(pair.question, ""))
+    prompts = prompt_tokens(model, [ask(pair) for pair in pairs])
     answers = model.tokenizer([target(pair) for pair in pairs], add_special_tokens=False).input_ids
     end = model.tokenizer.eos_token_id
     examples = [

@@ -1,0 +1,109 @@
+"""The whole climb, from a database's file to the five accuracy figures: generate, tune, evaluate. `make climb`.
+
+The recipe is one for all databases: PAIRS pairs with WORDINGS wordings a query, instruction tuning by RECIPE on a
+SHARE of them; all of them may be shown beside a question (the prompt `nearest_pairs`).
+The league's pairs also hold `trained.jsonl`, whose queries the paraphrases are of. The figures, never mixed:
+
+    recall           one wording of each trained query, as trained on
+    paraphrase       the same queries, asked in other words written by hand
+    held-out         `heldout.jsonl`: no question and no query in common with training; beside it the part whose
+                     skeleton (the query without its literals) was never trained
+    second database  the clinic's questions, by an adapter made by the same recipe from the clinic's file alone
+    unseen database  the clinic's questions, by the league's adapter
+
+Every stage is kept (adapters and runs under the kit's home), so an interrupted climb goes on. Figures go to climb.json.
+"""
+
+import argparse
+import json
+import os
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+
+import labkit
+from labkit.dataset import QuestionSet
+from labkit.home import home, write_atomically
+from labkit.runs import wilson
+from labkit.sqltext import skeleton
+from labkit.tuning import tune
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "climb.json"
+PAIRS, WORDINGS, SHARE = 10_000, 2, 0.13
+RECIPE = {"rate": 2e-3, "batch_size": 8}
+
+
+def pairs_of(name: str, count: int, folder: Path) -> tuple[QuestionSet, float]:
+    """Generated pairs for a database of `datasets/`, and the seconds that generating took; kept in `folder`."""
+    path = folder / f"pairs-{name}-{count}.jsonl"
+    begun = time.perf_counter()
+    if not path.is_file():
+        database = ROOT / "datasets" / name / f"{name}.sqlite"
+        labkit.generate(database, count, wordings=WORDINGS, progress=False).save(path)
+    seconds = time.perf_counter() - begun
+    found = labkit.load_questions(path, db_dir=ROOT / "datasets")
+    trained = ROOT / "datasets" / name / "trained.jsonl"
+    known = list(labkit.load_questions(trained)) if trained.is_file() else []
+    return QuestionSet(f"{name} pairs", (*found, *known), db_dir=ROOT / "datasets"), seconds
+
+
+def figure(model, questions: QuestionSet, store) -> dict:
+    """The evaluation of a set, as JSON values with the run's id."""
+    run = labkit.evaluate(labkit.SqlGenerator(model, max_new_tokens=300), questions, store=store, batch_size=64)
+    print(f"{questions.name}: {run}; valid SQL {run.valid}", flush=True)
+    return {"run": run.id, "n": run.n, "correct": run.correct, "accuracy": round(run.accuracy, 4),
+            "low": round(run.low, 4), "high": round(run.high, 4), "valid": run.valid,
+            "seconds": round(run.seconds, 1)}  # fmt: skip
+
+
+def new_skeletons(run, questions: QuestionSet, trained: set[str]) -> dict:
+    """The part of a run whose gold has a skeleton that no trained query has."""
+    new = {q.id for q in questions if skeleton(q.sql) not in trained}
+    right = sum(r.verdict == "right" for r in run.results if r.question_id in new)
+    interval = wilson(right, len(new)) if new else None
+    return {"n": len(new), "correct": right} | (
+        {"low": round(interval.low, 4), "high": round(interval.high, 4)} if interval else {}
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--share", type=float, default=SHARE)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    folder = home() / "climb"
+    folder.mkdir(parents=True, exist_ok=True)
+    store = labkit.RunStore()
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    for name in options.databases:
+        pairs, generating = pairs_of(name, options.pairs, folder)
+        out = folder / f"{name}-{options.pairs}-{options.share:g}"
+        tuned = tune(labkit.load_model(), pairs, "instruction", out, prompt="nearest_pairs", store=store, **RECIPE,
+                     passes=options.share)  # fmt: skip
+        print(tuned, flush=True)
+        model = labkit.load_model(adapter=tuned.adapter)
+        data = ROOT / "datasets"
+        found = {"generating_seconds": round(generating, 1)} | tuned.to_json() | {"adapter": tuned.adapter.name}
+        if name == "league":
+            trained = labkit.load_questions(data / "league" / "trained.jsonl")
+            one_each = QuestionSet("recall", tuple(trained)[::5], path=trained.path)
+            found["recall"] = figure(model, one_each, store)
+            for key, file in (("dev", "dev"), ("paraphrase", "paraphrase"), ("held-out", "heldout")):
+                found[key] = figure(model, labkit.load_questions(data / "league" / f"{file}.jsonl"), store)
+            heldout = labkit.load_questions(data / "league" / "heldout.jsonl")
+            run = store.get(found["held-out"]["run"])
+            found["held-out, new skeleton"] = new_skeletons(run, heldout, {skeleton(q.sql) for q in pairs})
+        key = "unseen database" if name == "league" else "second database"
+        found[key] = figure(model, labkit.load_questions(data / "clinic" / "questions.jsonl"), store)
+        results[name] = found | {"date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype}
+        write_atomically(RESULTS, json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
