@@ -249,11 +249,11 @@ def test_one_odd_batch_is_no_divergence():
 def short_of_memory(monkeypatch, most: int, error=torch.OutOfMemoryError):
     forward, asked = Trainer._forward, []
 
-    def limited(self, positions, candidates):
+    def limited(self, positions):
         asked.append(len(positions))
         if len(positions) > most:
             raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        return forward(self, positions, candidates)
+        return forward(self, positions)
 
     monkeypatch.setattr(Trainer, "_forward", limited)
     return asked
@@ -369,6 +369,14 @@ def test_going_on_with_new_facts_keeps_the_old_ones(tiny, tiny_model_dir, tmp_pa
     card = json.loads((kept.adapter / "card.json").read_text())
     assert card["continued_from"] == str(first.adapter) and card["recipe"]["layers"] == 2
     assert card["recipe"]["rank"] == 8, "an adapter's shape is kept"
+
+
+@pytest.mark.parametrize("replay, old", [(0, 0), (0.5, 2), (1, 4)])
+def test_so_many_of_the_old_pairs_are_replayed(tiny, tmp_path, replay, old):
+    first = tune(tiny, facts(4), out=tmp_path / "first", progress=False, **SHORT)
+    rest = {"adapter": first.adapter, "replay": replay, "progress": False}
+    made = tune(tiny, facts(2, 20), out=tmp_path / "second", **rest, **SHORT)
+    assert made.of == 2 + old and len(load_questions(made.adapter / "pairs.jsonl")) == 6
 
 
 def test_ids_of_old_and_new_pairs_may_clash(tiny, tmp_path):

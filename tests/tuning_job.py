@@ -72,10 +72,10 @@ def _go_wrong(job: dict, patch) -> None:
             _die()
         replace(*arguments)
 
-    def limited(self, positions, candidates):
+    def limited(self, positions):
         if len(positions) > job["fit"]:
             raise MemoryError
-        return forward(self, positions, candidates)
+        return forward(self, positions)
 
     if "die_at_step" in job:
         patch(Trainer, "step", dying_step)

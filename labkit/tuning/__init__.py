@@ -8,6 +8,7 @@ What tuning did elsewhere is `labkit.side_effects`.
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -177,10 +178,10 @@ class _Work:
 
     def _some(self, pairs: list[Question], share: float) -> list[Question]:
         """That share of the pairs, drawn by the seed; all of them in their own order."""
-        if share >= 1:
+        if share >= 1 or not pairs:
             return pairs
         order = sorted(pairs, key=lambda q: hashlib.sha256(f"{self.seed} {q.id}".encode()).digest())
-        return order[: max(1, round(share * len(pairs)))] if pairs else []
+        return order[: math.ceil(share * len(pairs))]
 
     def _prompt(self) -> Prompt:
         if self.prompt == NEAREST_PAIRS:
