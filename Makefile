@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast check notebooks bench bench-peer-env clean
+.PHONY: env env-test model lab test test-fast check notebooks bench climb bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -40,6 +40,9 @@ check: .venv/.test
 
 notebooks: .venv/.test model
 	$(BIN)/python tools/make_notebooks.py --execute
+
+climb: .venv/.test model
+	$(BIN)/python benchmarks/climb.py $(CLIMB_ARGS)
 
 bench: .venv/.test model
 	$(BIN)/python -m benchmarks

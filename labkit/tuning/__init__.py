@@ -1,9 +1,9 @@
 """Tuning in one call: `labkit.tune(model, pairs, method=...)` -> an adapter folder.
 
-Read in this order: `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the trainable part), `loss`,
-`trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction` and `memory`; `adapter`
-(folders and cards), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder), `export` (a GGUF file).
-What tuning did elsewhere is `labkit.side_effects`.
+Read in this order: `sources` (the pairs), `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the
+trainable part), `loss`, `trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction`
+and `memory`; `adapter` (folders and cards), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder),
+`export` (a GGUF file). What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
@@ -22,14 +22,12 @@ from pathlib import Path
 import torch
 
 from labkit.agent import Prompt, as_prompt
-from labkit.datagen.known import evaluation_sets, of_questions
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.errors import LabkitError
 from labkit.home import home, write_atomically
 from labkit.models import DEFAULT, Model, load_model
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.runs import RunStore
-from labkit.sqltext import normalise_question, normalise_sql
 from labkit.tuning import adapter as folders
 from labkit.tuning.adapter import Card
 from labkit.tuning.checkpoint import Checkpoint
@@ -40,6 +38,7 @@ from labkit.tuning.memory import Mastery
 from labkit.tuning.packed import body, packed_attention
 from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
+from labkit.tuning.sources import own_ids, read_pairs, refuse_overlap
 from labkit.tuning.train import Recipe, Trainer, recipe_record, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
@@ -102,15 +101,15 @@ def tune(
     `store`, or in `avoid`. A call that was interrupted goes on where it was; one that is finished is shown again.
     Under torchrun or `accelerate launch` every process makes this same call.
     """
-    pairs, databases = _pairs(pairs)
+    pairs, databases = read_pairs(pairs)
     prompt = prompt or ("chat" if all(q.is_fact for q in pairs) else "question_only")
-    overlap = _refuse_overlap(pairs, databases, avoid, store)
+    overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model, device=own_device()) if isinstance(model, (str, Path)) else model
     if model.adapter:
         raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
     recipe = _with_settings(recipe or default_recipe(method, model), settings)
     old = _old_pairs(adapter, model, pairs)
-    overlap = _refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
+    overlap = refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
     recipe = _shaped_as(adapter, recipe, model, settings) if adapter else recipe
     identity = _identity(model, pairs, method, prompt, recipe, adapter, replay, seed)
     folder = Path(out) if out else home() / "adapters" / _digest(identity)[:12]
@@ -222,59 +221,6 @@ class _Work:
         )  # fmt: skip
 
 
-def _pairs(pairs) -> tuple[list[Question], list[Path]]:
-    """The pairs, and the databases that they are about, where those are known."""
-    one = isinstance(pairs, (str, Path, QuestionSet)) or not all(isinstance(p, (str, Path, QuestionSet)) for p in pairs)
-    sets = [load_questions(p) if isinstance(p, (str, Path)) else p for p in ([pairs] if one else pairs)]
-    loaded = _own_ids(q for questions in sets for q in questions)
-    if not loaded:
-        raise LabkitError("There are no pairs to tune on. Make some with `labkit generate`, or name a JSONL file.")
-    return loaded, sorted({path for questions in sets for path in _databases(questions)})
-
-
-def _databases(questions: QuestionSet | Sequence[Question]) -> Iterator[Path]:
-    for question in {q.database: q for q in questions if q.database}.values():
-        try:
-            known = isinstance(questions, QuestionSet)
-            path = questions.database_path(question) if known else Path(question.database)
-        except LabkitError:  # the pairs have left their database: sets beside it are not known here
-            continue
-        if path.is_file():
-            yield path
-
-
-def _own_ids(questions: Iterable[Question]) -> list[Question]:
-    """The same pairs, for sets that number theirs alike: an id that an earlier pair has gets a number behind it."""
-    found: dict[str, Question] = {}
-    for question in questions:
-        name, number = question.id, 1
-        while name in found:
-            number += 1
-            name = f"{question.id}-{number}"
-        found[name] = question if name == question.id else replace(question, id=name)
-    return list(found.values())
-
-
-def _refuse_overlap(pairs: Sequence[Question], databases, avoid, store) -> dict:
-    """{set: {"questions": 0, "queries": 0}} for the card; LabkitError where a count is not 0."""
-    texts = {normalise_question(q.question): q.id for q in pairs}
-    queries = {normalise_sql(q.sql): q.id for q in pairs if q.sql}
-    found, shared = {}, []
-    for name, questions in evaluation_sets(databases, avoid, store).items():
-        known = of_questions(questions)
-        both = sorted(texts.keys() & known.questions), sorted(queries.keys() & known.queries)
-        found[name] = {"questions": len(both[0]), "queries": len(both[1])}
-        shared += [f"{texts[t]} (question of {name})" for t in both[0]]
-        shared += [f"{queries[t]} (query of {name})" for t in both[1]]
-    if shared:
-        more = f" and {len(shared) - 10} more" if len(shared) > 10 else ""
-        raise LabkitError(
-            f"{len(shared)} of the pairs are also in an evaluation set, which would then measure nothing: "
-            f"{', '.join(shared[:10])}{more}. Leave them out (`labkit generate` does so by itself)."
-        )
-    return found
-
-
 def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Question]:
     """The pairs that the adapter to continue from was tuned on, without those that are given again; their ids are told
     apart from the new ones' ids."""
@@ -287,7 +233,7 @@ def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Questio
         return []
     again = {q.question for q in pairs}
     old = [q for q in load_questions(path) if q.question not in again]
-    return _own_ids([*pairs, *old])[len(pairs) :]
+    return own_ids([*pairs, *old])[len(pairs) :]
 
 
 def _with_settings(recipe: Recipe, settings: dict) -> Recipe:

@@ -1,0 +1,72 @@
+"""What is tuned on: pairs from files, sets or lists, and the check that none of them is to be evaluated on.
+
+Nothing here knows a model.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from labkit.datagen.known import evaluation_sets, of_questions
+from labkit.dataset import Question, QuestionSet, load_questions
+from labkit.errors import LabkitError
+from labkit.runs import RunStore
+from labkit.sqltext import normalise_question, normalise_sql
+
+
+def read_pairs(pairs) -> tuple[list[Question], list[Path]]:
+    """The pairs, and the databases that they are about, where those are known."""
+    one = isinstance(pairs, (str, Path, QuestionSet)) or not all(isinstance(p, (str, Path, QuestionSet)) for p in pairs)
+    sets = [load_questions(p) if isinstance(p, (str, Path)) else p for p in ([pairs] if one else pairs)]
+    loaded = own_ids(q for questions in sets for q in questions)
+    if not loaded:
+        raise LabkitError("There are no pairs to tune on. Make some with `labkit generate`, or name a JSONL file.")
+    return loaded, sorted({path for questions in sets for path in _databases(questions)})
+
+
+def _databases(questions: QuestionSet | Sequence[Question]) -> Iterator[Path]:
+    for question in {q.database: q for q in questions if q.database}.values():
+        try:
+            known = isinstance(questions, QuestionSet)
+            path = questions.database_path(question) if known else Path(question.database)
+        except LabkitError:  # the pairs have left their database: sets beside it are not known here
+            continue
+        if path.is_file():
+            yield path
+
+
+def own_ids(questions: Iterable[Question]) -> list[Question]:
+    """The same pairs, for sets that number theirs alike: an id that an earlier pair has gets a number behind it."""
+    found: dict[str, Question] = {}
+    for question in questions:
+        name, number = question.id, 1
+        while name in found:
+            number += 1
+            name = f"{question.id}-{number}"
+        found[name] = question if name == question.id else replace(question, id=name)
+    return list(found.values())
+
+
+def refuse_overlap(
+    pairs: Sequence[Question],
+    databases: Iterable[Path],
+    avoid: Iterable[str | Path | QuestionSet],
+    store: RunStore | None,
+) -> dict[str, dict[str, int]]:
+    """{set: {"questions": 0, "queries": 0}} for the card; LabkitError where a count is not 0."""
+    texts = {normalise_question(q.question): q.id for q in pairs}
+    queries = {normalise_sql(q.sql): q.id for q in pairs if q.sql}
+    found, shared = {}, []
+    for name, questions in evaluation_sets(databases, avoid, store).items():
+        known = of_questions(questions)
+        both = sorted(texts.keys() & known.questions), sorted(queries.keys() & known.queries)
+        found[name] = {"questions": len(both[0]), "queries": len(both[1])}
+        shared += [f"{texts[t]} (question of {name})" for t in both[0]]
+        shared += [f"{queries[t]} (query of {name})" for t in both[1]]
+    if shared:
+        more = f" and {len(shared) - 10} more" if len(shared) > 10 else ""
+        raise LabkitError(
+            f"{len(shared)} of the pairs are also in an evaluation set, which would then measure nothing: "
+            f"{', '.join(shared[:10])}{more}. Leave them out (`labkit generate` does so by itself)."
+        )
+    return found
