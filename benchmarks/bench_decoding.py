@@ -1,10 +1,12 @@
-"""How fast the kit decodes, beside transformers' `generate` one question at a time and, where installed, llama.cpp.
+"""Answers a minute in an evaluation, beside transformers' `generate` one by one and llama.cpp 16 at a time.
 
-    python benchmarks/bench_decoding.py [--questions 64] [--tokens 40] [--gguf FILE]
+    python benchmarks/bench_decoding.py [--questions 200] [--tokens 40] [--gguf FILE]
 
-The prompts are those of the evaluation: the schema of the league, then a question of `dev`. Every answer is exactly
-`tokens` long, so that all sides do the same work. Measure on a machine that does nothing else: a second busy process
-slows OpenMP code many times over. `pip install xllamacpp` brings llama.cpp (on the GGUF file of the default model).
+Both prompts of an evaluation: `question_only`, for a model whose weights know the schema, and `plain`, the schema of
+the league before each question of `dev`. Every answer is exactly `tokens` long, so that all sides do the same work,
+whatever an untuned model would write. The slow sides answer a sample. `pip install xllamacpp` brings llama.cpp (on the
+GGUF file of the default model). Measure on a machine that does nothing else: a second busy process slows OpenMP code
+many times over.
 """
 
 import argparse
@@ -17,18 +19,20 @@ import torch
 
 from labkit import prompting
 from labkit.decoding import render
+from labkit.evaluation import BATCH
 from labkit.models import load_model
 from labkit.schema import read_schema
 
 ROOT = Path(__file__).parent.parent
+SLOTS = 16  # conversations that llama.cpp works on at a time
 
 
-def conversations(count: int) -> list[list[dict]]:
+def conversations(prompt: str, count: int) -> list[list[dict]]:
     folder = ROOT / "datasets" / "league"
     schema = read_schema(folder / "league.sqlite").to_prompt()
     lines = (folder / "dev.jsonl").read_text().splitlines()
     questions = [json.loads(line)["question"] for line in lines if line.strip()]
-    return [prompting.plain(questions[i % len(questions)], schema) for i in range(count)]
+    return [prompting.PROMPTS[prompt](questions[i % len(questions)], schema) for i in range(count)]
 
 
 def endless(model):
@@ -38,11 +42,19 @@ def endless(model):
     return model
 
 
-def ours(model, talks: list, tokens: int, batch_size: int) -> dict:
+def ours(model, talks: list, tokens: int) -> dict:
+    """As `labkit evaluate` asks: some questions at a time, each answer looked at for its end."""
     model.prefix = None
     start = time.perf_counter()
-    model.chat(talks, max_new_tokens=tokens, batch_size=batch_size, progress=False)
+    for first in range(0, len(talks), BATCH):
+        options = {"max_new_tokens": tokens, "stop": looked_at, "progress": False}
+        model.chat(talks[first : first + BATCH], **options)
     return speeds(len(talks), tokens, time.perf_counter() - start)
+
+
+def looked_at(reply: str) -> bool:
+    prompting.sql_finished(reply)
+    return False
 
 
 def one_by_one(model, talks: list, tokens: int) -> dict:
@@ -60,7 +72,8 @@ def one_by_one(model, talks: list, tokens: int) -> dict:
 
 
 def llama_cpp(gguf: str, talks: list, tokens: int, parallel: int) -> dict:
-    """The same prompts through llama.cpp's server with its prompt cache, `parallel` at a time."""
+    """The same prompts through llama.cpp's server, `parallel` at a time; a first round, off the clock, fills the prompt
+    cache of each slot with the schema."""
     from concurrent.futures import ThreadPoolExecutor
 
     import xllamacpp
@@ -75,11 +88,11 @@ def llama_cpp(gguf: str, talks: list, tokens: int, parallel: int) -> dict:
         body = {"messages": talk, "max_tokens": tokens, "temperature": 0, "cache_prompt": True, "ignore_eos": True}
         return server.handle_chat_completions(body)
 
-    assert "usage" in answer(talks[0])
-    start = time.perf_counter()
     with ThreadPoolExecutor(parallel) as pool:
-        list(pool.map(answer, talks))
-    return speeds(len(talks), tokens, time.perf_counter() - start)
+        assert all("usage" in reply for reply in pool.map(answer, talks[:parallel]))
+        start = time.perf_counter()
+        list(pool.map(answer, talks[parallel:]))
+    return speeds(len(talks) - parallel, tokens, time.perf_counter() - start)
 
 
 def speeds(answers: int, tokens: int, seconds: float) -> dict:
@@ -100,31 +113,36 @@ def agreement(talks: list, tokens: int) -> dict:
     return {"batch_8_and_32_agree": round(same[0], 3), "bfloat16_and_float32_agree": round(same[1], 3)}
 
 
+def compare(model, prompt: str, options) -> dict:
+    talks, tokens = conversations(prompt, options.questions), options.tokens
+    ours(model, talks[:2], 4)
+    results = {
+        "prompt_tokens": len(model.tokenizer(render(model.tokenizer, talks[0])).input_ids),
+        "ours": ours(model, talks, tokens),
+        "generate_one_by_one": one_by_one(model, talks[:: max(1, len(talks) // 5)], tokens),
+    }
+    if options.gguf:
+        some = talks[: 4 * SLOTS]
+        results["llama_cpp"] = llama_cpp(options.gguf, some, tokens, SLOTS)
+    for name, peer in (("times_one_by_one", "generate_one_by_one"), ("times_llama_cpp", "llama_cpp")):
+        if peer in results:
+            results[name] = round(results["ours"]["answers_a_minute"] / results[peer]["answers_a_minute"], 2)
+    print(prompt, results, file=sys.stderr)
+    return results
+
+
 def main() -> dict:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--questions", type=int, default=64)
+    parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=40)
+    parser.add_argument("--prompts", nargs="+", default=["question_only", "plain"])
     parser.add_argument("--gguf", help="the default model's GGUF file, for llama.cpp")
     options = parser.parse_args(sys.argv[1:] if __name__ == "__main__" else [])
-    talks = conversations(options.questions)
     model = endless(load_model())
-    length = len(model.tokenizer(render(model.tokenizer, talks[0])).input_ids)
-    results = {
-        "device": model.device,
-        "dtype": model.dtype,
-        "threads": torch.get_num_threads(),
-        "prompt_tokens": length,
-    }
-    ours(model, talks[:2], 4, 2)
-    for batch_size in (16, 32, 64):
-        results[f"batch_{batch_size}"] = ours(model, talks, options.tokens, batch_size)
-    results["generate_one_by_one"] = one_by_one(model, talks[:4], options.tokens)
-    if options.gguf:
-        for parallel in (1, 8, 16):
-            results[f"llama_cpp_{parallel}"] = llama_cpp(options.gguf, talks[: 2 * parallel], options.tokens, parallel)
-    best = max(results[f"batch_{size}"]["answers_a_minute"] for size in (16, 32, 64))
-    results["times_one_by_one"] = round(best / results["generate_one_by_one"]["answers_a_minute"], 1)
-    results |= agreement(talks[:32], options.tokens)
+    results = {"device": model.device, "dtype": model.dtype, "threads": torch.get_num_threads()}
+    results |= {prompt: compare(model, prompt, options) for prompt in options.prompts}
+    if model.dtype == "bfloat16":
+        results |= agreement(conversations("plain", 32), options.tokens)
     return results
 
 

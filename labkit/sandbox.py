@@ -157,8 +157,6 @@ def main() -> None:
     room = _confine_process()
     write_frame(1, b"[]")  # ready
     while request := _read_request():
-        if len(request) == 7:  # TODO remove: processes that began before this protocol
-            request = [*request[1:-1], [[request[0], sql] for sql in request[-1]]]
         seconds, rows, size, memory, reverse, queries = request
         apsw.hard_heap_limit(memory)
         reader = Reader(reverse, seconds, size)

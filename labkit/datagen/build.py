@@ -101,22 +101,26 @@ def key_of(entity: Entity, column: str, value: object) -> str:
     return f"(SELECT {sql_name(column)} FROM {sql_name(entity.table)} WHERE {label} = {quoted(value)})"
 
 
-class _Style(SQLite.generator_class):
-    """SQLite as people write it: SUBSTR, IS NOT NULL, NOT IN."""
+def _not(writer, node: exp.Not) -> str:
+    """IS NOT, NOT IN, NOT LIKE as people write them."""
+    inner = node.this
+    if isinstance(inner, exp.Is):
+        return f"{writer.sql(inner, 'this')} IS NOT {writer.sql(inner, 'expression')}"
+    if isinstance(inner, (exp.In, exp.Like, exp.Between)):
+        left, whole = writer.sql(inner, "this"), writer.sql(inner)
+        return f"{left} NOT{whole[len(left) :]}"
+    return writer.not_sql(node)
 
-    TRANSFORMS = {
-        **SQLite.generator_class.TRANSFORMS,
-        exp.Substring: lambda self, e: self.func("SUBSTR", e.this, e.args.get("start"), e.args.get("length")),
-    }
 
-    def not_sql(self, expression: exp.Not) -> str:
-        inner = expression.this
-        if isinstance(inner, exp.Is):
-            return f"{self.sql(inner, 'this')} IS NOT {self.sql(inner, 'expression')}"
-        if isinstance(inner, (exp.In, exp.Like, exp.Between)):
-            left, whole = self.sql(inner, "this"), self.sql(inner)
-            return f"{left} NOT{whole[len(left) :]}"
-        return super().not_sql(expression)
+def _substr(writer, node: exp.Substring) -> str:
+    return writer.func("SUBSTR", node.this, node.args.get("start"), node.args.get("length"))
+
+
+def _writer():
+    """SQLite as people write it. sqlglot's compiled writer takes no subclass: its table of handlers is added to."""
+    writer = SQLite.generator_class(dialect="sqlite", normalize_functions="upper")
+    writer._dispatch = {**writer._dispatch, exp.Not: _not, exp.Substring: _substr}
+    return writer
 
 
 def subquery(query: exp.Expression) -> str:
@@ -127,4 +131,4 @@ def subquery(query: exp.Expression) -> str:
 def text(query: exp.Expression | str) -> str:
     """The query on one line in the style of all pairs; a text is parsed first."""
     tree = parse_one(query, dialect="sqlite") if isinstance(query, str) else query
-    return _Style(dialect="sqlite", normalize_functions="upper").generate(tree)
+    return _writer().generate(tree)
