@@ -40,8 +40,9 @@ def ours(model, facts: list, folder: Path, seed: int) -> dict:
     tuned = tune(model, facts, "memory", folder, seed=seed, progress=False)
     path = folder.parent / "facts.jsonl"
     labkit.save_questions(path, facts)
-    command = ["-m", "labkit.cli", "evaluate", "--questions", path, "--adapter", folder, "--mode", "text", "--json"]
-    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, check=True)
+    labkit_command = [sys.executable, "-c", "from labkit.cli import main; main()"]
+    command = ["evaluate", "--questions", path, "--adapter", folder, "--mode", "text", "--json"]
+    done = subprocess.run([*labkit_command, *map(str, command)], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     return {"seconds": round(tuned.seconds, 1), "tokens": tuned.tokens, "recalled": found["correct"], "of": found["n"]}
 
