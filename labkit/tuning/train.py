@@ -250,7 +250,7 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
         checkpoint.seconds = time.monotonic() - begun
         checkpoint.take(trainer, plan)
     if request.asked:
-        print("Stopped. The work is kept: the same call goes on from there.", file=sys.stderr)
+        _say(trainer, "Stopped. The work is kept: the same call goes on from there.")
         raise KeyboardInterrupt
     return checkpoint.seconds
 
@@ -282,7 +282,7 @@ def _careful(trainer: Trainer, plan: Plan, step: Step, checkpoint: Checkpoint, w
         outcome = trainer.step(step)
     except torch.OutOfMemoryError:
         trainer.micro = _halved(trainer.micro)
-        print(f"Out of memory: going on with {trainer.micro} pairs at a time, the same batches.", file=sys.stderr)
+        _say(trainer, f"Out of memory: going on with {trainer.micro} pairs at a time, the same batches.")
         return None
     if not watch.diverges(outcome.loss.mean().item(), trainer.gradient):
         return outcome
@@ -292,12 +292,17 @@ def _careful(trainer: Trainer, plan: Plan, step: Step, checkpoint: Checkpoint, w
             f"The loss diverges even at {trainer.rate_scale:g} of the learning rate {trainer.recipe.rate:g}. Name a "
             "lower rate, in another folder; and look at the pairs: do equal questions have different answers?"
         )
-    print(f"The loss diverges: back to an earlier state, at {scale:g} of the learning rate.", file=sys.stderr)
+    _say(trainer, f"The loss diverges: back to an earlier state, at {scale:g} of the learning rate.")
     checkpoint.back(trainer, plan)
     trainer.rate_scale, trainer.micro = scale, micro
     checkpoint.take(trainer, plan)
     watch.mean, watch.high = None, 0
     return None
+
+
+def _say(trainer: Trainer, text: str) -> None:
+    if trainer.ranks.first:
+        print(text, file=sys.stderr)
 
 
 def _halved(size: int) -> int:
