@@ -84,14 +84,16 @@ def diagnose_many(
     """`diagnose` for each pair and its score, the interventions on all of them run together. Databases whose schema is
     not among `schemas` are read."""
     known = {schema.database: schema for schema in schemas}
-    for database in dict.fromkeys(pair.database for pair in pairs):
+    for database in dict.fromkeys(pair.database for pair, score in zip(pairs, scores, strict=True) if not score.right):
         if database not in known:
             known[database] = read_schema(database)
     found: list[Diagnosis] = []
     with tqdm(total=len(pairs), desc="diagnosing", unit=" pairs", disable=None, leave=False) as bar:
         for start in range(0, len(pairs), _AT_A_TIME):
             here = slice(start, start + _AT_A_TIME)
-            cases = [_Case(pair, score, known[pair.database]) for pair, score in _by_rows(pairs[here], scores[here])]
+            cases = [
+                _Case(pair, score, known.get(pair.database)) for pair, score in _by_rows(pairs[here], scores[here])
+            ]
             _bring_to_an_end(cases)
             found += [case.found for case in cases]
             bar.update(len(cases))
@@ -114,7 +116,7 @@ def _of_text(diagnosis: Diagnosis, score: "Score") -> Diagnosis:
 class _Case:
     """One diagnosis in the making: the query that it asks about, or what it has found."""
 
-    def __init__(self, pair: "Pair", score: "Score", schema: Schema):
+    def __init__(self, pair: "Pair", score: "Score", schema: Schema | None):  # None: of a right one nothing is asked
         self.pair, self.mode, self.left = pair, score.mode, SECONDS
         self.found: Diagnosis | None = None
         self.steps = _making(pair.question, pair.prediction, score, schema)
