@@ -39,6 +39,9 @@ def tune(
     out: Annotated[Path, typer.Option("--out", help="Folder for the adapter. An interrupted tuning goes on there.")],
     method: Annotated[str, typer.Option("--method", help="instruction (some passes) or memory (until exact).")],
     model: Model = DEFAULT_MODEL,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="question_only, plain, chat, or nearest_pairs (shows solved pairs).")
+    ] = None,
     adapter: Annotated[Path | None, typer.Option("--adapter", help="Adapter folder to continue from.")] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
@@ -54,7 +57,9 @@ def tune(
     chosen = {"rate": rate, "passes": passes, "layers": layers, "rank": rank, "batch_size": batch_size}
     settings = {name: value for name, value in chosen.items() if value is not None}
     base = labkit.load_model(model, four_bit=four_bit)
-    tuned = labkit.tune(base, pairs, method, out, adapter=adapter, avoid=avoid or (), seed=seed, **settings)
+    tuned = labkit.tune(
+        base, pairs, method, out, prompt=prompt, adapter=adapter, avoid=avoid or (), seed=seed, **settings
+    )
     if as_json:
         print_json(tuned.to_json())
     else:

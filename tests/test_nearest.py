@@ -1,10 +1,15 @@
 """The prompt of nearest solved pairs: what it finds, what it must not show in training."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 
 from labkit.dataset import Question
 from labkit.errors import LabkitError
 from labkit.nearest import NearestPairs
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
 
 
 def pair(number: int, question: str, sql: str) -> Question:
@@ -60,3 +65,19 @@ def test_what_it_shows_is_part_of_what_it_says_of_itself():
 def test_nothing_to_show_is_an_error():
     with pytest.raises(LabkitError, match="there are none to show"):
         NearestPairs([Question("f1", "When?", answer="1987")])
+
+
+def test_an_adapter_tuned_with_it_brings_its_pairs(tiny_model_dir, tmp_path):
+    """Half of the pairs are trained on, all of them may be shown; what is loaded asks as training did."""
+    from labkit.models import load_model
+    from labkit.tuning import tune
+
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32")
+    settings = {"layers": 1, "rank": 4, "rate": 1e-3, "batch_size": 2, "progress": False}
+    tuned = tune(model, PAIRS[:4], "instruction", tmp_path / "a", prompt="nearest_pairs", passes=0.5, **settings)
+    assert (tuned.trained, tuned.of) == (4, 2)
+    loaded = load_model(tiny_model_dir, adapter=tuned.adapter, device="cpu", dtype="float32")
+    assert loaded.prompt.describe() == NearestPairs(PAIRS[:4]).describe()
+    assert loaded.prompt("How many teams in Velden?") == NearestPairs(PAIRS[:4])("How many teams in Velden?")
+    again = tune(model, PAIRS[4:], "instruction", tmp_path / "b", adapter=tuned.adapter, passes=1, batch_size=2)
+    assert load_model(tiny_model_dir, adapter=again.adapter).prompt.describe()["of"] == 5

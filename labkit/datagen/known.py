@@ -36,7 +36,7 @@ def known_sets(database: Path, avoid: Iterable[str | Path | QuestionSet] = (), s
 def evaluation_sets(
     databases: Iterable[Path] = (), avoid: Iterable[str | Path | QuestionSet] = (), store: RunStore | None = None
 ) -> dict[str, QuestionSet]:
-    """By name: the sets beside the databases (and their neighbours in `datasets/`), those that runs were about, `avoid`.
+    """By name: sets beside the databases (and their neighbours in `datasets/`), those that runs were about, `avoid`.
 
     Generated pairs and facts are no evaluation sets: they are there to be learnt. `LabkitError` when a set of `avoid`
     cannot be read; a file of another kind beside a database is passed over.

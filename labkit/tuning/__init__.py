@@ -91,8 +91,8 @@ def tune(
 
     method: "instruction" (some passes, average loss) or "memory" (until every pair is recalled exactly, with a margin).
     pairs: a JSONL file, a set, several of them, or questions, each with a query or a plain answer. prompt: a name in
-    `prompting.PROMPTS`, or "nearest_pairs", which shows a question's nearest pairs (see `nearest`); by default
-    "question_only" for queries and "chat" for plain answers. The adapter remembers it.
+    `prompting.PROMPTS`, or "nearest_pairs", which shows a question's nearest pairs (see `nearest`); by default that of
+    the adapter to continue, or "question_only" for queries and "chat" for plain answers. The adapter remembers it.
     recipe: how (see `Recipe`); single settings may be named instead, as in `rate=1e-3, passes=2`. adapter: a folder to
     continue from; its pairs are kept in memory by `replay`: that share of them beside the new ones (instruction), or
     all of them, trained on only where they slip (memory; none where `replay` is 0).
@@ -102,7 +102,9 @@ def tune(
     Under torchrun or `accelerate launch` every process makes this same call.
     """
     pairs, databases = read_pairs(pairs)
-    prompt = prompt or ("chat" if all(q.is_fact for q in pairs) else "question_only")
+    card = folders.read_card(adapter) if adapter else None
+    usual = "chat" if all(q.is_fact for q in pairs) else "question_only"
+    prompt = prompt or (card.prompt if card else usual)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model, device=own_device()) if isinstance(model, (str, Path)) else model
     if model.adapter:
