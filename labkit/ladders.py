@@ -16,7 +16,7 @@ from pathlib import Path
 from labkit.agent import SqlGenerator
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
-from labkit.evaluation import evaluate
+from labkit.evaluation import BATCH, evaluate
 from labkit.meters import Counted, Figures, Metered, peak_memory
 from labkit.rungs import LOOKING_UP, RUNGS, material, rung
 from labkit.runs import Run, RunStore
@@ -89,7 +89,7 @@ def ladder(
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
-    batch_size: int = 16,
+    batch_size: int = BATCH,
 ) -> Ladder:
     """Climb `rungs` (names in RUNGS), then `adapters` (a name -> the folder that tuning wrote), with one base model.
 
