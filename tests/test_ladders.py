@@ -402,6 +402,7 @@ def test_metered_passes_the_prompt_and_the_words_of_its_model_on():
 
 @pytest.mark.real
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # seconds on two free cores, many minutes on a busy one
 def test_the_real_model_climbs(root, small_set):
     questions = load_questions(small_set, db_dir=root / "datasets")
     pairs = [
