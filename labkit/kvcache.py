@@ -182,11 +182,16 @@ def _refuse_other_attention(length: int, sliding_window=None, softcap=None, s_au
 AttentionInterface.register(_NAME, attention)
 
 
-@contextmanager
 def shared_prefix_attention(network):
-    """Within the block the network attends by `attention` above, afterwards by whatever it used before."""
+    """Within the block the network attends by `attention` above."""
+    return attending(network, _NAME)
+
+
+@contextmanager
+def attending(network, name: str):
+    """Within the block the network attends by what is registered as `name`, afterwards by whatever it used before."""
     before = network.config._attn_implementation
-    network.set_attn_implementation(_NAME)
+    network.set_attn_implementation(name)
     try:
         yield
     finally:

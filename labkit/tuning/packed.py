@@ -6,7 +6,6 @@ each row's tokens look at the prefix and at their own past. Any network laid out
 (`model.layers`, `model.norm`, `model.rotary_emb`) runs here, quantised or not, with or without adapters.
 """
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 from labkit.errors import LabkitError
+from labkit.kvcache import attending
 
 _NAME = "labkit_packed"
 # Networks that do nothing between embedding, layers, norm and output: no scale, no cap on the logits.
@@ -102,12 +102,6 @@ def _rows(tensor: Tensor, layout: Layout, with_prefix: bool) -> Tensor:
 AttentionInterface.register(_NAME, attention)
 
 
-@contextmanager
 def packed_attention(network):
-    """Within the block the network attends by `attention` above, afterwards by whatever it used before."""
-    before = network.config._attn_implementation
-    network.set_attn_implementation(_NAME)
-    try:
-        yield
-    finally:
-        network.set_attn_implementation(before)
+    """Within the block the network attends by `attention` above."""
+    return attending(network, _NAME)

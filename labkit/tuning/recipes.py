@@ -14,5 +14,5 @@ def default_recipe(method: str, model) -> Recipe:
     count = len(body(model.network).layers)
     upper = max(1, round(0.4 * count))
     if method == "memory":
-        return Recipe(layers=max(1, count // 3), rate=1e-3, passes=200)
+        return Recipe(layers=max(1, count // 3), rate=1e-3, batch_size=8, passes=200)
     return Recipe(layers=upper)
