@@ -162,11 +162,6 @@ def prompt_tokens(model, conversations: Sequence[Sequence[dict]]) -> list[tuple[
     return _tokenize(model.tokenizer, [render(model.tokenizer, messages) for messages in conversations])
 
 
-def count_tokens(model, conversations: Sequence[Sequence[dict]]) -> list[int]:
-    """How many tokens each conversation is for the model, chat template included."""
-    return [len(ids) for ids in _tokenize(model.tokenizer, [render(model.tokenizer, c) for c in conversations])]
-
-
 def _tokenize(tokenizer, texts: list[str]) -> list[tuple[int, ...]]:
     if not texts:
         return []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from labkit.decoding import render
+from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
 
 WINDOW = 512  # tokens of text that perplexity is measured on at a time
@@ -49,18 +49,12 @@ class _Row:
         return self.prompt + self.answer
 
 
-def prompt_tokens(model, messages: Sequence[dict]) -> tuple[int, ...]:
-    """The tokens of a conversation as `decoding.chat` feeds them."""
-    text = render(model.tokenizer, messages)
-    return tuple(model.tokenizer(text, add_special_tokens=not model.tokenizer.chat_template).input_ids)
-
-
 def divergences(before, after, conversations: Sequence[Sequence[dict]], answers: Sequence[str]) -> list[Divergence]:
     """KL(before || after) for each conversation, both models being fed the same answer (teacher forcing)."""
     tokenizer = before.tokenizer
     rows = [
-        _Row(place, prompt_tokens(before, messages), tuple(tokenizer(answer, add_special_tokens=False).input_ids))
-        for place, (messages, answer) in enumerate(zip(conversations, answers, strict=True))
+        _Row(place, prompt, tuple(tokenizer(answer, add_special_tokens=False).input_ids))
+        for place, (prompt, answer) in enumerate(zip(prompt_tokens(before, conversations), answers, strict=True))
     ]
     rows.sort(key=lambda row: len(row.tokens))
     found = {}

@@ -24,9 +24,9 @@ class Metered:
     def chat(self, conversations, **settings) -> list[str]:
         """The model's answers."""
         if self.tokens is not None:
-            from labkit.decoding import count_tokens
+            from labkit.decoding import prompt_tokens
 
-            self.tokens += sum(count_tokens(self.chat_model, conversations))
+            self.tokens += sum(map(len, prompt_tokens(self.chat_model, conversations)))
         return self.chat_model.chat(conversations, **settings)
 
     def describe(self) -> dict:

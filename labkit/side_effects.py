@@ -190,13 +190,13 @@ def _conversations(prompts: Sequence[Prompt]) -> list[list[dict]]:
 
 
 def _check(before: Model, after: Model, prompts: Sequence[Prompt]) -> None:
-    from labkit.divergence import prompt_tokens
+    from labkit.decoding import prompt_tokens
 
     if not prompts:
         raise LabkitError("There are no prompts to compare the two models on. Give at least one.")
     if not all(hasattr(model, "network") for model in (before, after)):
         raise LabkitError("Side effects are read from a model's probabilities: load both models with load_model.")
-    one, other = ([prompt_tokens(model, c) for c in _conversations(prompts)] for model in (before, after))
+    one, other = (prompt_tokens(model, _conversations(prompts)) for model in (before, after))
     sizes = {model.network.config.vocab_size for model in (before, after)}
     if one != other or len(sizes) > 1:
         raise LabkitError(
