@@ -1,7 +1,7 @@
 """The whole climb, from a database's file to the five accuracy figures: generate, tune, evaluate. `make climb`.
 
 The recipe is one for all databases: PAIRS pairs with WORDINGS wordings a query, instruction tuning by RECIPE on a
-SHARE of them; all of them may be shown beside a question (the prompt `nearest_pairs`).
+SHARE of them, by the question alone.
 The league's pairs also hold `trained.jsonl`, whose queries the paraphrases are of. The figures, never mixed:
 
     recall           one wording of each trained query, as trained on
@@ -32,8 +32,8 @@ from labkit.tuning import tune
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "climb.json"
-PAIRS, WORDINGS, SHARE = 10_000, 2, 0.13
-RECIPE = {"rate": 2e-3, "batch_size": 8}
+PAIRS, WORDINGS, SHARE = 10_000, 2, 0.2
+RECIPE = {"layers": 30, "rate": 2e-3, "batch_size": 4}
 
 
 def pairs_of(name: str, count: int, folder: Path) -> tuple[QuestionSet, float]:
@@ -83,8 +83,8 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for name in options.databases:
         pairs, generating = pairs_of(name, options.pairs, folder)
-        out = folder / f"{name}-{options.pairs}-{options.share:g}"
-        tuned = tune(labkit.load_model(), pairs, "instruction", out, prompt="nearest_pairs", store=store, **RECIPE,
+        out = folder / f"{name}-{options.pairs}-{options.share:g}-question-only"
+        tuned = tune(labkit.load_model(), pairs, "instruction", out, prompt="question_only", store=store, **RECIPE,
                      passes=options.share)  # fmt: skip
         print(tuned, flush=True)
         model = labkit.load_model(adapter=tuned.adapter)

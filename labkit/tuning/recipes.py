@@ -8,11 +8,14 @@ METHODS = ("instruction", "memory")
 
 
 def default_recipe(method: str, model) -> Recipe:
-    """The recipe for `method` on a model of that many layers: the upper 40 % of them get adapters."""
+    """The recipe for `method` on a model of that many layers.
+
+    Instruction tuning sees a pair once or a few times: all layers get adapters, in small batches. Memory tuning sees a
+    pair often: the upper third of the layers, so that what lies below is computed once.
+    """
     if method not in METHODS:
         raise LabkitError(f"There is no method {method!r}; labkit tunes by {' or '.join(METHODS)}.")
     count = len(body(model.network).layers)
-    upper = max(1, round(0.4 * count))
     if method == "memory":
-        return Recipe(layers=max(1, count // 3), rate=1e-3, batch_size=8, passes=200)
-    return Recipe(layers=upper)
+        return Recipe(layers=max(1, count // 3), rate=2e-3, batch_size=8, passes=200, warmup=0)
+    return Recipe(layers=count, rate=2e-3, batch_size=4)
