@@ -1,8 +1,7 @@
 """The whole climb, from a database's file to the five accuracy figures: generate, tune, evaluate. `make climb`.
 
-The recipe is one for all databases: PAIRS pairs with WORDINGS wordings a query, instruction tuning by RECIPE on a
-SHARE of them, by the question alone.
-The league's pairs also hold `trained.jsonl`, whose queries the paraphrases are of. The figures, never mixed:
+The recipe is one for all databases: PAIRS pairs, WORDINGS of each query, seen once in instruction tuning as it is by
+default. The league's pairs hold `trained.jsonl`, whose queries the paraphrases are of. The figures, never mixed:
 
     recall           one wording of each trained query, as trained on
     paraphrase       the same queries, asked in other words written by hand
@@ -32,21 +31,20 @@ from labkit.tuning import tune
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "climb.json"
-PAIRS, WORDINGS, SHARE = 10_000, 2, 0.2
-RECIPE = {"layers": 30, "rate": 2e-3, "batch_size": 4}
+PAIRS, WORDINGS = 3_600, 2
 
 
 def pairs_of(name: str, count: int, folder: Path) -> tuple[QuestionSet, float]:
-    """Generated pairs for a database of `datasets/`, and the seconds that generating took; kept in `folder`."""
+    """`count` pairs for a database of `datasets/`, and the seconds that generating took; kept in `folder`."""
+    trained = ROOT / "datasets" / name / "trained.jsonl"
+    known = list(labkit.load_questions(trained)) if trained.is_file() else []
     path = folder / f"pairs-{name}-{count}.jsonl"
     begun = time.perf_counter()
     if not path.is_file():
         database = ROOT / "datasets" / name / f"{name}.sqlite"
-        labkit.generate(database, count, wordings=WORDINGS, progress=False).save(path)
+        labkit.generate(database, max(1, count - len(known)), wordings=WORDINGS, progress=False).save(path)
     seconds = time.perf_counter() - begun
     found = labkit.load_questions(path, db_dir=ROOT / "datasets")
-    trained = ROOT / "datasets" / name / "trained.jsonl"
-    known = list(labkit.load_questions(trained)) if trained.is_file() else []
     return QuestionSet(f"{name} pairs", (*found, *known), db_dir=ROOT / "datasets"), seconds
 
 
@@ -72,7 +70,6 @@ def new_skeletons(run, questions: QuestionSet, trained: set[str]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=PAIRS)
-    parser.add_argument("--share", type=float, default=SHARE)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
@@ -80,12 +77,10 @@ def main() -> None:
     folder = home() / "climb"
     folder.mkdir(parents=True, exist_ok=True)
     store = labkit.RunStore()
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for name in options.databases:
         pairs, generating = pairs_of(name, options.pairs, folder)
-        out = folder / f"{name}-{options.pairs}-{options.share:g}-question-only"
-        tuned = tune(labkit.load_model(), pairs, "instruction", out, prompt="question_only", store=store, **RECIPE,
-                     passes=options.share)  # fmt: skip
+        out = folder / f"{name}-{options.pairs}"
+        tuned = tune(labkit.load_model(), pairs, "instruction", out, store=store)
         print(tuned, flush=True)
         model = labkit.load_model(adapter=tuned.adapter)
         data = ROOT / "datasets"
@@ -101,6 +96,7 @@ def main() -> None:
             found["held-out, new skeleton"] = new_skeletons(run, heldout, {skeleton(q.sql) for q in pairs})
         key = "unseen database" if name == "league" else "second database"
         found[key] = figure(model, labkit.load_questions(data / "clinic" / "questions.jsonl"), store)
+        results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}  # another process may have written
         results[name] = found | {"date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype}
         write_atomically(RESULTS, json.dumps(results, indent=2) + "\n")
 
