@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast check notebooks bench climb bench-peer-env clean
+.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -43,6 +43,9 @@ notebooks: .venv/.test model
 
 climb: .venv/.test model
 	$(BIN)/python benchmarks/climb.py $(CLIMB_ARGS)
+
+starter: .venv/.test model
+	$(BIN)/python tools/make_starter.py $(STARTER_ARGS)
 
 bench: .venv/.test model
 	$(BIN)/python -m benchmarks

@@ -42,7 +42,9 @@ def tune(
     prompt: Annotated[
         str | None, typer.Option("--prompt", help="question_only, plain, chat, or nearest_pairs (shows solved pairs).")
     ] = None,
-    adapter: Annotated[Path | None, typer.Option("--adapter", help="Adapter folder to continue from.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", help="Adapter folder to continue from, or 'starter': the kit's own.")
+    ] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
     rate: Annotated[float | None, typer.Option("--rate", help="Highest learning rate.")] = None,

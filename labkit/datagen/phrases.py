@@ -61,6 +61,7 @@ _IRREGULAR = {
     "person": "people", "child": "children", "man": "men", "woman": "women", "foot": "feet", "series": "series",
     "staff": "staff", "medium": "media", "criterion": "criteria", "mouse": "mice", "status": "statuses",
 }  # fmt: skip
+_IN_IE = frozenset(["movie", "cookie", "calorie", "tie", "pie", "zombie", "rookie", "selfie", "brownie", "prairie"])
 _SINGULAR = {v: k for k, v in _IRREGULAR.items()}
 
 
@@ -93,7 +94,7 @@ def singular(noun: str) -> str:
         one = _SINGULAR[lower]
     elif lower in _IRREGULAR or len(lower) < 4 or re.search(r"(ss|us|is)$", lower):
         one = word
-    elif lower.endswith("ies"):
+    elif lower.endswith("ies") and lower[:-1] not in _IN_IE:
         one = word[:-3] + "y"
     elif re.search(r"(xes|ches|shes|sses|zes)$", lower):
         one = word[:-2]

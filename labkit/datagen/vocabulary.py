@@ -312,7 +312,6 @@ nouns: sex
 equal_adjective: {v}
 == nationality
 equal_adjective: {v}
-equal_post: from {v}
 ask: where is {x} from
 == language
 equal_post: in {v}

@@ -2,8 +2,8 @@
 
 Read in this order: `sources` (the pairs), `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the
 trainable part), `loss`, `trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction`
-and `memory`; `adapter` (folders and cards), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder),
-`export` (a GGUF file). What tuning did elsewhere is `labkit.side_effects`.
+and `memory`; `adapter` (folders and cards), `starters`, `checkpoint`, `ranks` (several processes), `merge` (a plain
+model folder), `export` (a GGUF file). What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib
@@ -22,13 +22,14 @@ from pathlib import Path
 import torch
 
 from labkit.agent import Prompt, as_prompt
-from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.dataset import Question, QuestionSet, save_questions
 from labkit.errors import LabkitError
 from labkit.home import home, write_atomically
 from labkit.models import DEFAULT, Model, load_model
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.runs import RunStore
 from labkit.tuning import adapter as folders
+from labkit.tuning import starters
 from labkit.tuning.adapter import Card
 from labkit.tuning.checkpoint import Checkpoint
 from labkit.tuning.examples import encode
@@ -38,7 +39,7 @@ from labkit.tuning.memory import Mastery
 from labkit.tuning.packed import body, packed_attention
 from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
-from labkit.tuning.sources import own_ids, read_pairs, refuse_overlap
+from labkit.tuning.sources import old_pairs, read_pairs, refuse_overlap
 from labkit.tuning.train import Recipe, Trainer, recipe_record, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
@@ -95,14 +96,15 @@ def tune(
     the adapter to continue, or "question_only" for queries and "chat" for plain answers. The adapter remembers it.
     recipe: how (see `Recipe`); single settings may be named instead, as in `rate=1e-3, passes=2`. adapter: a folder to
     continue from; its pairs are kept in memory by `replay`: that share of them beside the new ones (instruction), or
-    all of them, trained on only where they slip (memory; none where `replay` is 0).
+    all of them, trained on only where they slip (memory; none where `replay` is 0). "starter": the kit's own adapter
+    of this model (see `starters`), of whose pairs none is replayed.
 
     Stops with a LabkitError that lists them when pairs overlap an evaluation set: one beside their database, of the run
     `store`, or in `avoid`. A call that was interrupted goes on where it was; one that is finished is shown again.
     Under torchrun or `accelerate launch` every process makes this same call.
     """
     pairs, databases = read_pairs(pairs)
-    card = folders.read_card(adapter) if adapter else None
+    card = folders.read_card(adapter) if adapter and adapter != starters.NAME else None
     usual = "chat" if all(q.is_fact for q in pairs) else "question_only"
     prompt = prompt or (card.prompt if card else usual)
     overlap = refuse_overlap(pairs, databases, avoid, store)
@@ -110,7 +112,10 @@ def tune(
     if model.adapter:
         raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
     recipe = _with_settings(recipe or default_recipe(method, model), settings)
-    old = _old_pairs(adapter, model, pairs)
+    adapter = starters.starter(model) if adapter == starters.NAME else adapter
+    if adapter:
+        folders.check_base(adapter, model)
+    old = old_pairs(adapter, pairs) if adapter else []
     overlap = refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
     recipe = _shaped_as(adapter, recipe, model, settings) if adapter else recipe
     identity = _identity(model, pairs, method, prompt, recipe, adapter, replay, seed)
@@ -219,23 +224,12 @@ class _Work:
             base=self.model.name, base_sha256=self.model.sha256, method=self.method, prompt=self.prompt,
             data_sha256=_data_sha256(self.pairs), pairs=len(self.pairs), seconds=round(seconds, 1), tokens=tokens,
             recalled=recalled, of=of, recipe=recipe_record(self.recipe) | {"seed": self.seed}, overlap=overlap,
-            made=made, continued_from=str(before) if before else None, hard=hard,
+            made=made, continued_from=_name_of(before), hard=hard,
         )  # fmt: skip
 
 
-def _old_pairs(adapter, model: Model, pairs: Sequence[Question]) -> list[Question]:
-    """The pairs that the adapter to continue from was tuned on, without those that are given again; their ids are told
-    apart from the new ones' ids."""
-    if not adapter:
-        return []
-    folders.check_base(adapter, model)
-    path = Path(adapter) / folders.PAIRS
-    if not path.is_file():
-        print(f"{adapter} does not say what it was tuned on: nothing is replayed.", file=sys.stderr)
-        return []
-    again = {q.question for q in pairs}
-    old = [q for q in load_questions(path) if q.question not in again]
-    return own_ids([*pairs, *old])[len(pairs) :]
+def _name_of(adapter: str | Path | None) -> str | None:
+    return None if not adapter else starters.NAME if starters.is_starter(adapter) else str(adapter)
 
 
 def _with_settings(recipe: Recipe, settings: dict) -> Recipe:

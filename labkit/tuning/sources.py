@@ -3,6 +3,7 @@
 Nothing here knows a model.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
 from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
+from labkit.tuning.adapter import PAIRS
+from labkit.tuning.starters import is_starter
 
 
 def read_pairs(pairs) -> tuple[list[Question], list[Path]]:
@@ -45,6 +48,19 @@ def own_ids(questions: Iterable[Question]) -> list[Question]:
             name = f"{question.id}-{number}"
         found[name] = question if name == question.id else replace(question, id=name)
     return list(found.values())
+
+
+def old_pairs(adapter: str | Path, pairs: Sequence[Question]) -> list[Question]:
+    """The pairs that the adapter to continue from was tuned on, without those that are given again; their ids are told
+    apart from the new ones' ids. None of a starter's: it brings no pairs."""
+    path = Path(adapter) / PAIRS
+    if not path.is_file():
+        if not is_starter(adapter):
+            print(f"{adapter} does not say what it was tuned on: nothing is replayed.", file=sys.stderr)
+        return []
+    again = {q.question for q in pairs}
+    old = [q for q in load_questions(path) if q.question not in again]
+    return own_ids([*pairs, *old])[len(pairs) :]
 
 
 def refuse_overlap(
