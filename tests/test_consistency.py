@@ -1,4 +1,4 @@
-"""Self-consistency: the result with most votes wins; failing and empty ones have none; the greedy answer breaks ties."""
+"""Self-consistency: the result with most votes wins; failing and empty ones have none; greedy breaks ties."""
 
 import apsw
 import pytest

@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-LABS = ["lab00_meet_the_agent", "lab01_diagnose"]
+LABS = sorted(path.stem for path in (Path(__file__).parent.parent / "solutions").glob("lab*.py"))
 
 
 @pytest.fixture(scope="session")
