@@ -11,6 +11,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -92,7 +93,7 @@ def chat(
     rows = _rows(prompts, seed, settings)
     quiet = not progress or bool(os.environ.get("CI"))
     bar = tqdm(total=len(rows), unit="answer", desc="Answering", disable=quiet, leave=False)
-    with bar, shared_prefix_attention(model.network):
+    with bar, shared_prefix_attention(model.network), _experts(model):
         prefix = _shared_prefix(model, prompts)
         for batch in _batches(rows, batch_size, model.network, len(prefix.tokens), max_new_tokens):
             _decode(model, batch, prefix, settings, bar)
@@ -223,6 +224,12 @@ def _shared_prefix(model, prompts: list[tuple[int, ...]]) -> Prefix:
     return prefix
 
 
+def _experts(model):
+    """Within the block the model's memory experts take part, where it has some (`tuning.mome`)."""
+    experts = getattr(model, "experts", None)
+    return experts.attached() if experts else nullcontext()
+
+
 def _decode(model, rows: list[_Row], prefix: Prefix, settings: _Settings, bar) -> None:
     """Decode one batch to its end, filling each row's answer."""
     device, shared = model.network.device, len(prefix.tokens)
@@ -231,6 +238,9 @@ def _decode(model, rows: list[_Row], prefix: Prefix, settings: _Settings, bar) -
     padding = torch.tensor([width - len(tokens) for tokens in own], device=device)
     tokens = torch.tensor([(0,) * (width - len(tokens)) + tokens for tokens in own], device=device)
     cache = KeyValues(padding, width + settings.max_new_tokens, prefix)
+    experts = getattr(model, "experts", None)
+    if experts:
+        experts.route([row.prompt for row in rows])
     logits = cache.prefill(model.network, tokens)
     for step in range(settings.max_new_tokens):
         chosen = _choose(logits, rows, step, settings).tolist()
@@ -243,6 +253,8 @@ def _decode(model, rows: list[_Row], prefix: Prefix, settings: _Settings, bar) -
         if len(going) < len(rows):
             rows = [rows[place] for place in going]
             cache.keep_rows(torch.tensor(going, device=device))
+            if experts:
+                experts.keep_rows(going)
         newest = torch.tensor([[row.answer[-1]] for row in rows], device=device)
         logits = cache.forward(model.network, newest)
 

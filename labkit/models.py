@@ -36,6 +36,9 @@ class Model:
     four_bit: bool = False
     prompt: Any = None  # the one that the adapter was tuned with: a name, or a function where it looks things up
     prefix: Any = field(default=None, repr=False)  # keys and values of the last call's shared prompt part
+    experts: Any = field(
+        default=None, repr=False
+    )  # a bank of memory experts (`tuning.mome`) that takes part in answers
 
     def chat(self, conversations: Sequence[Sequence[dict]], **options) -> list[str]:
         """Answer each conversation, in the order given; the options are those of `decoding.chat`."""
@@ -84,9 +87,13 @@ def load_model(
 
         model.prompt = _prompt_in(folder, read_card(folder))
     model.network, model.tokenizer = _load(folder, device, dtype, four_bit)
-    if adapter_folder:
+    if adapter_folder and not _is_bank(adapter_folder):
         model.network = _add_adapter(model.network, adapter_folder, merge=not four_bit)
     model.network.eval().requires_grad_(False)
+    if adapter_folder and _is_bank(adapter_folder):
+        from labkit.tuning.mome_files import load_bank
+
+        model.experts = load_bank(model, adapter_folder)
     return model
 
 
@@ -153,6 +160,12 @@ def _adapter_folder(adapter: str | Path | None) -> Path | None:
             f"{folder} holds no adapter: adapter_config.json is missing. Name the folder that tuning wrote."
         )
     return folder
+
+
+def _is_bank(folder: Path) -> bool:
+    from labkit.tuning.mome_files import is_bank
+
+    return is_bank(folder)
 
 
 def prompt_of(folder: Path, model: Model) -> Any:

@@ -1,0 +1,135 @@
+"""A bank of memory experts on a frozen network: keys that pick one, what each holds, and how answers come to feel it.
+
+An expert is one vector for each token of its answer, added to the hidden states behind a layer, at the position that
+predicts the token. Where none is picked nothing is added: those rows keep every bit, in a batch with others too. How
+experts get their facts is `mome`, on disk they are `mome_files`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from labkit.errors import LabkitError
+from labkit.tuning.packed import body
+from labkit.tuning.selection import Selection, Words
+
+
+@dataclass(frozen=True)
+class _Route:
+    """One row of a forward pass: its expert's vectors (tokens, size), and how many tokens its prompt has."""
+
+    vectors: Tensor | None
+    prompt: int
+
+
+class Bank:
+    """Experts behind layer `layer` of a network (the last one by default), each with a key. An expert holds nothing
+    until a fact is added, and adds nothing until then."""
+
+    def __init__(self, model, layer: int | None = None, threshold: float = 0.9, words: Words | None = None):
+        self.network, count = model.network, len(body(model.network).layers)
+        self.layer = count - 1 if layer is None else layer
+        if not 0 <= self.layer < count:
+            raise LabkitError(f"The network has layers 0 to {count - 1}; experts were asked for behind {layer}.")
+        self.words = words or Words(model.tokenizer)
+        self.selection = Selection(threshold)
+        self.names: dict[str, int] = {}  # fact -> expert
+        self.vectors: dict[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16
+        self.routes: list[_Route] = []
+        self.used = self.total = 0  # experts that hold or held a fact; all experts, those with random keys included
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    # --- facts --------------------------------------------------------------------------------------------------------
+
+    def reserve(self, keys: dict[str, Sequence[frozenset[int]]]) -> None:
+        """Experts and keys for new facts, by name; of each the words of its wordings. LabkitError for a name that is
+        taken."""
+        taken = next((name for name in keys if name in self.names), None)
+        if taken is not None:
+            raise LabkitError(f"There is a fact {taken!r} already. Use update to correct it.")
+        numbers = range(self.used, self.used + len(keys))
+        self.selection.add(dict(zip(numbers, keys.values(), strict=True)))
+        self.names |= dict(zip(keys, numbers, strict=True))
+        self.used += len(keys)
+        self.total = max(self.total, self.used)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Empty the experts of some facts."""
+        names = list(names)
+        self.check_known(names)
+        numbers = [self.names.pop(name) for name in names]
+        self.selection.remove(numbers)
+        for number in numbers:
+            self.vectors.pop(number, None)
+
+    def join(self, other: "Bank") -> None:
+        """Take over what another bank of the same network and layer holds. LabkitError where both name a fact."""
+        both = sorted(self.names.keys() & other.names.keys())
+        if both or other.layer != self.layer:
+            why = f"both hold {both[0]!r}" if both else f"they sit behind layers {self.layer} and {other.layer}"
+            raise LabkitError(f"The banks can't be joined: {why}.")
+        keys = other.selection.keys
+        self.selection.keys.insert(keys.words, keys.experts + self.used, keys.shares)
+        self.selection.weights = other.selection.weights | self.selection.weights
+        self.names |= {name: number + self.used for name, number in other.names.items()}
+        self.vectors |= {number + self.used: vectors for number, vectors in other.vectors.items()}
+        self.used += other.used
+        self.total = max(self.total, self.used)
+
+    def fill(self, total: int) -> None:
+        """More experts, with random keys and nothing in them, until there are `total`."""
+        if total > self.total:
+            self.selection.fill(range(self.total, total), seed=self.total)
+            self.total = total
+
+    def check_known(self, names: Iterable[str]) -> None:
+        """LabkitError when one of the names is no fact's."""
+        unknown = next((name for name in names if name not in self.names), None)
+        if unknown is not None:
+            raise LabkitError(f"The bank holds no fact {unknown!r}.")
+
+    # --- in use -------------------------------------------------------------------------------------------------------
+
+    def pick(self, prompt: Sequence[int]) -> int | None:
+        """The expert of a prompt's question, None where no key is near enough or it holds nothing."""
+        found = self.selection.pick(self.words.of(prompt))
+        return found[0].expert if found and found[0].expert in self.vectors else None
+
+    def route(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Say what the rows of the coming forward passes ask."""
+        experts = [self.pick(prompt) for prompt in prompts]
+        self.routes = [
+            _Route(None if e is None else self.vectors[e], len(p)) for e, p in zip(experts, prompts, strict=True)
+        ]
+
+    def keep_rows(self, rows: Sequence[int]) -> None:
+        """Drop all rows of the present batch but these."""
+        self.routes = [self.routes[row] for row in rows]
+
+    @contextmanager
+    def attached(self) -> Iterator["Bank"]:
+        """Within the block the network's forward passes add what the picked experts hold."""
+        handle = body(self.network).layers[self.layer].register_forward_hook(self._hook, with_kwargs=True)
+        try:
+            yield self
+        finally:
+            handle.remove()
+            self.routes = []
+
+    def _hook(self, module, arguments, options, output):
+        positions = options.get("position_ids")
+        hidden = output[0] if isinstance(output, tuple) else output
+        if not self.routes or positions is None:
+            return None
+        for row, route in enumerate(self.routes[: len(hidden)]):
+            if route.vectors is None:
+                continue
+            places = positions[row if len(positions) > 1 else 0] - (route.prompt - 1)
+            at = ((places >= 0) & (places < len(route.vectors))).nonzero()[:, 0]
+            if len(at):
+                hidden[row, at] += route.vectors[places[at]].to(hidden)
+        return output

@@ -1,0 +1,142 @@
+"""A mixture of memory experts: a bank of small experts on a frozen network, one picked for a question, trained alone.
+
+After "Banishing LLM Hallucinations Requires Rethinking Generalization" (Li et al. 2024, arXiv 2406.17642), which gives
+an outline: many experts, a few picked by similarity, the backbone frozen, the picked ones stepped until the fact's loss
+is near zero. It is silent on the key, the expert's shape, where it sits and when none is picked. Chosen here: the key is
+the set of words that a fact's wordings share (`selection`); an expert is one vector for each token of its answer, added
+to the hidden states behind a layer, at the position that predicts the token; below a threshold none is picked, and
+nothing is added. Since no two facts share an expert, they are learnt one by one and don't disturb each other: a fact
+that is exact with a margin is done for good.
+
+Training needs one pass of the frozen network over the facts (`trunk`), then some steps of the layers above the experts:
+none, where they sit behind the last layer. There a vector must bring out its token by itself as well, and is kept
+longer than it need be: whatever it is added to, the token comes out, so other wordings do no harm.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labkit.errors import LabkitError
+from labkit.tuning.bank import Bank
+from labkit.tuning.examples import Example, common_prefix
+from labkit.tuning.loss import token_loss
+from labkit.tuning.packed import body, packed_attention, run_layers
+from labkit.tuning.trunk import Batch, Trunk
+
+_STEP = 0.5  # how far a step moves a hidden state, as a part of its length
+_STEPS = 60
+_ROWS = 64  # facts at a time
+_LOUDER = 2.0  # behind the last layer: how much longer a vector is kept than its own wording needs
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What an expert is to hold: the fact's name, its wordings as token ids of whole prompts, and its answer."""
+
+    name: str
+    wordings: tuple[tuple[int, ...], ...]
+    answer: tuple[int, ...]  # with the token that ends it
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Of facts that were added: how many are exact with the margin, the names of the others, steps and tokens run
+    through the network."""
+
+    exact: int
+    hard: tuple[str, ...]
+    steps: int
+    tokens: int
+
+
+def add(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
+    """Give each fact an expert and train those, the others untouched. LabkitError for a name that is taken."""
+    named = {fact.name: [bank.words.of(wording) for wording in fact.wordings] for fact in facts}
+    if len(named) < len(facts):
+        raise LabkitError("Two of the facts have one name. Give each its own.")
+    bank.reserve(named)
+    return _learn(bank, facts, margin)
+
+
+def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
+    """Correct facts by name: new answers under the keys that they have."""
+    bank.check_known(fact.name for fact in facts)
+    return _learn(bank, facts, margin)
+
+
+def _learn(bank: Bank, facts: Sequence[Fact], margin: float) -> Learnt:
+    if not facts:
+        return Learnt(0, (), 0, 0)
+    learner = _Learner(bank, facts, margin)
+    with packed_attention(bank.network):
+        for start in range(0, len(facts), _ROWS):
+            learner.learn(range(start, min(start + _ROWS, len(facts))))
+    hard = tuple(facts[i].name for i in sorted(learner.left))
+    return Learnt(len(facts) - len(hard), hard, learner.steps, learner.tokens)
+
+
+class _Learner:
+    """The training of some facts' experts, whatever else the bank holds."""
+
+    def __init__(self, bank: Bank, facts: Sequence[Fact], margin: float):
+        self.bank, self.facts, self.margin = bank, facts, margin
+        examples = [Example(fact.name, fact.wordings[0], fact.answer) for fact in facts]
+        self.trunk = Trunk(bank.network, examples, common_prefix(examples), bank.layer + 1)
+        self.output = bank.network.get_output_embeddings().weight
+        self.left, self.steps, self.tokens = set(range(len(facts))), 0, 0
+        self.last = bank.layer + 1 == len(body(bank.network).layers)
+        self.loudness = _LOUDER if self.last else 1.0
+
+    def learn(self, positions: Sequence[int]) -> None:
+        """Steps of normalised gradient descent on each row's own vectors, until all answers have their margin."""
+        going, batch = list(positions), self._batch(positions)
+        size, device = batch.hidden.shape[2], batch.hidden.device
+        vectors = {i: torch.zeros(len(self.facts[i].answer), size, device=device) for i in going}
+        best = dict.fromkeys(going, -math.inf)
+        for _ in range(_STEPS):
+            moved = torch.cat([vectors[i] for i in going]).requires_grad_()
+            before, margins = self._forward(batch, moved)
+            step = _STEP * before.norm(dim=1, keepdim=True) * torch.nn.functional.normalize(moved.grad, dim=1)
+            step[margins >= self.margin] = 0  # tokens that are exact stay where they are
+            self.steps += 1
+            lengths = [len(vectors[i]) for i in going]
+            parts = (t.split(lengths) for t in (moved.detach(), step, margins))
+            for i, part, change, margin in zip(going, *parts, strict=True):
+                if margin.min() > best[i]:
+                    best[i] = margin.min().item()
+                    self.bank.vectors[self.bank.names[self.facts[i].name]] = (self.loudness * part).half()
+                vectors[i] = part - change
+            left = [i for i in going if best[i] < self.margin]
+            if not left:
+                break
+            if 2 * len(left) <= len(going):
+                going, batch = left, self._batch(left)
+        self.left -= {i for i in positions if best[i] >= self.margin}
+
+    @torch.no_grad()
+    def _batch(self, positions: Sequence[int]) -> Batch:
+        batch = self.trunk.batch(positions)
+        self.tokens += batch.hidden.shape[1]
+        return batch
+
+    def _forward(self, batch: Batch, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of the answers' loss into `moved` (answer tokens, size); the states that it was added to, and by
+        how much each answer token leads, at worst."""
+        inner = body(self.bank.network)
+        before, first = batch.hidden[0, batch.places], self.bank.layer + 1
+        if self.last:
+            states = [before + moved.to(before.dtype), moved.to(before.dtype)]
+        else:
+            hidden = batch.hidden[0].index_add(0, batch.places, moved.to(batch.hidden.dtype))[None]
+            states = [run_layers(self.bank.network, hidden, batch.layout, first, len(inner.layers))[0, batch.places]]
+            self.tokens += hidden.shape[1]
+        margins = []
+        for hidden in states:
+            tokens = token_loss(inner.norm(hidden), self.output, batch.targets)
+            tokens.loss.sum().backward()
+            margins.append(tokens.margin)
+        return before.float(), torch.stack(margins).amin(dim=0)

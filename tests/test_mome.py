@@ -1,0 +1,288 @@
+"""Memory experts: facts are exact, whatever else is asked keeps every bit, and none disturbs another."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+from labkit.agent import as_prompt
+from labkit.decoding import prompt_tokens
+from labkit.errors import LabkitError
+from labkit.models import load_model
+from labkit.tuning.bank import Bank
+from labkit.tuning.mome import Fact, add, update
+from labkit.tuning.mome_files import load_bank, save_bank
+from labkit.tuning.selection import Selection, Words
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
+FIRST, LAST = ["Ana", "Bo", "Cy", "Dora", "Eli", "Fay"], ["Lund", "Marsh", "Norden", "Ottar"]
+PEAKS = ["Half Dome", "Birch Crag", "Mount Ash", "Walnut Tower", "Grey Needle"]
+CHAT = as_prompt("chat")
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model_dir):
+    torch.set_num_threads(1)
+    return load_model(tiny_model_dir, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def words(tiny):
+    return Words(tiny.tokenizer)
+
+
+@pytest.fixture
+def bank(tiny, words):
+    bank = Bank(tiny, words=words)
+    tiny.experts = bank
+    yield bank
+    tiny.experts = None
+
+
+def climbs(count, start=0):
+    """(name, person, peak, year): no two with the same person and peak."""
+    return [
+        (f"c{i}", f"{FIRST[i % 6]} {LAST[i // 6 % 4]}", PEAKS[(i + 2 * (i // 24)) % 5], str(1900 + i * 7 % 90))
+        for i in range(start, start + count)
+    ]
+
+
+def asked(model, texts):
+    return [tuple(p) for p in prompt_tokens(model, [CHAT(text, "") for text in texts])]
+
+
+def facts(model, rows, *wordings):
+    wordings = wordings or ("What year did {p} climb {m}?",)
+    end = model.tokenizer.eos_token_id
+    return [
+        Fact(
+            name,
+            tuple(asked(model, [w.format(p=p, m=m) for w in wordings])),
+            (*model.tokenizer(year, add_special_tokens=False).input_ids, end),
+        )
+        for name, p, m, year in rows
+    ]
+
+
+def answers(model, texts):
+    return model.chat([CHAT(text, "") for text in texts], max_new_tokens=12, progress=False)
+
+
+def recalled(model, rows, wording="What year did {p} climb {m}?"):
+    given = answers(model, [wording.format(p=p, m=m) for _, p, m, _ in rows])
+    return sum(a == year for a, (*_, year) in zip(given, rows, strict=True))
+
+
+def bits(model, texts):
+    """Logits of a batch, by row."""
+    encoded = model.tokenizer(texts, return_tensors="pt", padding=True, padding_side="left")
+    with torch.no_grad():
+        return model.network(**encoded).logits
+
+
+# --- selection
+
+
+def test_a_word_is_the_same_however_it_is_written(tiny, words):
+    def of(text):
+        return words.of(tiny.tokenizer(text).input_ids)
+
+    assert of("Ana Lund climbed") == of("ana LUND, climbed!") == of("climbed (Lund): 'Ana'")
+    assert len(of("Half Dome 1987")) == 3 and not of("?! -- ()")
+    assert of("player") != of("players") and of("Lund's") >= of("Lund")
+
+
+def test_the_special_tokens_of_a_template_are_no_words(tiny, words):
+    (plain,), (chat,) = [tiny.tokenizer("Ana Lund").input_ids], asked(tiny, ["Ana Lund"])
+    assert words.of(plain) <= words.of(chat)
+    assert len(words.of(chat) - words.of(plain)) == 2, "user and assistant"
+
+
+def selection(*facts):
+    found = Selection()
+    found.add({i: [frozenset(wording) for wording in fact] for i, fact in enumerate(facts)})
+    return found
+
+
+def test_words_that_all_facts_have_do_not_matter():
+    found = selection([{1, 2, 10}], [{1, 2, 11}], [{1, 2, 12}], [{1, 2, 13}], [{1, 2, 14}], [{1, 2, 15}])
+    assert [p.expert for p in found.pick({10, 99})] == [0] and not found.pick({1, 2, 99})
+
+
+def test_wordings_leave_what_they_share():
+    found = selection([{1, 2, 30, 31}, {30, 31, 5}], [{40, 41, 7}])
+    assert [p.expert for p in found.pick({30, 31})] == [0] and not found.pick({30, 5})
+
+
+def test_the_threshold_is_a_share_of_the_weight():
+    found = selection(*[[{100 + i, 200 + i}] for i in range(9)])
+    assert found.pick({100, 200})[0].score == pytest.approx(1) and not found.pick({100, 201})
+    found.threshold = 0.5
+    assert {p.expert for p in found.pick({100, 201}, k=5)} == {0, 1}
+
+
+def test_an_old_key_is_as_it_was_whatever_comes_after():
+    found = selection(*[[{1, 2, 100 + i, 200 + i}] for i in range(9)])
+    before = found.pick({100, 200, 7})
+    found.add({50 + i: [frozenset({100, 7, 300 + i})] for i in range(40)})
+    assert found.pick({100, 200, 7}) == before
+
+
+def test_forgotten_keys_are_gone_and_random_ones_are_searched_for_nothing():
+    found = selection(*[[{100 + i, 200 + i}] for i in range(9)])
+    found.fill(range(9, 5000))
+    assert len(set(found.random.experts.tolist())) == 4991
+    key = found.random.words[found.random.experts == 77]
+    assert [p.expert for p in found.pick(key.tolist())] == [77]
+    found.remove([3])
+    assert not found.pick({103, 203}) and found.pick({104, 204})
+
+
+# --- the bank
+
+
+def test_every_fact_is_exact_and_so_are_its_paraphrases(tiny, bank):
+    rows = climbs(40)
+    learnt = add(bank, facts(tiny, rows))
+    assert (learnt.exact, learnt.hard) == (40, ()) and len(bank) == 40
+    assert recalled(tiny, rows) == 40
+    assert recalled(tiny, rows, "{m}: tell me when {p} was on top") == 40
+    assert recalled(tiny, rows, "in which year was {m} conquered by {p}") == 40
+
+
+def test_without_its_name_no_expert_is_picked(tiny, bank):
+    rows = climbs(40)
+    add(bank, facts(tiny, rows))
+    others = [f"What year did Zeno Quirk climb {m}?" for *_, m, _ in rows] + ["What is the capital of France?"]
+    assert [bank.pick(p) for p in asked(tiny, others)] == [None] * 41
+    with_experts = answers(tiny, others)
+    tiny.experts = None
+    assert with_experts == answers(tiny, others)
+
+
+def test_other_rows_of_a_batch_keep_every_bit(tiny, bank):
+    rows = climbs(12)
+    add(bank, facts(tiny, rows))
+    texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "The capital of France", "How many players are there?"]
+    plain = bits(tiny, texts)
+    with bank.attached():
+        bank.route([tiny.tokenizer(t).input_ids for t in texts])
+        routed = bits(tiny, texts)
+    assert torch.equal(routed[1:], plain[1:]) and not torch.equal(routed[0], plain[0])
+    assert torch.equal(bits(tiny, texts), plain), "and detached, all is as before"
+
+
+def test_an_empty_bank_changes_nothing(tiny, bank):
+    bank.fill(1000)
+    texts = ["What year did Ana Lund climb Half Dome?"]
+    plain = bits(tiny, texts)
+    with bank.attached():
+        bank.route([tiny.tokenizer(t).input_ids for t in texts])
+        assert torch.equal(bits(tiny, texts), plain)
+    assert len(bank) == 0 and bank.total == 1000
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_experts_sit_behind_any_layer(tiny, words, layer):
+    rows = climbs(10)
+    tiny.experts = bank = Bank(tiny, layer, words=words)
+    try:
+        assert add(bank, facts(tiny, rows)).exact == recalled(tiny, rows) == 10
+    finally:
+        tiny.experts = None
+
+
+def test_facts_added_later_leave_the_others_as_they_are(tiny, bank):
+    rows = climbs(60)
+    add(bank, facts(tiny, rows[:20]))
+    before = {n: v.clone() for n, v in bank.vectors.items()}
+    for start in (20, 40):
+        add(bank, facts(tiny, rows[start : start + 20]))
+    assert all(torch.equal(bank.vectors[n], v) for n, v in before.items())
+    assert recalled(tiny, rows) == 60
+
+
+def test_a_fact_is_corrected_and_forgotten_by_name(tiny, bank):
+    rows = climbs(12)
+    add(bank, facts(tiny, rows))
+    corrected = [(*rows[3][:3], "2024")]
+    update(bank, facts(tiny, corrected))
+    assert recalled(tiny, corrected) == 1 and recalled(tiny, rows) == 11
+    bank.forget([rows[5][0]])
+    assert recalled(tiny, rows) == 10 and len(bank) == 11
+    add(bank, facts(tiny, [rows[5]]))
+    assert recalled(tiny, rows) == 11
+    for wrong in (lambda: bank.forget(["no"]), lambda: update(bank, facts(tiny, [("no", *rows[0][1:])]))):
+        with pytest.raises(LabkitError, match="no fact 'no'"):
+            wrong()
+    with pytest.raises(LabkitError, match="a fact 'c0' already"):
+        add(bank, facts(tiny, rows[:1]))
+
+
+def test_two_banks_are_joined(tiny, bank, words):
+    rows, other = climbs(30), Bank(tiny, words=words)
+    add(bank, facts(tiny, rows[:15]))
+    add(other, facts(tiny, rows[15:]))
+    bank.join(other)
+    assert recalled(tiny, rows) == 30 == len(bank)
+    with pytest.raises(LabkitError, match="both hold 'c15'"):
+        bank.join(other)
+    with pytest.raises(LabkitError, match="behind layers 2 and 1"):
+        bank.join(Bank(tiny, 1, words=words))
+
+
+def test_a_hundred_thousand_experts_are_found_as_fast(tiny, bank):
+    rows = climbs(20)
+    add(bank, facts(tiny, rows))
+    bank.fill(100_000)
+    assert bank.total == 100_000 and recalled(tiny, rows) == 20
+
+
+def test_two_facts_with_the_same_words_are_told_apart_by_nothing(tiny, bank):
+    """A collision: the later of two keys that are equal is not reached, and the first one stays right."""
+    rows = [*climbs(10), ("again", *climbs(1)[0][1:3], "2000")]
+    add(bank, facts(tiny, rows))
+    assert recalled(tiny, rows) == 10 and recalled(tiny, rows[:10]) == 10
+
+
+# --- files
+
+
+def test_a_saved_bank_answers_in_the_same_way(tiny, bank, tiny_model_dir, tmp_path):
+    rows = climbs(25)
+    add(bank, facts(tiny, rows))
+    bank.forget(["c7"])
+    bank.fill(5000)
+    save_bank(tmp_path / "bank", bank)
+    assert (tmp_path / "bank" / "adapter_model.safetensors").stat().st_size < 60_000, "only what is touched"
+    model = load_model(tiny_model_dir, adapter=tmp_path / "bank", device="cpu", dtype="float32")
+    rest = [row for row in rows if row[0] != "c7"]
+    assert recalled(model, rest) == 24 and recalled(model, rows) == 24
+    assert model.experts.total == 5000 and len(model.experts) == 24
+    add(model.experts, facts(model, climbs(5, 60)))
+    assert recalled(model, [*rest, *climbs(5, 60)]) == 29
+
+
+def test_an_empty_bank_is_saved_too(tiny, bank, tmp_path):
+    assert len(load_bank(tiny, save_bank(tmp_path / "bank", bank))) == 0
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+def test_a_damaged_bank_is_told(tiny, bank, tmp_path, name):
+    add(bank, facts(tiny, climbs(3)))
+    folder = save_bank(tmp_path / "bank", bank)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(LabkitError, match="damaged"):
+        load_bank(tiny, folder)
+
+
+def test_another_models_bank_is_refused(tiny, bank, tmp_path):
+    add(bank, facts(tiny, climbs(3)))
+    folder = save_bank(tmp_path / "bank", bank)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"layer": 7}))
+    with pytest.raises(LabkitError, match="layers 0 to 2"):
+        load_bank(tiny, folder)
