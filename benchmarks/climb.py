@@ -1,7 +1,8 @@
 """The whole climb, from a database's file to the five accuracy figures: generate, tune, evaluate. `make climb`.
 
 The recipe is one for all databases: PAIRS pairs, WORDINGS of each query, seen once in instruction tuning as it is by
-default. The league's pairs hold `trained.jsonl`, whose queries the paraphrases are of. The figures, never mixed:
+default (with `--starter` from the kit's starter adapter; figures under names of their own). The league's pairs hold
+`trained.jsonl`, whose queries the paraphrases are of. The figures, never mixed:
 
     recall           one wording of each trained query, as trained on
     paraphrase       the same queries, asked in other words written by hand
@@ -70,6 +71,7 @@ def new_skeletons(run, questions: QuestionSet, trained: set[str]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--starter", action="store_true", help="go on from the kit's starter adapter")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
@@ -79,8 +81,9 @@ def main() -> None:
     store = labkit.RunStore()
     for name in options.databases:
         pairs, generating = pairs_of(name, options.pairs, folder)
-        out = folder / f"{name}-{options.pairs}"
-        tuned = tune(labkit.load_model(), pairs, "instruction", out, store=store)
+        begin = "starter" if options.starter else None
+        out = folder / f"{name}-{options.pairs}{'-starter' if begin else ''}"
+        tuned = tune(labkit.load_model(), pairs, "instruction", out, adapter=begin, store=store)
         print(tuned, flush=True)
         model = labkit.load_model(adapter=tuned.adapter)
         data = ROOT / "datasets"
@@ -97,7 +100,7 @@ def main() -> None:
         key = "unseen database" if name == "league" else "second database"
         found[key] = figure(model, labkit.load_questions(data / "clinic" / "questions.jsonl"), store)
         results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}  # another process may have written
-        results[name] = found | {"date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype}
+        results[out.name] = found | {"date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype}
         write_atomically(RESULTS, json.dumps(results, indent=2) + "\n")
 
 

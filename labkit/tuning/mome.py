@@ -2,11 +2,11 @@
 
 After "Banishing LLM Hallucinations Requires Rethinking Generalization" (Li et al. 2024, arXiv 2406.17642), which gives
 an outline: many experts, a few picked by similarity, the backbone frozen, the picked ones stepped until the fact's loss
-is near zero. It is silent on the key, the expert's shape, where it sits and when none is picked. Chosen here: the key is
-the set of words that a fact's wordings share (`selection`); an expert is one vector for each token of its answer, added
-to the hidden states behind a layer, at the position that predicts the token; below a threshold none is picked, and
-nothing is added. Since no two facts share an expert, they are learnt one by one and don't disturb each other: a fact
-that is exact with a margin is done for good.
+is near zero. It is silent on the key, the expert's shape, where it sits and when none is picked. Chosen here: the key
+is the set of words that a fact's wordings share (`selection`); an expert is one vector for each token of its answer,
+added to the hidden states behind a layer, at the position that predicts the token; below a threshold none is picked,
+and nothing is added. Since no two facts share an expert, they are learnt one by one and don't disturb each other: a
+fact that is exact with a margin is done for good.
 
 Training needs one pass of the frozen network over the facts (`trunk`), then some steps of the layers above the experts:
 none, where they sit behind the last layer. There a vector must bring out its token by itself as well, and is kept
