@@ -36,6 +36,7 @@ _HOME_OF = {
     "load_model": "models",
     "tune": "tuning",
     "Recipe": "tuning",
+    "remember": "tuning.remember",
     "merge": "tuning.merge",
     "to_gguf": "tuning.export",
     "fetch_model": "models",

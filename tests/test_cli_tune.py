@@ -120,6 +120,20 @@ def test_ctrl_c_says_that_the_work_is_kept_and_the_same_call_goes_on(tiny_model_
     assert weights[0] == weights[1]
 
 
+def test_remembered_facts_are_counted_by_evaluate_in_a_new_process(tiny_model_dir, facts, tmp_path):
+    more = save_questions(tmp_path / "more.jsonl", list(random_facts(12, seed=3))[6:])
+    one, two = (as_json("remember", "--facts", f, "--out", tmp_path / out, "--model", tiny_model_dir, *rest)
+                for f, out, rest in ((facts, "one", ()), (more, "two", ("--adapter", tmp_path / "one"))))  # fmt: skip
+    assert one.keys() == KEYS and (one["method"], one["recalled"], one["of"]) == ("mome", 6, 6) == (
+        two["method"], two["recalled"], two["of"],
+    )  # fmt: skip
+    for asked in (facts, more):
+        ask = ("evaluate", "--questions", asked, "--mode", "text", "--model", tiny_model_dir)
+        assert as_json(*ask, "--adapter", tmp_path / "two")["correct"] == 6
+    again = ("remember", "--facts", facts, "--out", tmp_path / "one", "--model", tiny_model_dir)
+    assert "holds an adapter already" in labkit(*again, code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -1,6 +1,8 @@
 """Memory experts: facts are exact, whatever else is asked keeps every bit, and none disturbs another."""
 
+import importlib
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -8,12 +10,14 @@ import pytest
 import torch
 
 from labkit.agent import as_prompt
+from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
 from labkit.models import load_model
 from labkit.tuning.bank import Bank
 from labkit.tuning.mome import Fact, add, update
 from labkit.tuning.mome_files import load_bank, save_bank
+from labkit.tuning.remember import remember
 from labkit.tuning.selection import Selection, Words
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
@@ -286,3 +290,81 @@ def test_another_models_bank_is_refused(tiny, bank, tmp_path):
     (folder / "adapter_config.json").write_text(json.dumps(config | {"layer": 7}))
     with pytest.raises(LabkitError, match="layers 0 to 2"):
         load_bank(tiny, folder)
+
+
+# --- in one call
+
+
+def questions(rows):
+    return [Question(name, f"What year did {p} climb {m}?", answer=year) for name, p, m, year in rows]
+
+
+def test_facts_are_remembered_in_one_call(tiny, tiny_model_dir, tmp_path):
+    rows = climbs(30)
+    path = save_questions(tmp_path / "facts.jsonl", questions(rows))
+    made = remember(tiny, path, tmp_path / "bank", progress=False)
+    assert (made.method, made.trained, made.recalled, made.of) == ("mome", 30, 30, 30) and made.tokens > 30
+    assert sorted(p.name for p in made.adapter.iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors", "card.json",
+    ]  # fmt: skip
+    model = load_model(tiny_model_dir, adapter=made.adapter, device="cpu", dtype="float32")
+    assert recalled(model, rows) == 30 and model.prompt == "chat"
+
+
+def test_a_bank_is_continued_new_facts_join_and_known_ones_are_corrected(tiny, tiny_model_dir, tmp_path):
+    rows, new = climbs(20), climbs(10, 20)
+    first = remember(tiny, questions(rows), tmp_path / "a", progress=False)
+    changed = [(*rows[0][:3], "2024"), *new]
+    second = remember(tiny, questions(changed), tmp_path / "b", adapter=first.adapter, progress=False)
+    model = load_model(tiny_model_dir, adapter=second.adapter, device="cpu", dtype="float32")
+    assert second.recalled == 11 and recalled(model, [*changed, *rows[1:]]) == 30
+    card = json.loads((second.adapter / "card.json").read_text())
+    assert card["pairs"] == 30 and card["continued_from"] == str(first.adapter)
+
+
+def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, tmp_path, monkeypatch):
+    module = importlib.import_module("labkit.tuning.remember")
+    monkeypatch.setattr(module, "_AT_ONCE", 8)
+    whole = remember(tiny, questions(climbs(30)), tmp_path / "whole", progress=False)
+    add, calls = module.mome.add, []
+
+    def cut(bank, facts, margin):
+        calls.append(len(facts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return add(bank, facts, margin)
+
+    monkeypatch.setattr(module.mome, "add", cut)
+    with pytest.raises(KeyboardInterrupt):
+        remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
+    with pytest.raises(LabkitError, match="of other facts, cut off"):
+        remember(tiny, questions(climbs(29)), tmp_path / "cut", progress=False)
+    made = remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
+    assert calls == [8, 8, 8, 8, 6] and (made.recalled, made.tokens) == (whole.recalled, whole.tokens)
+    read = [(m.adapter / "adapter_model.safetensors").read_bytes() for m in (whole, made)]
+    assert read[0] == read[1] and not (made.adapter / "unfinished").exists()
+
+
+def test_what_remember_refuses(tiny, tmp_path):
+    made = remember(tiny, questions(climbs(3)), tmp_path / "bank", progress=False)
+    with pytest.raises(LabkitError, match="holds an adapter already"):
+        remember(tiny, questions(climbs(4)), tmp_path / "bank", progress=False)
+    with pytest.raises(LabkitError, match="holds no bank"):
+        remember(tiny, questions(climbs(4)), tmp_path / "b", adapter=tmp_path, progress=False)
+    config = made.adapter / "card.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"base_sha256": "0" * 64}))
+    with pytest.raises(LabkitError, match="was made for"):
+        remember(tiny, questions(climbs(4)), tmp_path / "b", adapter=made.adapter, progress=False)
+
+
+@pytest.mark.real
+def test_the_real_model_remembers_and_answers_elsewhere_as_before(tmp_path, root):
+    facts = load_questions(root / "datasets" / "facts" / "climbs.jsonl")[:12]
+    model = load_model()
+    made = remember(model, facts, tmp_path / "bank", progress=False)
+    tuned = load_model(adapter=made.adapter)
+    names = [re.match(r"What year did (.*) climb (.*)\?", q.question).groups() for q in facts]
+    asked = [q.question for q in facts] + [f"{m}: tell me when {p} reached the top" for p, m in names]
+    assert answers(tuned, asked) == [q.answer for q in facts] * 2
+    others = [f"What year did Zeno Quirk climb {m}?" for _, m in names] + ["What is the capital of France?"]
+    assert answers(tuned, others) == answers(model, others)

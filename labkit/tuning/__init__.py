@@ -3,8 +3,8 @@
 Read in this order: `sources` (the pairs), `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the
 trainable part), `loss`, `trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction`
 and `memory`; `adapter` (folders and cards), `starters`, `checkpoint`, `ranks` (several processes), `merge` (a plain
-model folder), `export` (a GGUF file). Memory experts are `selection`, `bank`, `mome` and `mome_files`. What tuning did
-elsewhere is `labkit.side_effects`.
+model folder), `export` (a GGUF file). Memory experts are `selection`, `bank`, `mome`, `mome_files`, `remember`. What
+tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from labkit.tuning.memory import Mastery
 from labkit.tuning.packed import body, packed_attention
 from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
-from labkit.tuning.sources import old_pairs, read_pairs, refuse_overlap
+from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_overlap
 from labkit.tuning.train import Recipe, Trainer, recipe_record, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
@@ -120,7 +120,7 @@ def tune(
     overlap = refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
     recipe = _shaped_as(adapter, recipe, model, settings) if adapter else recipe
     identity = _identity(model, pairs, method, prompt, recipe, adapter, replay, seed)
-    folder = Path(out) if out else home() / "adapters" / _digest(identity)[:12]
+    folder = Path(out) if out else home() / "adapters" / digest(identity)[:12]
     done = _finished(folder, identity)
     if done:
         return done
@@ -223,7 +223,7 @@ class _Work:
         }
         return Card(
             base=self.model.name, base_sha256=self.model.sha256, method=self.method, prompt=self.prompt,
-            data_sha256=_data_sha256(self.pairs), pairs=len(self.pairs), seconds=round(seconds, 1), tokens=tokens,
+            data_sha256=data_sha256(self.pairs), pairs=len(self.pairs), seconds=round(seconds, 1), tokens=tokens,
             recalled=recalled, of=of, recipe=recipe_record(self.recipe) | {"seed": self.seed}, overlap=overlap,
             made=made, continued_from=_name_of(before), hard=hard,
         )  # fmt: skip
@@ -261,7 +261,7 @@ def _identity(model: Model, pairs, method, prompt, recipe: Recipe, adapter, repl
     return {
         "model": model.sha256,
         "dtype": f"{model.dtype}{' four_bit' if model.four_bit else ''}",
-        "pairs": _data_sha256(pairs),
+        "pairs": data_sha256(pairs),
         "method": method,
         "prompt": prompt,
         "recipe": recipe_record(recipe),
@@ -285,11 +285,3 @@ def _finished(folder: Path, identity: dict) -> Tuned | None:
 
 def _tuned(folder: Path, card: Card) -> Tuned:
     return Tuned(folder, card.method, card.seconds, card.tokens, card.pairs, card.recalled, card.of)
-
-
-def _data_sha256(pairs: Sequence[Question]) -> str:
-    return _digest([[q.question, q.sql, q.answer] for q in pairs])
-
-
-def _digest(value) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

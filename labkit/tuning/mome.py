@@ -23,7 +23,7 @@ from torch import Tensor
 from labkit.errors import LabkitError
 from labkit.tuning.bank import Bank
 from labkit.tuning.examples import Example, common_prefix
-from labkit.tuning.loss import token_loss
+from labkit.tuning.loss import TokenLoss, token_loss
 from labkit.tuning.packed import body, packed_attention, run_layers
 from labkit.tuning.trunk import Batch, Trunk
 
@@ -93,14 +93,18 @@ class _Learner:
 
     def learn(self, positions: Sequence[int]) -> None:
         """Steps of normalised gradient descent on each row's own vectors, until all answers have their margin."""
-        going, batch = list(positions), self._batch(positions)
+        whole = self._batch(positions)
+        going, batch = list(positions), whole
         size, device = batch.hidden.shape[2], batch.hidden.device
         vectors = {i: torch.zeros(len(self.facts[i].answer), size, device=device) for i in going}
         best = dict.fromkeys(going, -math.inf)
         for _ in range(_STEPS):
             moved = torch.cat([vectors[i] for i in going]).requires_grad_()
-            before, margins = self._forward(batch, moved)
-            step = _STEP * before.norm(dim=1, keepdim=True) * torch.nn.functional.normalize(moved.grad, dim=1)
+            found = self._tokens(batch, moved)
+            sum(tokens.loss.sum() for tokens in found).backward()
+            margins = torch.stack([tokens.margin for tokens in found]).amin(dim=0)
+            reach = batch.hidden[0, batch.places].float().norm(dim=1, keepdim=True)
+            step = _STEP * reach * torch.nn.functional.normalize(moved.grad, dim=1)
             step[margins >= self.margin] = 0  # tokens that are exact stay where they are
             self.steps += 1
             lengths = [len(vectors[i]) for i in going]
@@ -108,14 +112,24 @@ class _Learner:
             for i, part, change, margin in zip(going, *parts, strict=True):
                 if margin.min() > best[i]:
                     best[i] = margin.min().item()
-                    self.bank.vectors[self.bank.names[self.facts[i].name]] = (self.loudness * part).half()
+                    self.bank.vectors[self._expert(i)] = (self.loudness * part).half()
                 vectors[i] = part - change
             left = [i for i in going if best[i] < self.margin]
             if not left:
                 break
             if 2 * len(left) <= len(going):
                 going, batch = left, self._batch(left)
-        self.left -= {i for i in positions if best[i] >= self.margin}
+        self.left -= self._exact(positions, whole)
+
+    @torch.no_grad()
+    def _exact(self, positions: Sequence[int], batch: Batch) -> set[int]:
+        """Those whose every answer token is the likeliest one with the vectors as they are kept."""
+        kept = [self.bank.vectors[self._expert(i)].float() for i in positions]
+        margins = self._tokens(batch, torch.cat(kept))[0].margin.split([len(vectors) for vectors in kept])
+        return {i for i, margin in zip(positions, margins, strict=True) if margin.min() > 0}
+
+    def _expert(self, position: int) -> int:
+        return self.bank.names[self.facts[position].name]
 
     @torch.no_grad()
     def _batch(self, positions: Sequence[int]) -> Batch:
@@ -123,20 +137,15 @@ class _Learner:
         self.tokens += batch.hidden.shape[1]
         return batch
 
-    def _forward(self, batch: Batch, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of the answers' loss into `moved` (answer tokens, size); the states that it was added to, and by
-        how much each answer token leads, at worst."""
+    def _tokens(self, batch: Batch, moved: Tensor) -> list[TokenLoss]:
+        """Of each answer token with `moved` (answer tokens, size) added at its place; behind the last layer also with
+        nothing else there."""
         inner = body(self.bank.network)
-        before, first = batch.hidden[0, batch.places], self.bank.layer + 1
         if self.last:
-            states = [before + moved.to(before.dtype), moved.to(before.dtype)]
+            states = [batch.hidden[0, batch.places] + moved.to(batch.hidden.dtype), moved.to(batch.hidden.dtype)]
         else:
             hidden = batch.hidden[0].index_add(0, batch.places, moved.to(batch.hidden.dtype))[None]
-            states = [run_layers(self.bank.network, hidden, batch.layout, first, len(inner.layers))[0, batch.places]]
+            hidden = run_layers(self.bank.network, hidden, batch.layout, self.bank.layer + 1, len(inner.layers))
+            states = [hidden[0, batch.places]]
             self.tokens += hidden.shape[1]
-        margins = []
-        for hidden in states:
-            tokens = token_loss(inner.norm(hidden), self.output, batch.targets)
-            tokens.loss.sum().backward()
-            margins.append(tokens.margin)
-        return before.float(), torch.stack(margins).amin(dim=0)
+        return [token_loss(inner.norm(state), self.output, batch.targets) for state in states]

@@ -97,7 +97,7 @@ class Selection:
         seen = Counter(word for words in common.values() for word in words)
         for word, count in seen.items():
             rarity = math.log(len(facts) / count) / math.log(len(facts)) if len(facts) > 1 else 1.0
-            self.weights.setdefault(word, rarity**2)
+            self.weights.setdefault(word, float(np.float32(rarity**2)))  # as it is written to disk
         rows = []
         for expert, words in common.items():
             own = {word: self.weights[word] for word in words if self.weights[word]} or dict.fromkeys(words, 1.0)

@@ -3,6 +3,8 @@
 Nothing here knows a model.
 """
 
+import hashlib
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -86,3 +88,13 @@ def refuse_overlap(
             f"{', '.join(shared[:10])}{more}. Leave them out (`labkit generate` does so by itself)."
         )
     return found
+
+
+def data_sha256(pairs: Sequence[Question]) -> str:
+    """A hash of what is learnt: questions, queries and answers in their order."""
+    return digest([[q.question, q.sql, q.answer] for q in pairs])
+
+
+def digest(value) -> str:
+    """A hash of JSON values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
