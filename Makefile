@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-peer-env clean
+.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -46,6 +46,9 @@ climb: .venv/.test model
 
 starter: .venv/.test model
 	$(BIN)/python tools/make_starter.py $(STARTER_ARGS)
+
+bench-mome: .venv/.test model
+	$(BIN)/python benchmarks/bench_mome.py $(MOME_ARGS)
 
 bench: .venv/.test model
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,116 @@
+"""A bank of memory experts, measured: building, recall, other words, near misses, what stays as it was. `make
+bench-mome`; figures into mome.json.
+
+Recall is counted in a process of its own from the saved folder (`labkit evaluate`), other wordings, near negatives and
+everything else on the model that loaded it here.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+
+import labkit
+from labkit.agent import as_prompt
+from labkit.datagen.facts import near_negatives, paraphrased, random_facts
+from labkit.decoding import prompt_tokens
+from labkit.home import write_atomically
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "mome.json"
+EXPERTS = (1_024, 1_048_576)
+CHAT = as_prompt("chat")
+
+
+def evaluated(folder: Path, questions: Path, threads: int) -> dict:
+    """What `labkit evaluate` says in a new process."""
+    call = [sys.executable, "-c", "from labkit.cli import main; main()", "evaluate", "--questions", questions]
+    call += ["--mode", "text", "--adapter", folder, "--json"]
+    limits = {"OMP_NUM_THREADS": str(threads), "CI": "1"}
+    done = subprocess.run(call, capture_output=True, text=True, check=True, env=os.environ | limits)
+    return json.loads(done.stdout)
+
+
+def asked(model, questions) -> tuple[int, float]:
+    """How many of the questions are answered right, and answers a second."""
+    begun = time.perf_counter()
+    replies = model.chat([CHAT(q.question, "") for q in questions], max_new_tokens=8, progress=False)
+    right = sum(reply.strip() == q.answer for reply, q in zip(replies, questions, strict=True))
+    return right, round(len(replies) / (time.perf_counter() - begun), 2)
+
+
+def same_bits(model, text: str) -> tuple[int, int]:
+    """Tokens of English text, a paragraph at a time, whose logits are bit for bit those without experts."""
+    same = count = 0
+    for paragraph in filter(None, text.split("\n\n")):
+        tokens = model.tokenizer(paragraph, return_tensors="pt").input_ids[:, :512]
+        with torch.no_grad():
+            plain = model.network(tokens).logits
+            with model.experts.attached() as bank:
+                bank.route([tokens[0].tolist()])
+                routed = model.network(tokens).logits
+        same, count = same + int((plain == routed).all(-1).sum()), count + tokens.shape[1]
+    return same, count
+
+
+def pick_times(model, facts) -> dict[str, float]:
+    """Milliseconds that choosing experts for a question takes, by how many experts there are."""
+    prompts, found = prompt_tokens(model, [CHAT(q.question, "") for q in facts[:200]]), {}
+    for total in EXPERTS:
+        model.experts.fill(total)
+        begun = time.perf_counter()
+        for prompt in prompts:
+            model.experts.pick(prompt)
+        found[str(total)] = round(1000 * (time.perf_counter() - begun) / len(prompts), 3)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--facts", type=int, default=1000)
+    parser.add_argument("--layer", type=int)
+    parser.add_argument("--sample", type=int, default=200, help="of the facts, for other wordings")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    facts = random_facts(options.facts)
+    sample = list(facts)[:: max(1, len(facts) // options.sample)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = labkit.save_questions(Path(folder) / "facts.jsonl", list(facts))
+        made = labkit.remember(labkit.load_model(), path, Path(folder) / "bank", layer=options.layer, progress=False)
+        print(made, flush=True)
+        recall = evaluated(made.adapter, path, options.threads)
+        model = labkit.load_model(adapter=made.adapter)
+        size = sum(file.stat().st_size for file in made.adapter.iterdir())
+    others = list(paraphrased(sample))
+    negatives = near_negatives(list(facts), 1000)
+    picked = sum(model.experts.pick(p) is not None for p in prompt_tokens(model, [CHAT(q, "") for q in negatives]))
+    right, speed = asked(model, others)
+    bits = same_bits(model, (ROOT / "datasets" / "general" / "english.txt").read_text("utf-8"))
+    bank, model.experts = model.experts, None
+    speed_without = asked(model, others[:200])[1]
+    model.experts = bank
+    speed_with = asked(model, others[:200])[1]
+    found = {
+        "facts": len(facts), "layer": model.experts.layer, "build_seconds": made.seconds, "tokens": made.tokens,
+        "recall": [recall["correct"], recall["n"]], "other_wordings": [right, len(others)],
+        "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
+        "english_tokens_with_the_same_bits": bits, "bytes": size, "pick_milliseconds": pick_times(model, list(facts)),
+        "answers_a_second": {"all": speed, "with": speed_with, "without": speed_without},
+        "date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype,
+    }  # fmt: skip
+    print(json.dumps(found, indent=1))
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results[f"{len(facts)} facts behind layer {found['layer']}"] = found
+    write_atomically(RESULTS, json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
