@@ -1,8 +1,8 @@
 """The whole climb, from a database's file to the five accuracy figures: generate, tune, evaluate. `make climb`.
 
-The recipe is one for all databases: PAIRS pairs, WORDINGS of each query, seen once in instruction tuning as it is by
-default (with `--starter` from the kit's starter adapter; figures under names of their own). The league's pairs hold
-`trained.jsonl`, whose queries the paraphrases are of. The figures, never mixed:
+The recipe is one for all databases: PAIRS pairs, each query worded `--wordings` times, seen once in instruction tuning
+as it is by default (with `--starter` from the kit's starter adapter; figures under names of their own). The league's
+pairs hold `trained.jsonl`, whose queries the paraphrases are of, but for `--generated-only`. The figures, never mixed:
 
     recall           one wording of each trained query, as trained on
     paraphrase       the same queries, asked in other words written by hand
@@ -32,18 +32,19 @@ from labkit.tuning import tune
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "climb.json"
-PAIRS, WORDINGS = 3_600, 2
+PAIRS = 3_600
 
 
-def pairs_of(name: str, count: int, folder: Path) -> tuple[QuestionSet, float]:
-    """`count` pairs for a database of `datasets/`, and the seconds that generating took; kept in `folder`."""
+def pairs_of(name: str, options, folder: Path) -> tuple[QuestionSet, float]:
+    """The pairs for a database of `datasets/`, and the seconds that generating took; kept in `folder`."""
     trained = ROOT / "datasets" / name / "trained.jsonl"
-    known = list(labkit.load_questions(trained)) if trained.is_file() else []
-    path = folder / f"pairs-{name}-{count}.jsonl"
+    known = list(labkit.load_questions(trained)) if trained.is_file() and not options.generated_only else []
+    count = max(1, options.pairs - len(known))
+    path = folder / f"pairs-{name}-{count}-{options.wordings}.jsonl"
     begun = time.perf_counter()
     if not path.is_file():
         database = ROOT / "datasets" / name / f"{name}.sqlite"
-        labkit.generate(database, max(1, count - len(known)), wordings=WORDINGS, progress=False).save(path)
+        labkit.generate(database, count, wordings=options.wordings, progress=False).save(path)
     seconds = time.perf_counter() - begun
     found = labkit.load_questions(path, db_dir=ROOT / "datasets")
     return QuestionSet(f"{name} pairs", (*found, *known), db_dir=ROOT / "datasets"), seconds
@@ -71,7 +72,10 @@ def new_skeletons(run, questions: QuestionSet, trained: set[str]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--wordings", type=int, default=1, help="of each generated query")
+    parser.add_argument("--generated-only", action="store_true", help="without trained.jsonl; no recall, no paraphrase")
     parser.add_argument("--starter", action="store_true", help="go on from the kit's starter adapter")
+    parser.add_argument("--rate", type=float, help="of learning; by default the recipe's")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
@@ -80,19 +84,24 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     store = labkit.RunStore()
     for name in options.databases:
-        pairs, generating = pairs_of(name, options.pairs, folder)
+        pairs, generating = pairs_of(name, options, folder)
         begin = "starter" if options.starter else None
-        out = folder / f"{name}-{options.pairs}{'-starter' if begin else ''}"
-        tuned = tune(labkit.load_model(), pairs, "instruction", out, adapter=begin, store=store)
+        kinds = ("generated",) * options.generated_only + ("starter",) * options.starter
+        settings = {"rate": options.rate} if options.rate else {}
+        kinds += tuple(f"{value:g}" for value in settings.values())
+        out = folder / "-".join((name, f"{options.pairs}x{options.wordings}", *kinds))
+        tuned = tune(labkit.load_model(), pairs, "instruction", out, adapter=begin, store=store, **settings)
         print(tuned, flush=True)
         model = labkit.load_model(adapter=tuned.adapter)
         data = ROOT / "datasets"
         found = {"generating_seconds": round(generating, 1)} | tuned.to_json() | {"adapter": tuned.adapter.name}
         if name == "league":
-            trained = labkit.load_questions(data / "league" / "trained.jsonl")
-            one_each = QuestionSet("recall", tuple(trained)[::5], path=trained.path)
-            found["recall"] = figure(model, one_each, store)
-            for key, file in (("dev", "dev"), ("paraphrase", "paraphrase"), ("held-out", "heldout")):
+            if not options.generated_only:
+                trained = labkit.load_questions(data / "league" / "trained.jsonl")
+                one_each = QuestionSet("recall", tuple(trained)[::5], path=trained.path)
+                found["recall"] = figure(model, one_each, store)
+            files = {"dev": "dev", "held-out": "heldout"}
+            for key, file in (files if options.generated_only else files | {"paraphrase": "paraphrase"}).items():
                 found[key] = figure(model, labkit.load_questions(data / "league" / f"{file}.jsonl"), store)
             heldout = labkit.load_questions(data / "league" / "heldout.jsonl")
             run = store.get(found["held-out"]["run"])
