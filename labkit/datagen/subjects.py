@@ -13,9 +13,11 @@ from labkit.datagen.build import Source
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.phrases import expand, listed, plural, singular, third
 from labkit.datagen.speaker import Speaker
-from labkit.datagen.world import Entity, Field, Path_
+from labkit.datagen.world import Entity, Field, Path_, spaced
 from labkit.execution import execute_many
 from labkit.schema import sql_name
+
+_FILLED = 0.08  # of noun phrases say where the rows are, which goes without saying
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,19 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
     if subject.view.who.person and many and fresh and posts and not adjectives and not relative and rng.random() < 0.05:
         head = "=everyone"
     noun = head[1:] if head.startswith("=") else plural(head) if many else head
-    text = " ".join(filter(None, [*adjectives, noun, *sorted(posts, key=len), relative]))
+    text = " ".join(filter(None, [*adjectives, noun, _filler(subject, rng), *sorted(posts, key=len), relative]))
     return Phrase(text, verb, when, fresh and not adjectives and not posts and not verbs)
+
+
+def _filler(subject: Subject, rng: random.Random) -> str:
+    """What people say without narrowing anything down: 'players in the league', 'contracts on file'."""
+    if rng.random() >= _FILLED:
+        return ""
+    world = subject.speaker.world
+    place = spaced(world.database.stem)
+    rows = {noun for entity in world.entities.values() for noun in (entity.noun, plural(entity.noun))}
+    said = ["on file", "on record", "in the (data|records|database)"]
+    return expand(rng.choice(said if place in rows or not place.isalpha() else [*said, *[f"in the {place}"] * 3]), rng)
 
 
 def _third(verb: str) -> str:
