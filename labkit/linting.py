@@ -6,7 +6,9 @@ or in others; of facts, which have no query, only the second. A gold that breaks
 wrong: the linter does not read the question.
 """
 
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,6 +18,7 @@ from tqdm.auto import tqdm
 
 from labkit.canonical import Unseen
 from labkit.dataset import Question, QuestionSet, overlap
+from labkit.errors import LabkitError
 from labkit.lint_rules import RULES
 from labkit.probes import Gold
 from labkit.schema import Schema, read_schema
@@ -47,14 +50,18 @@ class Finding:
         return f"{place}{self.question_id}: {self.detail} [{self.rule}]"
 
 
-def lint(questions: QuestionSet, others: Sequence[QuestionSet] = ()) -> list[Finding]:
+def lint(questions: QuestionSet, others: Sequence[QuestionSet] = (), progress: bool = True) -> list[Finding]:
     """Every flaw of the set, by question; `others` are sets that it must share no question and no query with.
 
-    `LabkitError` when a database is missing. Takes about 20 ms a question.
+    `LabkitError` when a database is missing, or two questions have one id. Takes about 20 ms a question.
     """
+    twice = [name for name, count in Counter(question.id for question in questions).items() if count > 1]
+    if twice:
+        raise LabkitError(f"The id {twice[0]!r} occurs twice in {questions.name}. Give each question its own.")
     schemas: dict[Path, Schema] = {}
     found: dict[str, list[Flaw]] = {question.id: [] for question in questions}
-    for question in tqdm(questions, desc="linting", unit=" questions", disable=None, leave=False):
+    quiet = True if not progress or os.environ.get("CI") else None
+    for question in tqdm(questions, desc="linting", unit=" questions", disable=quiet, leave=False):
         if question.is_fact:
             continue
         database = questions.database_path(question)

@@ -483,7 +483,7 @@ def set_of(name: str, golds: dict) -> labkit.QuestionSet:
 
 
 draft = set_of("draft", DRAFT)
-findings = labkit.lint(draft)
+findings = labkit.lint(draft, progress=False)
 for q in draft:
     print(f"{q.question}\n  gives {list(labkit.execute(league, q.sql).rows)}")
     print(*(f"  {found.rule}: {found.detail}" for found in findings if found.question_id == q.id), sep="\n")
@@ -507,9 +507,10 @@ for q in draft:
     verdict = labkit.score(q, MENDED[q.id], league).verdict
     print(f"{q.id}, answered rightly: {sorted(labkit.execute(league, MENDED[q.id]).rows)}, judged {verdict}")
 right = set_of("draft", {q.question: MENDED[q.id] for q in draft})
-print("findings in the gold put right:", len(labkit.lint(right)))
-print("findings in start.jsonl:       ", len(labkit.lint(questions)))
-print("findings in plainly wrong gold:", len(labkit.lint(set_of("south", {"How many teams are in the South?": NORTH}))))
+print("findings in the gold put right:", len(labkit.lint(right, progress=False)))
+print("findings in start.jsonl:       ", len(labkit.lint(questions, progress=False)))
+south = set_of("south", {"How many teams are in the South?": NORTH})
+print("findings in plainly wrong gold:", len(labkit.lint(south, progress=False)))
 
 # %% [markdown]
 # Not one point for four right answers. On such a set a better model may look *worse*. So: lint before you measure,
@@ -624,7 +625,7 @@ MINE = {
 }
 grown = set_of("mine", MINE)
 others = [questions, labkit.load_questions(folder / "dev.jsonl"), SETS["held-out"], trained, SETS["paraphrase"]]
-for finding in labkit.lint(grown, others):
+for finding in labkit.lint(grown, others, progress=False):
     print(f"{finding.question_id} {finding.rule}: {finding.detail}")
 for q in grown:
     print(f"{q.id}: {q.question} {labkit.execute(league, q.sql).rows}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.errors import LabkitError
 from labkit.lint_rules import RULES
 from labkit.linting import flaws, lint
 from labkit.schema import read_schema
@@ -378,3 +379,10 @@ def test_alternatives_must_run(shop):
 def test_an_empty_result_that_is_written_down_is_no_fault(shop):
     question = _q(1, "Pink items?", "SELECT label FROM items WHERE colour = 'pink'", rows=())
     assert lint(_set(shop, question)) == []
+
+
+def test_two_questions_with_one_id_are_refused(root):
+    questions = load_questions(root / "datasets" / "league" / "start.jsonl")
+    twice = QuestionSet("twice", (questions[0], replace(questions[1], id=questions[0].id)), path=questions.path)
+    with pytest.raises(LabkitError, match="occurs twice in twice"):
+        lint(twice)
