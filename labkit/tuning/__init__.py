@@ -11,13 +11,11 @@ import hashlib
 import json
 import math
 import os
-import platform
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import date
 from pathlib import Path
 
 import torch
@@ -212,20 +210,11 @@ class _Work:
         return len(chosen) - len(missed), len(chosen), hard if self.method == "memory" else []
 
     def _card(self, seconds, tokens, recalled, of, hard, overlap, before) -> Card:
-        made = {
-            "date": date.today().isoformat(),
-            "processor": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
-            "device": self.model.device,
-            "dtype": self.model.dtype,
-            "four_bit": self.model.four_bit,
-            "torch": torch.__version__,
-        }
         return Card(
             base=self.model.name, base_sha256=self.model.sha256, method=self.method, prompt=self.prompt,
             data_sha256=data_sha256(self.pairs), pairs=len(self.pairs), seconds=round(seconds, 1), tokens=tokens,
             recalled=recalled, of=of, recipe=recipe_record(self.recipe) | {"seed": self.seed}, overlap=overlap,
-            made=made, continued_from=_name_of(before), hard=hard,
+            made=folders.made_on(self.model), continued_from=_name_of(before), hard=hard,
         )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ by name, never dropped in silence. The card holds the base model's hash: an adap
 
 import hashlib
 import json
+import platform
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -56,6 +58,19 @@ class Card:
     made: dict = field(default_factory=dict)  # date, machine, threads, dtype, versions
     continued_from: str | None = None
     hard: list = field(default_factory=list)  # pairs that are not recalled: id, probability of the whole answer
+
+
+def made_on(model) -> dict:
+    """When and on what machine a card is written."""
+    return {
+        "date": date.today().isoformat(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "device": model.device,
+        "dtype": model.dtype,
+        "four_bit": model.four_bit,
+        "torch": torch.__version__,
+    }
 
 
 def save_adapter(folder: str | Path, adapters: dict[str, LoRALinear], lora: LoRA, card: Card | None = None) -> Path:

@@ -5,15 +5,12 @@ a fact given again under its name corrected. Learnt facts are written down as it
 """
 
 import os
-import platform
 import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
 from labkit.agent import as_prompt
@@ -127,14 +124,6 @@ class _Work:
         return folders.Card(
             base=self.model.name, base_sha256=self.model.sha256, method=METHOD, prompt=self.prompt,
             data_sha256=data_sha256(self.pairs), pairs=0, seconds=0.0, tokens=0, recalled=0, of=len(self.pairs),
-            recipe=recipe, overlap=self.overlap, made=_made(self.model),
+            recipe=recipe, overlap=self.overlap, made=folders.made_on(self.model),
             continued_from=str(self.adapter) if self.adapter else None,
         )  # fmt: skip
-
-
-def _made(model: Model) -> dict:
-    return {
-        "date": date.today().isoformat(), "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(), "device": model.device, "dtype": model.dtype, "four_bit": model.four_bit,
-        "torch": torch.__version__,
-    }  # fmt: skip
