@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-
 from labkit.agent import Prompt, as_prompt
 from labkit.dataset import Question, QuestionSet, save_questions
 from labkit.errors import LabkitError
