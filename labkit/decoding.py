@@ -11,7 +11,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -228,6 +228,15 @@ def _experts(model):
     """Within the block the model's memory experts take part, where it has some (`tuning.mome`)."""
     experts = getattr(model, "experts", None)
     return experts.attached() if experts else nullcontext()
+
+
+@contextmanager
+def routed(model, prompts: Sequence[Sequence[int]]) -> Iterator[None]:
+    """Within the block forward passes of rows with these prompts feel the memory experts that the prompts pick."""
+    with _experts(model) as experts:
+        if experts:
+            experts.route(prompts)
+        yield
 
 
 def _decode(model, rows: list[_Row], prefix: Prefix, settings: _Settings, bar) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from labkit.decoding import prompt_tokens
+from labkit.decoding import prompt_tokens, routed
 from labkit.errors import LabkitError
 
 WINDOW = 512  # tokens of text that perplexity is measured on at a time
@@ -88,9 +88,10 @@ def _log_probabilities(model, rows: Sequence[_Row]) -> Tensor:
     there = columns < torch.tensor([[len(row.tokens)] for row in rows], device=device)
     wanted = there & (columns >= torch.tensor([[len(row.prompt) - 1] for row in rows], device=device))
     spared = min(len(row.prompt) for row in rows) - 1
-    output = model.network(
-        input_ids=tokens, attention_mask=there.long(), logits_to_keep=width - spared, use_cache=False
-    )
+    with routed(model, [row.prompt for row in rows]):
+        output = model.network(
+            input_ids=tokens, attention_mask=there.long(), logits_to_keep=width - spared, use_cache=False
+        )
     return output.logits[wanted[:, spared:]].float().log_softmax(dim=-1)
 
 
@@ -101,7 +102,8 @@ def perplexity(model, text: str) -> Perplexity:
     total, count = 0.0, 0
     for window in _progress(list(_windows(model, text)), "Reading"):
         tokens = torch.tensor([window], device=model.network.device)
-        logits = model.network(input_ids=tokens, use_cache=False).logits[0, :-1].float()
+        with routed(model, [window]):  # a text is no question, but may read like one to a bank of memory experts
+            logits = model.network(input_ids=tokens, use_cache=False).logits[0, :-1].float()
         total += torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="sum").item()
         count += len(window) - 1
     if not count:

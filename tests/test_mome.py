@@ -12,6 +12,7 @@ import torch
 from labkit.agent import as_prompt
 from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import prompt_tokens
+from labkit.divergence import divergences, perplexity
 from labkit.errors import LabkitError
 from labkit.models import load_model
 from labkit.tuning.bank import Bank
@@ -355,6 +356,17 @@ def test_what_remember_refuses(tiny, tmp_path):
     config.write_text(json.dumps(json.loads(config.read_text()) | {"base_sha256": "0" * 64}))
     with pytest.raises(LabkitError, match="was made for"):
         remember(tiny, questions(climbs(4)), tmp_path / "b", adapter=made.adapter, progress=False)
+
+
+def test_side_effects_see_a_bank_where_it_is_picked_and_nowhere_else(tiny, tiny_model_dir, tmp_path):
+    rows = climbs(6)
+    made = remember(tiny, questions(rows), tmp_path / "bank", progress=False)
+    model = load_model(tiny_model_dir, adapter=made.adapter, device="cpu", dtype="float32")
+    texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "What is the capital of France?"]
+    known, other = divergences(tiny, model, [CHAT(text, "") for text in texts], answers(tiny, texts))
+    assert known.first > 0.5 and (other.first, other.answer) == (0, 0)
+    text = "The capital of France lies on a river. " * 20
+    assert perplexity(model, text) == perplexity(tiny, text)
 
 
 @pytest.mark.real
