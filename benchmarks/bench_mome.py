@@ -2,7 +2,8 @@
 bench-mome`; figures into mome.json.
 
 Recall is counted in a process of its own from the saved folder (`labkit evaluate`), other wordings, near negatives and
-everything else on the model that loaded it here.
+everything else on the model that loaded it here. `--batches 10` measures something else: a bank of the first facts,
+to which as many new ones are added ten times, one batch after the other, and what is left of the first.
 """
 
 import argparse
@@ -72,14 +73,49 @@ def pick_times(model, facts) -> dict[str, float]:
     return found
 
 
+def growing(options, folder: Path) -> dict:
+    """Recall of the first facts before and after further batches of as many were added, one after the other."""
+    facts, size = list(random_facts(options.facts * (options.batches + 1))), options.facts
+    first = labkit.save_questions(folder / "first.jsonl", facts[:size])
+    model, bank, seconds, before = labkit.load_model(), None, [], None
+    for number in range(options.batches + 1):
+        path = labkit.save_questions(folder / f"{number}.jsonl", facts[number * size : (number + 1) * size])
+        made = labkit.remember(
+            model, path, folder / f"bank-{number}", adapter=bank, layer=options.layer, progress=False
+        )
+        print(made, flush=True)
+        bank, seconds = made.adapter, [*seconds, made.seconds]
+        before = before or evaluated(bank, first, options.threads)
+    after = evaluated(bank, first, options.threads)
+    return {
+        "first": size, "batches": options.batches, "facts": len(facts), "build_seconds": seconds,
+        "recall_of_first_before": [before["correct"], before["n"]],
+        "recall_of_first_after": [after["correct"], after["n"]],
+    }  # fmt: skip
+
+
+def keep(name: str, found: dict) -> None:
+    """Print the figures and add them to mome.json."""
+    print(json.dumps(found, indent=1))
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results[name] = found | {"date": date.today().isoformat()}
+    write_atomically(RESULTS, json.dumps(results, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--facts", type=int, default=1000)
     parser.add_argument("--layer", type=int)
     parser.add_argument("--sample", type=int, default=200, help="of the facts, for other wordings")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batches", type=int, default=0, help="of FACTS more, added one after the other")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.batches:
+        with tempfile.TemporaryDirectory() as folder:
+            found = growing(options, Path(folder)) | {"threads": options.threads}
+        keep(f"{options.facts} facts, then {options.batches} batches more", found)
+        return
     facts = random_facts(options.facts)
     sample = list(facts)[:: max(1, len(facts) // options.sample)]
     with tempfile.TemporaryDirectory() as folder:
@@ -104,12 +140,9 @@ def main() -> None:
         "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
         "english_tokens_with_the_same_bits": bits, "bytes": size, "pick_milliseconds": pick_times(model, list(facts)),
         "answers_a_second": {"all": speed, "with": speed_with, "without": speed_without},
-        "date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype,
+        "threads": options.threads, "dtype": model.dtype,
     }  # fmt: skip
-    print(json.dumps(found, indent=1))
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    results[f"{len(facts)} facts behind layer {found['layer']}"] = found
-    write_atomically(RESULTS, json.dumps(results, indent=1) + "\n")
+    keep(f"{len(facts)} facts behind layer {found['layer']}", found)
 
 
 if __name__ == "__main__":
