@@ -98,12 +98,11 @@ def _log_probabilities(model, rows: Sequence[_Row]) -> Tensor:
 @torch.inference_mode()
 def perplexity(model, text: str) -> Perplexity:
     """Over windows of 512 tokens (or the model's context, if shorter) that do not overlap; each window's first token is
-    given, not predicted. LabkitError for a text of one token, or probabilities that are no finite numbers."""
+    given, not predicted. A text asks nothing, so memory experts take no part. LabkitError for a text of one token, or probabilities that are no finite numbers."""
     total, count = 0.0, 0
     for window in _progress(list(_windows(model, text)), "Reading"):
         tokens = torch.tensor([window], device=model.network.device)
-        with routed(model, [window]):  # a text is no question, but may read like one to a bank of memory experts
-            logits = model.network(input_ids=tokens, use_cache=False).logits[0, :-1].float()
+        logits = model.network(input_ids=tokens, use_cache=False).logits[0, :-1].float()
         total += torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="sum").item()
         count += len(window) - 1
     if not count:

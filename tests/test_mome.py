@@ -12,7 +12,7 @@ import torch
 from labkit.agent import as_prompt
 from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import prompt_tokens
-from labkit.divergence import divergences, perplexity
+from labkit.divergence import divergences
 from labkit.errors import LabkitError
 from labkit.models import load_model
 from labkit.tuning.bank import Bank
@@ -365,8 +365,6 @@ def test_side_effects_see_a_bank_where_it_is_picked_and_nowhere_else(tiny, tiny_
     texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "What is the capital of France?"]
     known, other = divergences(tiny, model, [CHAT(text, "") for text in texts], answers(tiny, texts))
     assert known.first > 0.5 and (other.first, other.answer) == (0, 0)
-    text = "The capital of France lies on a river. " * 20
-    assert perplexity(model, text) == perplexity(tiny, text)
 
 
 @pytest.mark.real
