@@ -98,7 +98,8 @@ def _log_probabilities(model, rows: Sequence[_Row]) -> Tensor:
 @torch.inference_mode()
 def perplexity(model, text: str) -> Perplexity:
     """Over windows of 512 tokens (or the model's context, if shorter) that do not overlap; each window's first token is
-    given, not predicted. A text asks nothing, so memory experts take no part. LabkitError for a text of one token, or probabilities that are no finite numbers."""
+    given, not predicted. A text asks nothing, so memory experts take no part.
+    LabkitError for a text of one token, or probabilities that are no finite numbers."""
     total, count = 0.0, 0
     for window in _progress(list(_windows(model, text)), "Reading"):
         tokens = torch.tensor([window], device=model.network.device)
