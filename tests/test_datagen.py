@@ -288,3 +288,23 @@ def test_sets_that_runs_were_about_are_known(tmp_path):
             return [type("Run", (), {"set_path": p})() for p in paths]
 
     assert normalise_question("How tall is the tallest?") in known_sets(LEAGUE, store=Store()).questions
+
+
+def test_a_role_that_is_a_keyword_makes_no_alias(tmp_path):
+    """A column `from_id` plays the role "from", which can stand in no query as it is."""
+    connection = sqlite3.connect(tmp_path / "moves.sqlite")
+    connection.executescript("""
+        CREATE TABLE museums (museum_id TEXT PRIMARY KEY, name TEXT, city TEXT);
+        CREATE TABLE transfers (transfer_id TEXT PRIMARY KEY, from_id TEXT REFERENCES museums(museum_id),
+                                to_id TEXT REFERENCES museums(museum_id), days INTEGER);
+    """)
+    names = [f"{head}{tail}" for head in ("Oak", "Elm", "Ash", "Birch") for tail in ("ford", "ton", "wick")]
+    museums = [(f"MU-{i}", name, name[:3]) for i, name in enumerate(names)]
+    connection.executemany("INSERT INTO museums VALUES (?, ?, ?)", museums)
+    rng = random.Random(1)
+    moves = [(f"TF-{i}", f"MU-{rng.randrange(12)}", f"MU-{rng.randrange(12)}", rng.randint(5, 90)) for i in range(90)]
+    connection.executemany("INSERT INTO transfers VALUES (?, ?, ?, ?)", moves)
+    connection.commit()
+    connection.close()
+    pairs = generate(tmp_path / "moves.sqlite", 300, seed=2, wordings=1, progress=False).pairs
+    assert len(pairs) > 200 and any("from_m" in pair.sql for pair in pairs)

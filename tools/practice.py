@@ -48,10 +48,13 @@ _KIND = re.compile(r"([a-z]+)(?:\[(.*?)\])?([^?]*)(\?.*)?")
 
 
 class World:
-    """One practice database in the making: its tables' rows, and the random numbers that they come from."""
+    """One practice database in the making: its tables' rows, and the random numbers that they come from.
 
-    def __init__(self, name: str):
-        self.rng = random.Random(f"practice {name}")
+    `variant`: the same tables and columns with other rows, so that a model learns to read values and not to know them.
+    """
+
+    def __init__(self, name: str, variant: int = 0):
+        self.rng = random.Random(f"practice {name}" + (f" {variant}" if variant else ""))
         self.columns: dict[str, list[tuple[str, str, str]]] = {}  # table -> name, declared type, constraint
         self.rows: dict[str, list[list]] = {}
         self.used: set[str] = set()
@@ -205,11 +208,15 @@ def _declared(column: str, kind: str, known: dict) -> tuple[str, str]:
     return declared, "PRIMARY KEY" if kind.startswith("key") else ""
 
 
-def build(folder: str | Path, names: Iterable[str] = tuple(WORLDS)) -> list[Path]:
-    """Write the practice databases of those names into `folder`; their paths."""
+def build(folder: str | Path, names: Iterable[str] = tuple(WORLDS), variants: int = 1) -> list[Path]:
+    """Write the practice databases of those names into `folder`, each in so many variants; their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return [World(name).save(folder / f"{name}.sqlite") for name in names]
+    return [
+        World(name, variant).save(folder / f"{name}{f'-{variant}' if variant else ''}.sqlite")
+        for name in names
+        for variant in range(variants)
+    ]
 
 
 if __name__ == "__main__":

@@ -77,8 +77,9 @@ class Source:
             return {self.at(()): None}
         given: dict[str, str] = {}
         for path in self.paths:
-            role = path[-1].role if path else ""
-            wanted = role.replace(" ", "_") if role else self.world.end(self.root.table, path).alias
+            role = path[-1].role.replace(" ", "_") if path else ""
+            usual = self.world.end(self.root.table, path).alias
+            wanted = (role if role == sql_name(role) else f"{role}_{usual}") if role else usual
             given[self.at(path)] = wanted if wanted not in given.values() else f"{wanted}{len(given) + 1}"
         return given
 
