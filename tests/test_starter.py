@@ -96,13 +96,13 @@ def test_practice_is_none_of_the_databases_that_are_evaluated_on(root, databases
 
 def test_the_tool_makes_a_starter_that_tuning_goes_on_from(root, tiny_model_dir, own_home, tmp_path, monkeypatch, tiny):
     out = tmp_path / "starters" / tiny.sha256[:12]
-    call = [sys.executable, "tools/make_starter.py", "--model", tiny_model_dir, "--pairs", "6", "--threads", "1"]
-    made = subprocess.run(
-        [*call, "--worlds", "shop", "music", "--out", out], cwd=root, text=True, capture_output=True, check=True
-    )
-    assert "instruction tuning of 12 pairs" in made.stdout
-    assert len(load_questions(own_home / "practice" / "shop-6.jsonl")) == 6
-    assert read_card(out).pairs == 12 and not (out / "pairs.jsonl").exists()
+    call = [sys.executable, "tools/make_starter.py", "--model", tiny_model_dir, "--pairs", "6", "--wordings", "1"]
+    small = ["--worlds", "shop", "music", "--variants", "2", "--minutes", "0.05"]
+    made = subprocess.run([*call, *small, "--out", out], cwd=root, text=True, capture_output=True, check=True)
+    assert "music-1: 6 pairs" in made.stdout and "nats_a_query_held_back" in made.stdout
+    assert len(load_questions(own_home / "practice" / "shop-6x1.jsonl")) == 6
+    card = read_card(out)
+    assert card.pairs == 24 and card.made["databases"] == 4 and card.tokens > 0 and not (out / "pairs.jsonl").exists()
     load_model(tiny_model_dir, adapter=out, device="cpu", dtype="float32")
 
     monkeypatch.setattr(starters, "_HOME", tmp_path / "starters")

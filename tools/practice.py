@@ -136,7 +136,7 @@ class World:
         if given == "email":
             return f"reader{number}@mail.example"
         words = WORDS[given]
-        if given in ("subject", "ward", "team"):
+        if given in ("subject", "ward", "team", "animalteam"):
             return words[(number - 1) % len(words)]
         return (
             self.rng.choice(words)

@@ -83,11 +83,12 @@ def save_adapter(folder: str | Path, adapters: dict[str, LoRALinear], lora: LoRA
     write_atomically(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     if card:
         write_atomically(folder / CARD, json.dumps(asdict(card), indent=1) + "\n")
-    write_atomically(folder / CONFIG, json.dumps(_config(lora, card), indent=1) + "\n")
+    write_atomically(folder / CONFIG, json.dumps(peft_config(lora, card), indent=1) + "\n")
     return folder
 
 
-def _config(lora: LoRA, card: Card | None) -> dict:
+def peft_config(lora: LoRA, card: Card | None) -> dict:
+    """What PEFT reads of such an adapter (`adapter_config.json`)."""
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
