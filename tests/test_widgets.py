@@ -1,16 +1,29 @@
 """The next-token bars: the same numbers as labkit's sampling, sliders that move them, a still table everywhere else."""
 
+import asyncio
+import os
 import re
+import runpy
+import signal
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from labkit import sampling
-from labkit.widgets import TokenBars, distributions
+from labkit.datagen.facts import random_facts
+from labkit.models import load_model
+from labkit.tuning import tune
+from labkit.widgets import TokenBars, TrainingView, distributions, training
 from labkit.widgets.distributions import visible
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
 
 TOKENS = ["salary", " pay", "<b>", "wage\n", ""]
 LOGITS = [2.0, 1.0, 0.5, 0.25, -1.0]
@@ -119,3 +132,143 @@ def test_widgets_import_without_torch():
 def test_course_imports_without_torch():
     code = "import sys, labkit.course; assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- the training view, on a made-up run and on the stand-in model
+
+
+@dataclass
+class Seen:
+    step: int
+    total: int
+    seconds: float
+    tokens: int
+    losses: dict
+    mastered: int | None
+
+
+def slow_run(kept, steps=40):
+    """A run of `steps` steps that keeps in `kept` how far it is, and stops when it is told to."""
+
+    def run(watch):
+        while kept["step"] < steps:
+            time.sleep(0.005)
+            kept["step"] += 1
+            at = kept["step"]
+            seen = Seen(at, steps, at * 0.1, at * 50, {"a": 4.0 / at, "<b>": 2.0}, at // 10)
+            if watch(seen):
+                raise KeyboardInterrupt
+        return "done"
+
+    return run
+
+
+def until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.002)
+    assert true()
+
+
+def test_a_run_returns_at_once_stops_goes_on_and_finishes():
+    kept = {"step": 0}
+    view = TrainingView(slow_run(kept), labels={"a": "the first fact"})
+    assert view.start() is view and view.state == "running"
+    until(lambda: view.step >= 3)
+    view.stop()
+    assert view.wait() is None and view.state == "stopped" and 3 <= kept["step"] < 40
+    at = kept["step"]
+    time.sleep(0.05)
+    assert kept["step"] == at == view.step
+    assert view.start().wait() == "done" and view.state == "finished" and kept["step"] == 40
+    assert [step for step, _ in view.history["a"]] == list(range(1, 41)) and view.mastered == 4
+    assert view.start().state == "finished" and "500 tokens/s" in view.summary()
+
+
+def test_the_buttons_of_the_view_start_and_stop():
+    view = TrainingView(slow_run({"step": 0}, steps=400))
+    bar, shown = view.widget().children
+    begin, end = bar.children
+    assert all(button.description and button.tooltip for button in (begin, end))
+    assert end.disabled and not begin.disabled
+    begin.click()
+    until(lambda: view.step >= 1)
+    assert begin.disabled and not end.disabled
+    end.click()
+    assert view.wait() is None and view.state == "stopped" and "stopped" in shown.value
+    assert end.disabled and not begin.disabled
+
+
+def test_an_interrupt_while_waiting_stops_and_keeps():
+    view = TrainingView(slow_run({"step": 0}, steps=4000)).start()
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    assert view.wait() is None and view.state == "stopped" and 0 < view.step < 4000
+
+
+def test_an_interrupt_between_two_cells_stops_as_well():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a kernel has it between two cells
+
+    async def idle():
+        view = TrainingView(slow_run({"step": 0}, steps=4000)).start()
+        await asyncio.sleep(0.8)
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.8)
+        return view
+
+    try:
+        view = asyncio.run(idle())
+        assert view.state == "stopped" and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_run_that_fails_says_so_and_wait_raises():
+    view = TrainingView(lambda watch: 1 / 0).start()
+    with pytest.raises(ZeroDivisionError):
+        view.wait()
+    assert view.state == "failed" and "division" in view.summary()
+
+
+def test_the_map_has_a_row_a_fact_a_cell_a_span_and_stands_still_too():
+    view = TrainingView(slow_run({"step": 0}))
+    view.start().wait()
+    assert [len(spans) for _, spans in view.rows()] == [20, 20]
+    assert view.rows()[0][1][0] == 2.0 and view.rows()[0][1][-1] == 0.1
+    assert "&lt;b&gt;" in view.table() and "<b>" not in view.table()
+    assert (
+        view.table().count("title='loss 2.00'") == 21 and "finished" in view.text() and "2.00 →   2.00" in view.text()
+    )
+    bundle = view._repr_mimebundle_()
+    assert {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"} <= bundle.keys()
+
+
+def test_ink_stands_out_from_every_shade():
+    def light(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    shades = [light(shade) for shade in training._SHADES]
+    assert shades == sorted(shades, reverse=True)
+    for shade in training._SHADES:
+        ink = "#ffffff" if "color:#fff;" in training._paint(shade) else "#000000"
+        high, low = sorted((light(shade), light(ink)), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, shade
+
+
+def test_a_real_tuning_is_watched_stopped_and_ends_with_the_same_bits(tiny_model_dir, tmp_path):
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32")
+    facts = random_facts(6, seed=1)
+    settings = {"method": "memory", "rate": 3e-3, "layers": 2, "rank": 8, "progress": False}
+    whole = tune(model, facts, out=tmp_path / "whole", **settings)
+    view = TrainingView(lambda watch: tune(model, facts, out=tmp_path / "parts", watch=watch, **settings))
+    kept_saw = view.saw
+    view.saw = lambda seen: kept_saw(seen) or seen.step == 5
+    assert view.start().wait() is None and view.state == "stopped" and view.step == 5
+    assert (tmp_path / "parts" / "unfinished" / "checkpoint.pt").is_file()
+    view.saw = kept_saw
+    parts = view.start().wait()
+    assert view.state == "finished" and parts.recalled == whole.recalled and view.step > 5
+    assert set(view.history) == {fact.id for fact in facts} and view.mastered == parts.recalled
+    files = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]

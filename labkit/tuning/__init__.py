@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from labkit.tuning.packed import body, packed_attention
 from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
 from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_overlap
-from labkit.tuning.train import Recipe, Trainer, recipe_record, train
+from labkit.tuning.train import Recipe, Seen, Trainer, recipe_record, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
 
@@ -83,6 +83,7 @@ def tune(
     store: RunStore | None = None,
     seed: int = 0,
     progress: bool = True,
+    watch: Callable[[Seen], bool | None] | None = None,
     **settings,
 ) -> Tuned:
     """Tune LoRA adapters on a frozen model and write them to the folder `out`, which `load_model(adapter=...)` takes.
@@ -98,6 +99,7 @@ def tune(
 
     Stops with a LabkitError that lists them when pairs overlap an evaluation set: one beside their database, of the run
     `store`, or in `avoid`. A call that was interrupted goes on where it was; one that is finished is shown again.
+    watch: is told of each step (`train.Seen`), and stops the run where it returns True: the work is kept.
     Under torchrun or `accelerate launch` every process makes this same call.
     """
     pairs, databases = read_pairs(pairs)
@@ -120,7 +122,7 @@ def tune(
     done = _finished(folder, identity)
     if done:
         return done
-    work = _Work(model, pairs, old, method, prompt, recipe, replay, seed, folder, progress)
+    work = _Work(model, pairs, old, method, prompt, recipe, replay, seed, folder, progress, watch)
     return work.run(identity, overlap, adapter)
 
 
@@ -136,6 +138,7 @@ class _Work:
     seed: int
     folder: Path
     progress: bool
+    watch: Callable[[Seen], bool | None] | None
 
     def run(self, identity: dict, overlap: dict, before: str | Path | None) -> Tuned:
         team = ranks(self.model.device)
@@ -162,7 +165,7 @@ class _Work:
             with packed_attention(self.model.network):
                 trainer.trunk.keep(path / f"trunk-{team.rank}", weights, self.progress)
         checkpoint.seconds += time.monotonic() - begun
-        seconds = train(trainer, plan, checkpoint, self.progress)
+        seconds = train(trainer, plan, checkpoint, self.progress, self.watch)
         recalled, of, hard = self._recall(trainer)
         card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
         if team.first:

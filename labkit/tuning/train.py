@@ -84,6 +84,19 @@ class _Report:
     failure: str
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What an observer is told after a step: how far the run is, and the loss of each example of the batch, by its id.
+    `mastered`: how many examples count as mastered now (memory tuning, else None)."""
+
+    step: int
+    total: int
+    seconds: float
+    tokens: int
+    losses: dict[str, float]
+    mastered: int | None
+
+
 class Plan(Protocol):
     """The order of steps. `next` is None at the end; `saw` tells it what a step showed; `state` and `restore` are JSON
     values."""
@@ -226,17 +239,18 @@ def _copied(value):
     return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
-def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool = True) -> float:
-    """Run the plan to its end; returns the seconds of the whole tuning so far."""
+def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool = True, watch=None) -> float:
+    """Run the plan to its end; returns the seconds of the whole tuning so far. `watch` is told of each step (`Seen`);
+    where it returns True the run stops there, as it does on Ctrl-C."""
     if checkpoint.load(trainer, plan) and progress:
         print(f"Going on at step {trainer.steps:,}.", file=sys.stderr)
-    begun, watch = time.monotonic() - checkpoint.seconds, _Watch()
+    begun, losses = time.monotonic() - checkpoint.seconds, _Watch()
     quiet = not progress or bool(os.environ.get("CI")) or not trainer.ranks.first
     bar = tqdm(total=plan.total, unit="step", disable=quiet)
     with packed_attention(trainer.network), bar, stop_requests() as request:
         checkpoint.take(trainer, plan)
         while not request.asked and (step := plan.next(trainer)) is not None:
-            outcome = _careful(trainer, plan, step, checkpoint, watch)
+            outcome = _careful(trainer, plan, step, checkpoint, losses)
             if outcome is None:
                 continue
             plan.saw(step, outcome)
@@ -245,6 +259,7 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
             speed = trainer.tokens / max(checkpoint.seconds, 1e-9)
             bar.set_postfix(plan.note() | {"tokens/s": f"{speed:.0f}"}, refresh=False)
             bar.update(0)
+            request.asked |= bool(watch and watch(_seen(trainer, plan, step, outcome, checkpoint.seconds)))
             if checkpoint.due():
                 checkpoint.take(trainer, plan)
         checkpoint.seconds = time.monotonic() - begun
@@ -253,6 +268,13 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
         _say(trainer, "Stopped. The work is kept: the same call goes on from there.")
         raise KeyboardInterrupt
     return checkpoint.seconds
+
+
+def _seen(trainer: Trainer, plan: Plan, step: Step, outcome: Outcome, seconds: float) -> Seen:
+    losses = {trainer.examples[i].id: loss for i, loss in zip(step.positions, outcome.loss.tolist(), strict=True)}
+    mastered = getattr(plan, "mastered", None)
+    count = None if mastered is None else len(mastered)
+    return Seen(trainer.steps, max(plan.total, trainer.steps), seconds, trainer.tokens, losses, count)
 
 
 class _Watch:
