@@ -46,6 +46,7 @@ _HOME_OF = {
     "generate": "datagen",
     "from_queries": "datagen",
     "random_facts": "datagen.facts",
+    "progress": "course.standing",
 }
 __all__ = sorted(_HOME_OF)
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import labkit
-from labkit import cli_tuning
+from labkit import cli_course, cli_tuning
 from labkit.errors import LabkitError
 from labkit.terminal import (
     DEFAULT_MODEL,
@@ -45,6 +45,7 @@ runs_app = typer.Typer(invoke_without_command=True, help="The run store: list, s
 app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 app.add_typer(cli_tuning.app)  # without a name: its commands stand beside the others
+app.add_typer(cli_course.app)
 
 
 def main() -> None:

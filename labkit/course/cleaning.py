@@ -1,0 +1,67 @@
+"""What the kit's home folder holds, how large it is, and freeing it.
+
+Only folders that the kit itself makes are looked at; what else lies there is left alone. Nothing is removed but by
+`free`, and the run store and a learner's progress only when named.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.home import home
+
+KINDS = {
+    "models": "models, fetched again when needed",
+    "copies": "small copies of databases, made again when needed",
+    "unfinished": "half-finished trainings, which would go on from there",
+    "adapters": "tuned adapters",
+    "runs": "the run store and its ladders",
+}
+USUAL = ("models", "copies", "unfinished")
+
+
+@dataclass(frozen=True)
+class Use:
+    """One kind of files, where they are, and their bytes on disk."""
+
+    kind: str
+    about: str
+    paths: tuple[Path, ...]
+    bytes: int
+
+
+def used() -> list[Use]:
+    """What there is of each kind; links are not followed."""
+    folder = home()
+    places = {
+        "models": [folder / "models"],
+        "copies": [folder / "copies"],
+        "unfinished": sorted((folder / "adapters").glob("*/unfinished")),
+        "adapters": [folder / "adapters"],
+        "runs": [*sorted(folder.glob("runs.db*")), folder / "ladders"],
+    }
+    found = {
+        kind: tuple(path for path in paths if path.exists() or path.is_symlink()) for kind, paths in places.items()
+    }
+    sizes = {kind: sum(map(_size, paths)) for kind, paths in found.items()}
+    sizes["adapters"] -= sizes["unfinished"]  # these lie in the adapters' folders, and are counted once
+    return [Use(kind, KINDS[kind], paths, sizes[kind]) for kind, paths in found.items()]
+
+
+def free(kinds: Sequence[str] = USUAL) -> int:
+    """Remove these kinds; return the bytes that they took. A link is removed, what it points to stays."""
+    wanted = {*kinds, "unfinished"} if "adapters" in kinds else {*kinds}  # the one lies in the other
+    chosen = [use for use in used() if use.kind in wanted]
+    for path in (path for use in chosen for path in use.paths):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return sum(use.bytes for use in chosen)
+
+
+def _size(path: Path) -> int:
+    if path.is_symlink() or path.is_file():
+        return path.lstat().st_size
+    return sum(one.lstat().st_size for one in path.rglob("*") if one.is_symlink() or one.is_file())

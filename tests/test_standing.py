@@ -1,0 +1,107 @@
+"""Progress over the labs present, the certificate page, and what `labkit clean` shows, frees and leaves alone."""
+
+import json
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+import labkit
+from labkit.cli import main
+from labkit.course import cleaning, standing, steps
+from labkit.runs import Result, Run, RunStore
+
+
+def command(capsys, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["labkit", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def measured(verdicts, finished=True, **about):
+    store = RunStore()
+    run = store.begin(Run("", "<b>dev</b>", "execution", "tiny", total=len(verdicts), **about), fresh=True)
+    store.add(run.id, [(i, Result(str(i), "SELECT 1", v, "", "", True, 0.1)) for i, v in enumerate(verdicts)])
+    return store.finish(run.id) if finished else run
+
+
+def test_progress_counts_passes_of_the_labs_present_and_finished_runs_in_their_order(capsys, monkeypatch):
+    steps.record("lab00.top_k", True)
+    steps.record("lab00.top_p", False)
+    steps.record("lab77.gone", True)  # no lab of this course
+    first, second = measured(["wrong", "right"]), measured(["right", "right"])
+    measured(["right"], finished=False)
+    seen = labkit.progress()
+    assert seen.passed == 1 < seen.of and seen.labs[0].passed == ("lab00.top_k",)
+    assert [run.id for run in seen.runs] == [first.id, second.id]
+    assert json.loads(command(capsys, monkeypatch, "progress", "--json")) == seen.to_json()
+    assert first.id in command(capsys, monkeypatch, "progress")
+
+
+def test_a_new_learner_has_passed_nothing():
+    seen = labkit.progress()
+    assert seen.passed == 0 and seen.runs == () and "No finished run yet." in str(seen)
+    assert len(seen.labs) >= 3
+
+
+def test_the_certificate_is_one_file_with_measured_numbers_beside_run_ids(tmp_path, capsys, monkeypatch):
+    run = measured(["right", "wrong", "wrong", "wrong"], adapter="/a/<i>mine</i>")
+    command(capsys, monkeypatch, "progress", "--certificate", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert str(run) in page and run.id in page
+    assert "<b>dev" not in page and "<i>" not in page  # a set's name is text
+    links = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: links.extend(v for k, v in attrs if k in ("src", "href"))
+    parser.feed(page)
+    assert links == [] and "url(" not in page and "all exercises" not in page
+
+
+def test_the_certificate_says_all_only_when_all_are_passed():
+    for lab in labkit.progress().labs:
+        for name in lab.exercises:
+            steps.record(name, True)
+    assert "Passed all exercises" in standing._page(labkit.progress())
+
+
+@pytest.fixture
+def filled(own_home):
+    for name in ("models/a/w", "copies/c/x", "adapters/one/unfinished/p", "adapters/one/weights", "mine.txt"):
+        (own_home / name).parent.mkdir(parents=True, exist_ok=True)
+        (own_home / name).write_bytes(b"x" * 1000)
+    measured(["right"])
+    steps.record("lab00.top_k", True)
+    return own_home
+
+
+def test_clean_only_shows_unless_told(filled, capsys, monkeypatch):
+    before = sorted(filled.rglob("*"))
+    said = json.loads(command(capsys, monkeypatch, "clean", "--json"))
+    assert sorted(filled.rglob("*")) == before and said["dry_run"] and said["freed"] == 0
+    sizes = {kind["kind"]: kind["bytes"] for kind in said["kinds"]}
+    assert sizes["models"] == sizes["copies"] == sizes["unfinished"] == sizes["adapters"] == 1000 < sizes["runs"]
+    assert "Add --yes" in command(capsys, monkeypatch, "clean")
+
+
+def test_clean_frees_what_can_be_made_again_and_keeps_the_rest(filled, capsys, monkeypatch):
+    assert json.loads(command(capsys, monkeypatch, "clean", "--yes", "--json"))["freed"] == 3000
+    assert not any((filled / name).exists() for name in ("models", "copies", "adapters/one/unfinished"))
+    assert (filled / "adapters/one/weights").exists() and (filled / "mine.txt").exists()
+    assert len(RunStore().list()) == 1 and labkit.progress().passed == 1
+
+
+def test_clean_frees_runs_and_adapters_only_when_named(filled):
+    cleaning.free(("runs",))
+    assert RunStore().list() == [] and (filled / "adapters").exists()
+    assert cleaning.free(("adapters",)) == 2000 and not (filled / "adapters").exists()
+    assert (filled / "mine.txt").exists() and labkit.progress().passed == 1
+
+
+def test_clean_removes_a_link_and_not_what_it_points_to(own_home, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "w").write_text("w")
+    (own_home / "models").symlink_to(tmp_path / "shared")
+    cleaning.free(("models",))
+    assert not (own_home / "models").is_symlink() and (tmp_path / "shared" / "w").exists()
