@@ -50,8 +50,9 @@ def random_model(shape: str, device: str, seed: int = 0):
     bfloat16 (float32 on a CPU)."""
     import bitsandbytes as bnb
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+    from transformers.quantizers import AutoHfQuantizer
 
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     torch.manual_seed(seed)
@@ -87,6 +88,11 @@ def random_model(shape: str, device: str, seed: int = 0):
     )  # fmt: skip
     network.model.rotary_emb = LlamaRotaryEmbedding(config).to(device)
     network.config.dtype = dtype
+    said = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+    network.hf_quantizer = AutoHfQuantizer.from_config(said)  # what from_pretrained leaves, and trainers look for
+    network.config.quantization_config, network.quantization_method = said, said.quant_method
     network.is_loaded_in_4bit = network.is_quantized = True
     left = [name for name, tensor in network.named_parameters() if tensor.is_meta]
     assert not left, left
@@ -174,6 +180,7 @@ def tune_trl(network, case: dict, meter: Meter) -> dict:
     from trl import SFTConfig, SFTTrainer
 
     from datasets import Dataset
+    from datasets.table import InMemoryTable
 
     class Watch(TrainerCallback):
         def on_step_begin(self, *args, **kwargs):
@@ -183,9 +190,9 @@ def tune_trl(network, case: dict, meter: Meter) -> dict:
             meter.end()
 
     rows = [
-        {"input_ids": asked + answer, "completion_mask": [0] * len(asked) + [1] * len(answer)}
-        for asked, answer in sequences(case)
+        {"input_ids": asked + answer, "labels": [-100] * len(asked) + answer} for asked, answer in sequences(case)
     ]
+    data = Dataset(InMemoryTable.from_pylist(rows), fingerprint="rows")  # named: some pyarrow can't be hashed
     count, device = network.config.num_hidden_layers, meter.device
     lora = LoraConfig(
         r=case["rank"], lora_alpha=2 * case["rank"], lora_dropout=0.0, target_modules=list(LINEAR),
@@ -198,9 +205,10 @@ def tune_trl(network, case: dict, meter: Meter) -> dict:
             bf16=device == "cuda", use_cpu=device == "cpu", max_length=case["length"], packing=False,
             completion_only_loss=True, gradient_checkpointing=case["side"] == "trl_checkpointed",
             save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True,
+            dataset_kwargs={"skip_prepare_dataset": True},
         )  # fmt: skip
         trainer = SFTTrainer(
-            model=network, args=settings, train_dataset=Dataset.from_list(rows), processing_class=tokenizer(),
+            model=network, args=settings, train_dataset=data, processing_class=tokenizer(),
             peft_config=lora, callbacks=[Watch()],
         )  # fmt: skip
         done = trainer.train()
