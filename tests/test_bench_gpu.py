@@ -11,13 +11,17 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "bench_gpu.py"
 
 
-@pytest.fixture
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_gpu", SCRIPT)
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPT.with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert "torch" not in module.__dict__
     return module
+
+
+@pytest.fixture
+def bench():
+    return loaded("bench_gpu")
 
 
 def options(bench, tmp_path, *more):
@@ -36,13 +40,15 @@ def test_the_script_measures_a_tiny_shape(tmp_path):
     (case,) = found["cases"]
     assert case["ok"] and case["tokens"] == 8 * 64 and case["peak"] is None and "tokens/s" in said
     assert case["cache_tokens"] == 4 * 64 and found["not_measured"] == [] and found["device"] == "CPU"
-    assert case["trainable"] == 4 * (4 * 64 + 64 + 64 + 32 + 32 + 64 + 2 * (64 + 128) + 128 + 64)
+    assert case["trainable"] == 4 * (4 * 64 + 64 + 32 + 32 + 64 + 3 * (64 + 128))
 
 
 def test_both_sides_are_given_the_same_sequences(bench):
+    module = loaded("gpu_case")
+    assert {name: shape["num_hidden_layers"] for name, shape in module.SHAPES.items()} == bench.LAYERS
     case = {"shape": "tiny", "length": 64, "batch": 2}
-    rows = bench.sequences(case)
-    assert rows == bench.sequences(case) and len(rows) == 8
+    rows = module.sequences(case)
+    assert rows == module.sequences(case) and len(rows) == 8
     assert {(len(asked), len(answer)) for asked, answer in rows} == {(56, 8)}
     assert len({asked[0] for asked, _ in rows}) == 8  # no shared prefix
 
@@ -79,7 +85,17 @@ def test_the_cache_of_frozen_layers_is_counted(bench):
     assert bench.with_cache(case, 100) == pytest.approx(99.01, abs=0.01)
 
 
-def test_a_process_that_fails_says_why(bench, monkeypatch):
-    found = bench.in_process({"shape": "no such shape", "side": "labkit"}, 60)
-    assert not found["ok"] and "no such shape" in found["error"]
+def test_a_process_that_fails_says_why(bench):
+    found = bench.in_process({"shape": "tiny"}, 120)  # no side is named
+    assert not found["ok"] and found["error"] == "KeyError: 'side'"
     assert bench.in_process({"shape": "tiny"}, 0.01) == {"ok": False, "error": "not done after 0 s"}
+
+
+def test_a_pass_over_frozen_layers_is_bounded_in_rows_and_tokens():
+    from labkit.tuning.trunk import _ROWS, _TOKENS, _passes
+
+    lengths = [10] * 70 + [512] * 20 + [_TOKENS + 1]
+    parts = list(_passes(list(range(len(lengths))), lengths))
+    assert [i for part in parts for i in part] == list(range(len(lengths)))
+    assert max(map(len, parts)) == _ROWS and parts[-1] == [90]
+    assert all(len(part) * lengths[part[-1]] <= _TOKENS for part in parts[:-1])
