@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from labkit.home import write_atomically
 from labkit.tuning.examples import Example
 from labkit.tuning.packed import Layout, body, run_layers
 
-_ROWS = 32  # examples a forward pass
+_ROWS, _TOKENS = 32, 4096  # at most so many examples and tokens a forward pass
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ class Trunk:
         order = sorted(range(len(lengths)), key=lambda i: lengths[i])
         bar = tqdm(total=len(order), desc="frozen layers", unit="pair", disable=not progress, leave=False)
         with bar:
-            for start in range(0, len(order), _ROWS):
-                part = order[start : start + _ROWS]
+            for part in _passes(order, lengths):
                 layout = Layout(len(self.prefix), len(part), lengths[part[-1]])
                 flat = self._compute([self._own(i) for i in part], layout)[0]
                 states[: layout.prefix] = _to_numpy(flat[: layout.prefix])
@@ -138,6 +137,17 @@ class Trunk:
         tokens = hashlib.sha256(repr((self.prefix, [self._own(i) for i in range(len(self.examples))])).encode())
         return json.dumps({"base": base, "dtype": str(self.network.dtype), "first": self.first, "n": len(self.examples),
                            "tokens": tokens.hexdigest(), "stored_as": np.dtype(kind).name}, indent=1)  # fmt: skip
+
+
+def _passes(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
+    """The positions in `order` (shortest first) by passes: as many as fit, at least one."""
+    part: list[int] = []
+    for i in order:
+        if part and (len(part) == _ROWS or (len(part) + 1) * lengths[i] > _TOKENS):
+            yield part
+            part = []
+        part.append(i)
+    yield part
 
 
 def _numpy_type(dtype: torch.dtype):
