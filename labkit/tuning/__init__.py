@@ -26,7 +26,7 @@ from labkit.models import DEFAULT, Model, load_model
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.runs import RunStore
 from labkit.tuning import adapter as folders
-from labkit.tuning import starters
+from labkit.tuning import mome_peft, starters  # noqa: F401 (mome_peft: PEFT learns to read a bank)
 from labkit.tuning.adapter import Card
 from labkit.tuning.checkpoint import Checkpoint
 from labkit.tuning.examples import encode

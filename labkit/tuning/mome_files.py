@@ -61,16 +61,21 @@ def load_bank(model, folder: str | Path) -> Bank:
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         tensors = load_file(folder / WEIGHTS)
-        vectors, experts, lengths, words, owners, shares, known, weights = (tensors[name] for name in _TENSORS)
-        bank = Bank(model, int(config["layer"]), float(config["threshold"]))
-        bank.names = {str(name): int(number) for name, number in config["facts"].items()}
-        bank.used, total = int(config["used"]), int(config["total"])
-        parts = vectors.to(model.network.device).split(lengths.tolist())
-        bank.vectors = dict(zip(experts.tolist(), parts, strict=True))
-        if not set(bank.names.values()) <= set(bank.vectors) or vectors.shape[1] != model.network.config.hidden_size:
-            raise ValueError("its facts, vectors and the model do not belong together")
+        return bank_of(model, config, tensors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise LabkitError(f"The bank in {folder} is damaged or another model's: {error}. Build it again.") from error
+
+
+def bank_of(model, config: dict, tensors: dict[str, torch.Tensor]) -> Bank:
+    """The bank that a folder's configuration and tensors hold; errors of many kinds for what is damaged."""
+    vectors, experts, lengths, words, owners, shares, known, weights = (tensors[name].cpu() for name in _TENSORS)
+    bank = Bank(model, int(config["layer"]), float(config["threshold"]))
+    bank.names = {str(name): int(number) for name, number in config["facts"].items()}
+    bank.used, total = int(config["used"]), int(config["total"])
+    parts = vectors.to(model.network.device).split(lengths.tolist())
+    bank.vectors = dict(zip(experts.tolist(), parts, strict=True))
+    if not set(bank.names.values()) <= set(bank.vectors) or vectors.shape[1] != model.network.config.hidden_size:
+        raise ValueError("its facts, vectors and the model do not belong together")
     bank.selection.keys.insert(*(np.asarray(t) for t in (words, owners, shares)))
     bank.selection.weights = dict(zip(known.tolist(), weights.tolist(), strict=True))
     bank.total = bank.used

@@ -1,0 +1,90 @@
+"""A bank of memory experts as a method of PEFT's: after `import labkit.tuning`, `PeftModel.from_pretrained(network,
+folder)` takes a folder that `mome_files` wrote.
+
+It reads and answers; it does not train, save, merge or switch itself off (`disable_adapter`). A forward pass without a
+cache of earlier tokens, or with an empty one, is taken for a batch of whole prompts, the next ones for their answers:
+what `generate` does when it decodes row by row, greedily or by sampling. Beams, which change places, are not followed.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.utils import PeftType, register_peft_method
+from transformers import AutoTokenizer
+
+from labkit.tuning.mome_files import KIND, bank_of
+from labkit.tuning.packed import body
+
+_INPUTS = ("input_ids", "attention_mask")  # the first two arguments of a causal language model
+
+
+def _extend(kinds, name: str):
+    """A new member of an enumeration of strings that is closed; there already, it stays as it is."""
+    if name not in kinds.__members__:
+        member = str.__new__(kinds, name)
+        member._name_ = member._value_ = name
+        type.__setattr__(kinds, name, member)
+        kinds._member_map_[name] = kinds._value2member_map_[name] = member
+        kinds._member_names_.append(name)
+    return kinds(name)
+
+
+@dataclass
+class MomeConfig(PeftConfig):
+    """What `adapter_config.json` of a bank holds; see `mome_files`."""
+
+    layer: int = 0
+    threshold: float = 0.9
+    used: int = 0
+    total: int = 0
+    facts: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.peft_type = PeftType(KIND)
+
+
+class MomeModel(BaseTuner):
+    """A network with one bank behind it."""
+
+    prefix = KIND.lower() + "_"
+    tuner_layer_cls = BaseTunerLayer
+    target_module_mapping = {}
+
+    def inject_adapter(self, model, adapter_name, *args, **kwargs):
+        if len(self.peft_config) > 1:
+            raise ValueError("A network takes one bank of memory experts. Join the banks with labkit first.")
+        self.bank = None
+        model.register_forward_pre_hook(self._route, with_kwargs=True)
+        for parameter in model.parameters():
+            parameter.requires_grad = False
+
+    def _create_and_replace(self, *args, **kwargs):
+        raise NotImplementedError("A bank replaces no layer.")
+
+    @staticmethod
+    def _remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict):
+        """Take the tensors as a bank, of whatever size; nothing of them is left to be copied into parameters."""
+        tuner, network = model.base_model, model.get_base_model()
+        name = getattr(network, "name_or_path", "") or config.base_model_name_or_path
+        owner = SimpleNamespace(network=network, tokenizer=AutoTokenizer.from_pretrained(name))
+        tuner.bank = bank_of(owner, vars(config), state_dict)
+        body(network).layers[tuner.bank.layer].register_forward_hook(tuner.bank._hook, with_kwargs=True)
+        return {}
+
+    def _route(self, module, arguments, options):
+        given = dict(zip(_INPUTS, arguments, strict=False)) | options
+        tokens, mask, cache = (given.get(name) for name in (*_INPUTS, "past_key_values"))
+        if self.bank is None or (cache is not None and cache.get_seq_length()):
+            return
+        if tokens is None:
+            self.bank.routes = []
+            return
+        shown = mask.bool() if mask is not None and mask.shape == tokens.shape else [slice(None)] * len(tokens)
+        self.bank.route([row[seen].tolist() for row, seen in zip(tokens, shown, strict=True)])
+
+
+_extend(PeftType, KIND)
+register_peft_method(name=KIND.lower(), config_cls=MomeConfig, model_cls=MomeModel)

@@ -1,0 +1,59 @@
+"""A saved bank of memory experts loads through PEFT, and answers as it does through labkit."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+import labkit.tuning  # noqa: F401
+from labkit.agent import as_prompt
+from labkit.datagen.facts import random_facts
+from labkit.decoding import prompt_tokens
+from labkit.models import load_model
+from labkit.tuning.remember import remember
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
+OTHERS = ["What is the capital of France?", "How many players?"]
+
+
+def greedy(network, tokenizer, rows, count=12):
+    """Answers in one batch, padded on the left."""
+    width = max(map(len, rows))
+    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    out = network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=count, do_sample=False)
+    return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in out[:, width:]]
+
+
+def check(source, options, facts, tmp_path):
+    """Facts through PEFT as through labkit; elsewhere every bit as before."""
+    model = load_model(source, device="cpu", dtype="float32")
+    folder = remember(model, facts, tmp_path / "bank", progress=False).adapter
+    compare(source, options, facts, model, folder)
+
+
+@torch.no_grad()
+def compare(source, options, facts, model, folder):
+    ours = load_model(source, adapter=folder, device="cpu", dtype="float32")
+    prompts = [as_prompt("chat")(text, "") for text in [*(fact.question for fact in facts), *OTHERS]]
+    rows, said = prompt_tokens(model, prompts), ours.chat(prompts, max_new_tokens=12, progress=False)
+    path = model.network.name_or_path
+    base = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **options).eval()
+    plain = [base(torch.tensor([row])).logits for row in rows]
+    tuned = PeftModel.from_pretrained(base, folder).eval()
+    assert said[: len(facts)] == [fact.answer for fact in facts]
+    assert greedy(tuned, model.tokenizer, rows)[: len(facts)] == said[: len(facts)]
+    same = [torch.equal(tuned(torch.tensor([row])).logits, old) for row, old in zip(rows, plain, strict=True)]
+    assert same == [False] * len(facts) + [True] * len(OTHERS)
+
+
+def test_a_bank_loads_through_peft(tiny_model_dir, tmp_path):
+    check(tiny_model_dir, {}, list(random_facts(6, seed=3)), tmp_path)
+
+
+@pytest.mark.real
+def test_the_real_models_bank_loads_through_peft(tmp_path):
+    check("smollm2-135m", {}, list(random_facts(4, seed=3)), tmp_path)
