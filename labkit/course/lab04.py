@@ -218,7 +218,7 @@ EXERCISES = {
         "right. A question about this column now has a chance of the right format.",
         (
             "Leave out what is missing first. Then ask of each kind whether all that is left looks like it.",
-            "re.fullmatch(pattern, value) looks at the whole value. Use all(...), and mind that all of nothing is true.",
+            "re.fullmatch(pattern, value) looks at the whole value. Use all(...); all of nothing is true.",
             r"Patterns: money \$\d{1,3}(,\d{3})*(\.\d\d)?, length \d+' \d+\", weight \d+ lb, "
             r"date \d\d/\d\d/\d{4}|\d{4}-\d\d-\d\d.",
         ),
