@@ -239,8 +239,8 @@ for a, b in itertools.combinations(texts, 2):
     print(f"{near(a, b)!s:5}  {a}  |  {b}")
 
 # %% [markdown]
-# One thing is left to notice: names are words too. "Who coaches the Millers" and "who coaches the Owls" share 3 words of
-# 5. In a long question, one name of twelve words makes no difference to your function, and all the difference to the
+# One thing is left to notice: names are words too. "Who coaches the Millers" and "who coaches the Owls" share 3 words
+# of 5. In a long question, one name of twelve words makes no difference to your function, and all the difference to the
 # answer. So near duplicates are compared **within one query** only:
 
 # %% tags=["nbval-check-output"]
@@ -265,8 +265,8 @@ print(generated.report)
 pd.DataFrame([(q.question, q.sql) for q in generated.pairs[:: max(1, N // 8)]], columns=["question", "SQL"])
 
 # %% [markdown]
-# Read a few. Some wordings are stiff, some have slips of the keyboard on purpose, since people type like that. Does your
-# own filter agree with the kit's? The kit allows longer lists than 20 rows.
+# Read a few. Some wordings are stiff, some have slips of the keyboard on purpose, since people type like that. Does
+# your own filter agree with the kit's? The kit allows longer lists than 20 rows.
 
 # %%
 queries = list(dict.fromkeys(q.sql for q in generated.pairs))
@@ -373,6 +373,9 @@ for name, questions in SETS.items():
     print(f"{name}: {leaking([*mine, *planted], questions) or 'no leak'}")
 
 # %% [markdown]
+# Nobody planted the ones called `mine`: short, natural questions are what an evaluation asks too, so a few harmless
+# templates are enough to leak. In training, they come out.
+#
 # The generator looks for known sets by itself: those beside the database, those in your run store (Lab 2's boundary set
 # among them), and those that you name in `avoid=`. Your function checks it:
 

@@ -59,7 +59,7 @@ STORED = (  # values, kind, why
     (["$12,345,678"], "money", "There may be several groups of three digits."),
     (["6' 4\"", "5' 11\"", "10' 0\""], "length", "Feet and inches are a length."),
     (["235 lb", "90 lb"], "weight", "Pounds are a weight."),
-    (["08/05/2031", "12/31/2029"], "date", "Month, day and year make a date."),
+    (["08/05/2031", "31/12/2029"], "date", "Day, month and year make a date, whichever comes first."),
     (["2031-08-05", "1999-12-31"], "date", "Year, month and day make a date."),
     (["2031-08-05", "08/05/2031"], "date", "Both spellings are dates."),
     (["--", "$612,500", None, ""], "money", "What is missing does not count."),
