@@ -1,7 +1,10 @@
-"""The next-token bars: the same numbers as labkit's sampling, sliders that move them, a still table everywhere else."""
+"""Next-token bars: the numbers of labkit's sampling, sliders that move them. Data explorer: decisions, nothing lost.
+Both have a still table everywhere else.
+"""
 
 import asyncio
 import os
+import json
 import re
 import runpy
 import signal
@@ -21,6 +24,9 @@ from labkit.datagen.facts import random_facts
 from labkit.models import load_model
 from labkit.tuning import tune
 from labkit.widgets import TokenBars, TrainingView, distributions, training
+from labkit.dataset import Question
+from labkit.errors import LabkitError
+from labkit.widgets import DataExplorer, TokenBars, distributions
 from labkit.widgets.distributions import visible
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
@@ -272,3 +278,126 @@ def test_a_real_tuning_is_watched_stopped_and_ends_with_the_same_bits(tiny_model
     assert set(view.history) == {fact.id for fact in facts} and view.mastered == parts.recalled
     files = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
+# --- the data explorer
+
+PAIRS = [
+    Question(f"p{n}", f"Question <{n}> about {thing}?", f"SELECT {n} FROM {thing}", "x", tags=(thing, "count"))
+    for n, thing in enumerate(("teams", "games", "teams", "players", "teams"), 1)
+]
+COUNTS = {"table": {"teams": 3, "games": 1, "arenas": 0}, "clause": {"where": 0}}
+DROPPED = {"empty result": 7, "only NULL": 0}
+
+
+@pytest.fixture
+def explorer():
+    return DataExplorer(PAIRS, COUNTS, DROPPED)
+
+
+@pytest.fixture
+def controls(explorer):
+    """The live view's parts by name."""
+    summary, figures, tag, decision, words, row, pair, buttons = explorer.widget().children
+    named = {button.description.split()[1]: button for button in buttons.children}
+    return {**named, "summary": summary, "tag": tag, "decision": decision, "words": words, "row": row, "pair": pair}
+
+
+def test_decisions_are_plain_and_can_be_taken_back(explorer):
+    explorer.decide("p2", "rejected")
+    explorer.decide("p1", "accepted")
+    explorer.decide("p3", "accepted")
+    explorer.decide("p3", "undecided")
+    assert explorer.decisions == {"p2": "rejected", "p1": "accepted"}
+    assert [q.id for q in explorer.accepted()] == ["p1"] and [q.id for q in explorer.rejected()] == ["p2"]
+    assert [q.id for q in explorer.kept()] == ["p1", "p3", "p4", "p5"]
+    assert [record["decision"] for record in explorer.records()][:3] == ["accepted", "rejected", "undecided"]
+    assert DataExplorer(PAIRS, decisions=explorer.decisions).records() == explorer.records()
+
+
+@pytest.mark.parametrize("id, decision, told", [("p9", "accepted", "no pair 'p9'"), ("p1", "maybe", "no decision")])
+def test_what_is_no_decision_is_refused(explorer, id, decision, told):
+    with pytest.raises(LabkitError, match=told):
+        explorer.decide(id, decision)
+
+
+def test_two_pairs_with_one_id_are_refused():
+    with pytest.raises(LabkitError, match="same id"):
+        DataExplorer([PAIRS[0], PAIRS[0]])
+
+
+def test_rejected_rows_are_saved_and_read_again(explorer, tmp_path):
+    assert explorer.save_rejected(tmp_path / "none.jsonl").read_text() == ""
+    explorer.decide("p4", "rejected")
+    explorer.decide("p2", "rejected")
+    path = explorer.save_rejected(tmp_path / "rejected.jsonl")
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["p2", "p4"]
+
+
+def test_rows_are_filtered(explorer):
+    explorer.decide("p1", "rejected")
+    assert [q.id for q in explorer.shown(tag="teams")] == ["p1", "p3", "p5"]
+    assert [q.id for q in explorer.shown(tag="teams", decision="undecided")] == ["p3", "p5"]
+    assert [q.id for q in explorer.shown(words=" ABOUT games")] == ["p2"]
+    assert [q.id for q in explorer.shown(words="select 4")] == ["p4"] and not explorer.shown(words="arenas")
+
+
+def test_the_buttons_decide_go_on_and_undo(explorer, controls):
+    controls["Accept"].click()
+    controls["Reject"].click()
+    assert explorer.decisions == {"p1": "accepted", "p2": "rejected"} and controls["row"].value == 3
+    assert "1 accepted, 1 rejected, 3 undecided" in controls["summary"].value
+    controls["Undo"].click()
+    assert explorer.decisions == {"p1": "accepted"} and controls["row"].value == 2
+    controls["Undo"].click()
+    assert explorer.decisions == {} and controls["Undo"].disabled
+    controls["Next"].click()
+    controls["Back"].click()
+    assert controls["row"].value == 1 and "p1" in controls["pair"].value
+
+
+def test_a_filter_of_undecided_rows_skips_none(explorer, controls):
+    controls["decision"].value = "undecided"
+    for _ in PAIRS:
+        controls["Reject"].click()
+    assert [q.id for q in explorer.rejected()] == [q.id for q in PAIRS]
+    assert "No row is left" in controls["pair"].value and controls["Accept"].disabled and controls["Next"].disabled
+    controls["Undo"].click()
+    assert "p5" in controls["pair"].value and explorer.decision("p5") == "undecided"
+
+
+def test_a_filter_keeps_decisions(explorer, controls):
+    controls["Reject"].click()
+    controls["tag"].value = "games"
+    assert "row 1 of 1, p2" in controls["pair"].value
+    controls["Accept"].click()
+    controls["tag"].value, controls["words"].value = "all", "nothing like it"
+    assert "No row is left" in controls["pair"].value
+    controls["words"].value = ""
+    assert explorer.decisions == {"p1": "rejected", "p2": "accepted"} and "✗ rejected" in controls["pair"].value
+
+
+def test_every_control_has_a_label_and_is_reached_by_tab(controls):
+    assert [controls[name].description for name in ("tag", "decision", "words", "row")] == [
+        "tag", "decision", "words", "row",
+    ]  # fmt: skip
+    buttons = [controls[name] for name in ("Accept", "Reject", "Undo", "Back", "Next")]
+    assert all(len(button.description.split()) == 2 and button.tooltip for button in buttons)
+    assert all(control.tabbable is not False for control in controls.values())
+
+
+def test_the_explorers_still_forms(explorer):
+    bundle = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle and bundle["text/plain"] == repr(explorer)
+    assert "table: has 2 of 3; lacks arenas" in repr(explorer) and "clause: has 0 of 1; lacks where" in repr(explorer)
+    assert "dropped: empty result 7" in repr(explorer) and "only NULL" not in repr(explorer)
+    assert "style" not in bundle["text/html"] and "<td>2 of 3</td><td>arenas</td>" in bundle["text/html"]
+
+
+def test_the_explorer_escapes_and_names_no_fixed_text_colour(explorer, controls):
+    for shown in (explorer.table(), controls["pair"].value):
+        assert "&lt;1&gt;" in shown and "<1>" not in shown
+    assert not re.search(r"(?<!-)color:|background", controls["pair"].value)
+
+
+def test_an_explorer_of_nothing():
+    explorer = DataExplorer([])
+    assert repr(explorer).startswith("0 pairs") and "No row is left" in explorer.widget().children[6].value

@@ -4,3 +4,6 @@ from labkit.widgets.distributions import TokenBars
 from labkit.widgets.training import TrainingView
 
 __all__ = ["TokenBars", "TrainingView"]
+from labkit.widgets.explorer import DataExplorer
+
+__all__ = ["DataExplorer", "TokenBars"]
