@@ -1,5 +1,7 @@
 """What a notebook shows: plain records in, no model, no torch, no database. Each falls back to a still table."""
 
 from labkit.widgets.distributions import TokenBars
+from labkit.widgets.inspector import FailureInspector
+from labkit.widgets.playground import Playground
 
-__all__ = ["TokenBars"]
+__all__ = ["FailureInspector", "Playground", "TokenBars"]
