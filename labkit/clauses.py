@@ -14,7 +14,7 @@ from sqlglot import exp
 from labkit.canonical import conjuncts, sql_of
 from labkit.failures import aggregates, aligned, conditions_class, difference_class, first_class
 
-_CLAUSES = {
+CLAUSES = {
     "FROM": ("with_", "from_", "joins"),
     "WHERE": ("where",),
     "GROUP BY": ("group",),
@@ -93,7 +93,7 @@ def clauses_of(query: exp.Query) -> list[str]:
     operation.
     """
     selects = list(query.find_all(exp.Select))
-    used = [name for name in list(_CLAUSES)[1:] if name != "SELECT" and any(_has(s, name) for s in selects)]
+    used = [name for name in list(CLAUSES)[1:] if name != "SELECT" and any(_has(s, name) for s in selects)]
     used += ["JOIN"] if any(s.args.get("joins") for s in selects) else []
     used += ["aggregate"] if any(aggregates(item) for s in selects for item in s.expressions) else []
     used += ["subquery"] if len(selects) > 1 and not isinstance(query, exp.SetOperation) else []
@@ -102,7 +102,7 @@ def clauses_of(query: exp.Query) -> list[str]:
 
 
 def _has(select: exp.Select, clause: str) -> bool:
-    return any(select.args.get(name) for name in _CLAUSES[clause])
+    return any(select.args.get(name) for name in CLAUSES[clause])
 
 
 def _queries(tree: exp.Expression) -> list[exp.Expression]:
@@ -150,7 +150,7 @@ def _clauses(query: exp.Expression) -> dict[str, tuple[str, ...]]:
     if isinstance(query, exp.SetOperation):
         sides = {"first part": ("this",), "second part": ("expression",)}
         return {"DISTINCT": ("distinct",), "ORDER BY": ("order",), "LIMIT": ("limit", "offset"), **sides}
-    return _CLAUSES
+    return CLAUSES
 
 
 def _args(query: exp.Expression, name: str):

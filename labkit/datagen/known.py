@@ -5,9 +5,10 @@ other words, so of it the question alone is known.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labkit.curation import retired_path
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
 from labkit.home import home
@@ -38,13 +39,24 @@ def evaluation_sets(
 ) -> dict[str, QuestionSet]:
     """By name: sets beside the databases (and their neighbours in `datasets/`), those that runs were about, `avoid`.
 
-    Generated pairs and facts are no evaluation sets: they are there to be learnt. `LabkitError` when a set of `avoid`
+    Generated pairs and facts are no evaluation sets: they are there to be learnt. Questions that were promoted to
+    training (`curation.promote`) count no more, whatever file still holds them. `LabkitError` when a set of `avoid`
     cannot be read; a file of another kind beside a database is passed over.
     """
     given = [s if isinstance(s, QuestionSet) else load_questions(s) for s in avoid]
     paths = {path.resolve() for path in [*(p for d in databases for p in _beside(d)), *_in_store(store)]}
     found = [s for s in map(_maybe, sorted(paths)) if s]
-    return {_name(s): s for s in [*given, *found] if not all(q.id.startswith(GENERATED) or q.is_fact for q in s)}
+    kept = [_unretired(s) for s in [*given, *found]]
+    return {_name(s): s for s in kept if not all(q.id.startswith(GENERATED) or q.is_fact for q in s)}
+
+
+def _unretired(questions: QuestionSet) -> QuestionSet:
+    """The set without the questions that were promoted to training."""
+    if not (path := retired_path()).is_file():
+        return questions
+    gone = {(normalise_question(q.question), q.database) for q in load_questions(path)}
+    left = tuple(q for q in questions if (normalise_question(q.question), q.database) not in gone)
+    return replace(questions, questions=left)
 
 
 def of_questions(questions: Iterable[Question], names: tuple[str, ...] = ()) -> Known:

@@ -7,3 +7,7 @@ __all__ = ["TokenBars", "TrainingView"]
 from labkit.widgets.explorer import DataExplorer
 
 __all__ = ["DataExplorer", "TokenBars"]
+from labkit.widgets.inspector import FailureInspector
+from labkit.widgets.playground import Playground
+
+__all__ = ["FailureInspector", "Playground", "TokenBars"]

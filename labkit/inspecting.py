@@ -1,0 +1,251 @@
+"""From diagnosed runs to the inspector's plain records, and from its buttons to the verbs: what the widgets must not
+know (databases, files, the generator) is put together here.
+
+The widgets in `labkit.widgets` draw; the verbs are `curation`'s and `datagen`'s.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sqlglot import exp
+
+from labkit import curation
+from labkit.agent import Agent
+from labkit.canonical import canonical, sql_of
+from labkit.clauses import CLAUSES, whole_clauses
+from labkit.datagen import generate
+from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.execution import ExecutionResult, Task, execute, execute_tasks
+from labkit.schema import Schema, read_schema
+from labkit.scoring import score
+from labkit.slices import DiagnosedRun
+from labkit.sqltext import normalise_question, parse
+from labkit.widgets import FailureInspector, Playground
+
+_ROWS, _COLUMNS, _CHARACTERS = 10, 8, 60  # of a result that is shown
+SIMILAR = 20  # pairs that one press of "generate" asks for
+
+
+def records(diagnosed: DiagnosedRun, questions: QuestionSet, name: str = "") -> list[dict]:
+    """A record for each failure of a run, as `FailureInspector` takes them: texts, lists and booleans only."""
+    failures = diagnosed.failures()
+    files = [questions.database_path(item.question) for item in failures]
+    schemas = {file: read_schema(file) for file in set(files)}
+    queries = [
+        [Task(file, item.question.sql), Task(file, item.result.prediction)]
+        for item, file in zip(failures, files, strict=True)
+    ]
+    results = iter(execute_tasks([task for both in queries for task in both]))
+    return [
+        _record(item, schemas[file], next(results), next(results), name or diagnosed.run.model)
+        for item, file in zip(failures, files, strict=True)
+    ]
+
+
+def _record(item, schema: Schema, gold: ExecutionResult, found: ExecutionResult, run: str) -> dict:
+    question, prediction = item.question, item.result.prediction
+    return {
+        "key": f"{run}/{question.id}",
+        "run": run,
+        "id": question.id,
+        "question": question.question,
+        "class": item.diagnosis.failure_class,
+        "tags": list(question.tags),
+        "gold": question.sql,
+        "prediction": prediction,
+        "clauses": clause_diff(prediction, question.sql, schema),
+        "gold_result": shown(gold),
+        "prediction_result": shown(found, gold),
+        "evidence": item.diagnosis.evidence,
+        "hint": item.diagnosis.hint,
+        "suggestion": item.diagnosis.suggestion,
+    }
+
+
+def clause_diff(prediction: str, gold: str, schema: Schema) -> list[dict]:
+    """Clause by clause {clause, gold, prediction, same}, as both are written; alike by meaning counts as the same.
+
+    What cannot be read as one SELECT is set side by side whole.
+    """
+    left, right = parse(prediction), parse(gold)
+    if not (isinstance(left, exp.Select) and isinstance(right, exp.Select)):
+        return [{"clause": "query", "gold": gold, "prediction": prediction, "same": prediction == gold}]
+    plain = canonical(prediction, schema), canonical(gold, schema)
+    differ = {edit.clause for edit in whole_clauses(*plain)} if all(plain) else set(CLAUSES)
+    found = []
+    for clause, names in CLAUSES.items():
+        texts = [_written(tree, names) for tree in (right, left)]
+        if any(texts):
+            same = texts[0].lower() == texts[1].lower() or clause not in differ
+            found.append({"clause": clause, "gold": texts[0], "prediction": texts[1], "same": same})
+    return found
+
+
+def _written(tree: exp.Select, names: Iterable[str]) -> str:
+    """A clause's pieces as text; DISTINCT, whose node says nothing, by its name."""
+    if "distinct" in names:
+        return "DISTINCT" if tree.args.get("distinct") else ""
+    values = [value for name in names if (value := tree.args.get(name))]
+    pieces = [piece for value in values for piece in (value if isinstance(value, list) else [value])]
+    return (", " if "expressions" in names else " ").join(sql_of(piece).strip() for piece in pieces)
+
+
+def shown(result: ExecutionResult, other: ExecutionResult | None = None) -> dict:
+    """A result as the widgets draw it: {columns, rows, differs, more, error}; at most 10 rows of 8 values.
+
+    `differs` marks the values that differ from `other`'s in the same place, after both are cut to what they share:
+    rows that occur in both are left unmarked wherever they stand.
+    """
+    rows = [row[:_COLUMNS] for row in result.rows[:_ROWS]]
+    left = Counter(other.rows) if other is not None else Counter()
+    marks = []
+    for place, row in enumerate(result.rows[:_ROWS]):
+        if other is None or left[row] > 0:
+            left[row] -= 1
+            marks.append([False] * len(row[:_COLUMNS]))
+        else:
+            beside = other.rows[place] if place < len(other.rows) else ()
+            same = [n < len(beside) and beside[n] == value for n, value in enumerate(row[:_COLUMNS])]
+            marks.append([not ok for ok in same] if not all(same) else [True] * len(same))
+    return {
+        "columns": list(result.columns[:_COLUMNS]),
+        "rows": [[_cell(value) for value in row] for row in rows],
+        "differs": marks,
+        "more": max(0, len(result.rows) - _ROWS),
+        "error": result.error or "",
+    }
+
+
+def _cell(value) -> str:
+    text = "NULL" if value is None else f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
+    return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
+
+
+def inspector(
+    runs: Mapping[str, DiagnosedRun], evaluation: str | Path, folder: str | Path, db_dir: str | Path | None = None
+) -> FailureInspector:
+    """An inspector of diagnosed runs by name, all on the set in the file `evaluation` (a copy of your own: promoting,
+    correcting and marking change it). What it makes goes into `folder`: `similar.jsonl`, `training.jsonl`,
+    `added.jsonl`.
+    """
+    questions = load_questions(evaluation, db_dir=db_dir)
+    every = [record for name, run in runs.items() for record in records(run, questions, name)]
+    tools = Bench(questions, Path(evaluation), Path(folder))
+    return FailureInspector(every, run=tools.run, actions=tools.actions())
+
+
+class Bench:
+    """What the inspector's buttons do, each a callable (record, question text, SQL text) -> sentence."""
+
+    def __init__(self, questions: QuestionSet, evaluation: Path, folder: Path):
+        self.questions, self.evaluation, self.folder = questions, evaluation, folder
+        self.asked = {question.id: question for question in questions}
+
+    def actions(self) -> dict[str, Callable[[dict, str, str], str]]:
+        """The inspector's actions by name; the first is its default."""
+        verbs = (self.similar, self.promote, self.add, self.correct, self.mark)
+        return {verb.__name__: verb for verb in verbs}
+
+    def run(self, record: dict, sql: str) -> dict:
+        """The edited SQL's result beside the gold's, and its verdict."""
+        question = self.asked[record["id"]]
+        file = self.questions.database_path(question)
+        gold, found = execute(file, question.sql), execute(file, sql)
+        return {**shown(found, gold), "verdict": score(question, sql, file).verdict}
+
+    def similar(self, record: dict, question: str, sql: str) -> str:
+        """Generate pairs like a failure's question and keep them; none that a known evaluation set shares."""
+        path = self.folder / "similar.jsonl"
+        before = list(load_questions(path)) if path.is_file() else []
+        pairs = self.generated(record, seed=len(before))
+        texts = {normalise_question(pair.question) for pair in before}
+        new = [pair for pair in pairs if normalise_question(pair.question) not in texts]
+        if not new:
+            return "The generator gave nothing new for this failure."
+        name = len({pair.id.rpartition("-")[0] for pair in before})
+        named = [replace(pair, id=f"gen-{name + n:05d}-1") for n, pair in enumerate(new, 1)]
+        save_questions(path, [*before, *named])
+        return f"{len(new)} similar pairs are in {path.name} now, {len(before) + len(new)} in all."
+
+    def generated(self, record: dict, seed: int) -> Sequence[Question]:
+        """Pairs with the failure's class, tags, tables and columns as target."""
+        question = self.asked[record["id"]]
+        file = self.questions.database_path(question)
+        made = generate(file, SIMILAR, seed, [self.evaluation], target=target_of(record), wordings=1, progress=False)
+        return made.pairs
+
+    def promote(self, record: dict, question: str, sql: str) -> str:
+        """To training, and out of the evaluation set."""
+        return str(curation.promote(record["id"], self.evaluation, self.folder / "training.jsonl"))
+
+    def add(self, record: dict, question: str, sql: str) -> str:
+        """The question and the SQL as they were edited, to an evaluation set of one's own."""
+        old = self.asked[record["id"]]
+        own = replace(old, id=f"from-{old.id}", question=question.strip(), sql=sql.strip(), rows=None, note="")
+        found = execute(self.questions.database_path(old), own.sql)
+        if found.error or not own.question:
+            return f"Nothing was added: {found.error or 'there is no question'}."
+        training = self.folder / "training.jsonl"
+        apart = [load_questions(training)] if training.is_file() else []
+        return str(curation.add(own, self.folder / "added.jsonl", apart))
+
+    def correct(self, record: dict, question: str, sql: str) -> str:
+        """The edited SQL becomes the gold."""
+        file = self.questions.database_path(self.asked[record["id"]])
+        change = curation.correct(record["id"], sql, self.evaluation, file)
+        self.asked[record["id"]] = change.question  # what is run next is judged by it
+        return str(change)
+
+    def mark(self, record: dict, question: str, sql: str) -> str:
+        """The gold is wrong: set aside."""
+        return str(curation.mark(record["id"], self.evaluation))
+
+
+def target_of(record: dict) -> list[str]:
+    """What to generate for a failure, as names for `generate(target=)`: its class, its tags, the gold's tables."""
+    tree = parse(record["gold"])
+    tables = sorted({table.name for table in tree.find_all(exp.Table)}) if tree is not None else []
+    levels = {"easy", "medium", "hard"}
+    return list(dict.fromkeys([record["class"], *(tag for tag in record["tags"] if tag not in levels), *tables]))
+
+
+def playground(
+    agent: Agent,
+    near: Sequence[Question],
+    folder: str | Path,
+    confidence: Callable[[str, str], list[tuple[str, float]]] | None = None,
+) -> Playground:
+    """A playground on an agent: answers that a person has judged are kept in `folder`; `near` are the questions that
+    are suggested, nearest by words first; `confidence(question, SQL)` gives each token's probability.
+    """
+    database = Path(agent.database)
+    tried: Counter = Counter()
+
+    def ask(text: str) -> dict:
+        answer = agent.ask(text)
+        tokens = confidence(text, answer.sql) if confidence and answer.sql else []
+        return {"sql": answer.sql, "sentence": answer.sentence, "tokens": tokens, "result": shown(answer.result)}
+
+    def keep(text: str, sql: str, right: bool, gold: str) -> str:
+        for query in [sql] if right else [gold] if gold.strip() else []:
+            if error := execute(database, query).error:
+                return f"Nothing was kept: the query does not run ({error})."
+        tried["kept"] += 1
+        question = Question(f"ask-{tried['kept']}", text, sql, database.stem)
+        return str(curation.keep_answer(folder, question, right, gold))
+
+    return Playground(ask, keep, suggest=lambda text: nearest_questions(text, near))
+
+
+def nearest_questions(text: str, questions: Sequence[Question], k: int = 3) -> list[str]:
+    """The k questions that share most words with a text (Jaccard), without the text itself."""
+    words = set(normalise_question(text).split())
+
+    def shared(question: Question) -> float:
+        theirs = set(normalise_question(question.question).split())
+        return len(words & theirs) / max(1, len(words | theirs))
+
+    others = [q for q in questions if normalise_question(q.question) != normalise_question(text)]
+    return [q.question for q in sorted(others, key=lambda q: -shared(q))[:k] if shared(q) > 0]
