@@ -75,9 +75,9 @@ CHOOSE = {
     "places": lambda s, p, k: [p.index(pair) for pair in choose(s, p, k)],
     "sorted by name": lambda s, p, k: sorted(choose(s, p, k), key=lambda pair: pair.id),
     "ties the other way": lambda s, p, k: choose(s[::-1], p[::-1], k),
-    "the worse twin": lambda s, p, k: list({x.sql: x for x in _chosen(s, p, 9, unique=False, last=False)}.values())[
-        :k
-    ][::-1],
+    "the worse twin": lambda s, p, k: list({x.sql: x for x in _chosen(s, p, 9, unique=False, last=False)}.values())[:k][
+        ::-1
+    ],
     "at least 1": lambda s, p, k: choose(s, p, k) or p[:1],
     "above 1 only": lambda s, p, k: choose([score if score > 1 else 0 for score in s], p, k),
     "none": lambda s, p, k: None,
