@@ -73,7 +73,8 @@ class LadderChart:
             parts.append(_rung(22 + _ROW * at, row))
         size = f'viewBox="0 0 740 {bottom + 44}" width="740" style="max-width:100%;color:inherit"'
         title = html.escape(self.text(**settings))
-        return f'<svg role="img" {size} font-size="13" font-family="sans-serif"><title>{title}</title>{"".join(parts)}</svg>'
+        font = 'font-size="13" font-family="sans-serif"'
+        return f'<svg role="img" {size} {font}><title>{title}</title>{"".join(parts)}</svg>'
 
     def widget(self):
         """The chart below a slider and a list, both labelled; arrow keys move the slider and change the list."""
