@@ -5,6 +5,11 @@ Both have a still table everywhere else.
 import asyncio
 import os
 import json
+"""The next-token bars: the same numbers as labkit's sampling, sliders that move them, a still table everywhere else.
+The ladder chart: the numbers of its runs, a target that moves, the same still table.
+"""
+
+import math
 import re
 import runpy
 import signal
@@ -23,6 +28,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,6 +50,8 @@ from labkit.evaluation import evaluate
 from labkit.execution import ExecutionResult
 from labkit.schema import read_schema
 from labkit.widgets import FailureInspector, Playground, TokenBars, distributions
+from labkit.evaluation import mcnemar, wilson
+from labkit.widgets import LadderChart, TokenBars, distributions, ladder
 from labkit.widgets.distributions import visible
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
@@ -761,3 +769,92 @@ def test_marks_stand_out_on_light_and_dark(ground, name):
     colour = re.search(rf"{name}: (#[0-9a-f]{{6}})", (WIDGETS / "widgets.css").read_text())[1]
     low, high = sorted((luminance(colour), luminance(ground)))
     assert (high + 0.05) / (low + 0.05) >= 3  # WCAG 2.2, 1.4.11: borders and outlines
+# --- the ladder chart
+
+
+def _run(correct, n):
+    found = wilson(correct, n)
+    return SimpleNamespace(correct=correct, n=n, low=found.low, high=found.high)
+
+
+@pytest.fixture
+def chart():
+    return LadderChart({"prompt": _run(2, 20), "few-shot": _run(9, 20), "<b>": _run(0, 20)})
+
+
+def test_a_chart_shows_each_rung_with_its_interval(chart):
+    name, share, low, high, n, more = chart.rows()[1]
+    assert (name, share, n) == ("few-shot", 0.45, 20) and (low, high) == (wilson(9, 20).low, wilson(9, 20).high)
+    assert more == 6 and "0.45 [0.26, 0.66] n=20  6 more to the target" in chart.text()
+    assert 'd="M210.0 ' in chart.svg() and f"H{210 + 300 * wilson(0, 20).high:.1f}" in chart.svg()
+
+
+def test_the_next_target_is_the_nearest_that_a_sign_test_tells_from_chance(chart):
+    assert mcnemar(ladder.MORE, 0) < 0.05 <= mcnemar(ladder.MORE - 1, 0)
+    assert chart.target == 15 / 20 and "next target: 0.75" in repr(chart)
+    assert LadderChart({"all": _run(18, 20)}).target == 1.0 and LadderChart({"none": _run(0, 0)}).target == 1.0
+    assert LadderChart({"a": _run(1, 20)}, target=0).target == 0
+
+
+@pytest.mark.parametrize(
+    "correct, n, target, more", [(9, 20, 0.45, 0), (9, 20, 0.46, 1), (3, 10, 0.6, 3), (20, 20, 1, 0), (0, 0, 1, 0)]
+)
+def test_what_a_target_lacks_is_counted_in_answers(correct, n, target, more):
+    assert ladder.lacking(correct, n, target) == more
+    assert not n or math.ceil(round(target * n - correct, 6)) <= max(more, 0)
+
+
+def test_the_target_and_the_order_move_the_chart(chart):
+    target, order, view = chart.widget().children
+    assert (target.description, order.description) == ("next target, %", "order of rungs") and target.value == 75
+    seen = [view.value]
+    target.value = 40
+    seen.append(view.value)
+    order.value = "best first"
+    seen.append(view.value)
+    assert len(set(seen)) == 3 and seen[0].count("target reached") == 0 and "next target 0.40" in seen[1]
+    assert seen[0].index(">prompt<") < seen[0].index(">few-shot<") and seen[2].index(">few-shot<") < seen[2].index(
+        ">prompt<"
+    )
+    for value in (0, 100):
+        target.value = value  # draws without an error
+    assert (target.min, target.max) == (0, 100)
+
+
+def test_a_reached_target_has_another_shape_not_only_another_colour(chart):
+    assert chart.svg(target=0.4).count("<circle") == 2 and chart.svg(target=0.4).count("l8 8l-8 8") == 1
+    assert chart.svg(target=0.9).count("<circle") == 3 and "currentColor" in chart.svg()
+
+
+def _luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#111111"])
+def test_the_bars_can_be_seen_on_light_and_on_dark_pages(chart, page):
+    for colour in set(re.findall("#[0-9a-f]{6}", chart.svg(target=0.4))):
+        high, low = sorted((_luminance(colour), _luminance(page)), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 2.8, (colour, page)
+
+
+def test_names_are_escaped_and_the_still_forms_need_no_widget(chart):
+    bundle = chart._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle and bundle["text/plain"] == repr(chart)
+    assert bundle["text/html"].startswith("<table>") and "style" not in bundle["text/html"]
+    assert all("&lt;b&gt;" in shown and "<b>" not in shown for shown in (chart.table(), chart.svg()))
+
+
+def test_a_chart_of_a_ladder_takes_its_runs():
+    rungs = (SimpleNamespace(name="prompt", run=_run(1, 9)), SimpleNamespace(name="tuned", run=_run(8, 9)))
+    assert [row[0] for row in LadderChart.of(SimpleNamespace(rungs=rungs), 0.5).rows(order="best first")] == [
+        "tuned",
+        "prompt",
+    ]
+
+
+@pytest.mark.parametrize("rungs, target, told", [({}, None, "a rung"), ({"a": _run(1, 2)}, 75, "from 0 to 1")])
+def test_a_chart_needs_a_rung_and_a_share(rungs, target, told):
+    with pytest.raises(ValueError, match=told):
+        LadderChart(rungs, target)

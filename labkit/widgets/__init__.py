@@ -11,3 +11,6 @@ from labkit.widgets.inspector import FailureInspector
 from labkit.widgets.playground import Playground
 
 __all__ = ["FailureInspector", "Playground", "TokenBars"]
+from labkit.widgets.ladder import LadderChart
+
+__all__ = ["LadderChart", "TokenBars"]
