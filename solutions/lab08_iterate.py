@@ -3,8 +3,8 @@
 # # Lab 8. Iterate
 #
 # A model was tuned and is still wrong often. What now? Not everything at once: look at failures, choose one target,
-# make data for it, tune, measure, and look again. **Diagnosis is iterative**: as the model improves you dig for the next
-# hallucination.
+# make data for it, tune, measure, and look again. **Diagnosis is iterative**: as the model improves you dig for the
+# next hallucination.
 #
 # **After this lab you can**
 #

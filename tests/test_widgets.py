@@ -1,32 +1,20 @@
-"""Next-token bars: the numbers of labkit's sampling, sliders that move them. Data explorer: decisions, nothing lost.
-Both have a still table everywhere else.
+"""The widgets: what their controls do, in Python and, with a small stand-in for a browser, in node; each has a still
+table everywhere else. The next-token bars show the numbers of labkit's sampling.
 """
 
 import asyncio
-import os
 import json
-"""The next-token bars: the same numbers as labkit's sampling, sliders that move them, a still table everywhere else.
-The ladder chart: the numbers of its runs, a target that moves, the same still table.
-"""
-
 import math
+import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
-"""The next-token bars: the same numbers as labkit's sampling, sliders that move them, a still table everywhere else.
-The inspector and the playground: what their buttons do, in Python and, with a small stand-in for a browser, in node.
-"""
-
-import json
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,24 +22,27 @@ import numpy as np
 import pytest
 import torch
 
-from labkit import sampling
-from labkit.datagen.facts import random_facts
-from labkit.models import load_model
-from labkit.tuning import tune
-from labkit.widgets import TokenBars, TrainingView, distributions, training
-from labkit.dataset import Question
-from labkit.errors import LabkitError
-from labkit.widgets import DataExplorer, TokenBars, distributions
 from labkit import curation, inspecting, sampling
+from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions
 from labkit.diagnosis import diagnose_run
 from labkit.errors import LabkitError
-from labkit.evaluation import evaluate
+from labkit.evaluation import evaluate, mcnemar, wilson
 from labkit.execution import ExecutionResult
+from labkit.models import load_model
 from labkit.schema import read_schema
-from labkit.widgets import FailureInspector, Playground, TokenBars, distributions
-from labkit.evaluation import mcnemar, wilson
-from labkit.widgets import LadderChart, TokenBars, distributions, ladder
+from labkit.tuning import tune
+from labkit.widgets import (
+    DataExplorer,
+    FailureInspector,
+    LadderChart,
+    Playground,
+    TokenBars,
+    TrainingView,
+    distributions,
+    ladder,
+    training,
+)
 from labkit.widgets.distributions import visible
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
@@ -303,6 +294,8 @@ def test_a_real_tuning_is_watched_stopped_and_ends_with_the_same_bits(tiny_model
     assert set(view.history) == {fact.id for fact in facts} and view.mastered == parts.recalled
     files = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
+
+
 # --- the data explorer
 
 PAIRS = [
@@ -426,6 +419,8 @@ def test_the_explorer_escapes_and_names_no_fixed_text_colour(explorer, controls)
 def test_an_explorer_of_nothing():
     explorer = DataExplorer([])
     assert repr(explorer).startswith("0 pairs") and "No row is left" in explorer.widget().children[6].value
+
+
 # --- the failing-query inspector
 
 
@@ -769,6 +764,8 @@ def test_marks_stand_out_on_light_and_dark(ground, name):
     colour = re.search(rf"{name}: (#[0-9a-f]{{6}})", (WIDGETS / "widgets.css").read_text())[1]
     low, high = sorted((luminance(colour), luminance(ground)))
     assert (high + 0.05) / (low + 0.05) >= 3  # WCAG 2.2, 1.4.11: borders and outlines
+
+
 # --- the ladder chart
 
 

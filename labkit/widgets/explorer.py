@@ -13,10 +13,7 @@ from pathlib import Path
 from labkit.dataset import Question
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
-
-ACCEPTED, REJECTED, UNDECIDED = "accepted", "rejected", "undecided"
-_MARK = {ACCEPTED: "✓", REJECTED: "✗", UNDECIDED: "·"}  # a sign and a word beside it: never colour alone
-ALL = "all"
+from labkit.widgets.decisions import ACCEPTED, ALL, MARK, REJECTED, UNDECIDED, told
 
 
 class DataExplorer:
@@ -52,8 +49,8 @@ class DataExplorer:
         """Accept or reject the pair `id`, or take that back ("undecided"). LabkitError for anything else."""
         if id not in self._by_id:
             raise LabkitError(f"There is no pair {id!r} in this set.")
-        if decision not in _MARK:
-            raise LabkitError(f"{decision!r} is no decision. It is one of: {', '.join(_MARK)}.")
+        if decision not in MARK:
+            raise LabkitError(f"{decision!r} is no decision. It is one of: {', '.join(MARK)}.")
         self.decisions.pop(id, None)
         if decision != UNDECIDED:
             self.decisions[id] = decision
@@ -119,7 +116,7 @@ class DataExplorer:
 
     def table(self, rows: int = 5) -> str:
         """Coverage, filters and the first `rows` pairs as HTML tables that need no style sheet: GitHub shows them."""
-        first = [(q.question, q.sql, _told(self.decision(q.id))) for q in self.pairs[:rows]]
+        first = [(q.question, q.sql, told(self.decision(q.id))) for q in self.pairs[:rows]]
         pairs = _table(f"The first {len(first)} of {len(self.pairs):,} pairs", ("question", "SQL", "decision"), first)
         return f"<p>{html.escape(self.summary())}</p>{self._coverage()}{self._filters()}{pairs}"
 
@@ -152,10 +149,6 @@ class DataExplorer:
 
     def __repr__(self) -> str:
         return self.text()
-
-
-def _told(decision: str) -> str:
-    return f"{_MARK[decision]} {decision}"
 
 
 def _table(caption: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

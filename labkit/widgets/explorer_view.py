@@ -7,12 +7,12 @@ from collections import Counter
 
 import ipywidgets as w
 
-from labkit.widgets.explorer import _MARK, ACCEPTED, ALL, REJECTED, DataExplorer, _told
+from labkit.widgets.decisions import ACCEPTED, ALL, MARK, REJECTED, told
 
 _WIDE = {"layout": w.Layout(width="30em"), "style": {"description_width": "7em"}}
 
 
-def explorer_box(explorer: DataExplorer) -> w.VBox:
+def explorer_box(explorer) -> w.VBox:
     """A box: summary, coverage and filters, then filters of rows, the pair, and accept, reject, undo, back, next."""
     return _View(explorer).box
 
@@ -20,12 +20,12 @@ def explorer_box(explorer: DataExplorer) -> w.VBox:
 class _View:
     """The controls, and what each does. `place` is the pair's place among those shown."""
 
-    def __init__(self, explorer: DataExplorer):
+    def __init__(self, explorer):
         self.explorer, self.past = explorer, []
         tags = Counter(tag for pair in explorer.pairs for tag in pair.tags)
         named = [("all", ALL), *((f"{tag} ({n:,})", tag) for tag, n in sorted(tags.items()))]
         self.tag = w.Dropdown(options=named, value=ALL, description="tag", **_WIDE)
-        self.decision = w.Dropdown(options=[ALL, *_MARK], value=ALL, description="decision", **_WIDE)
+        self.decision = w.Dropdown(options=[ALL, *MARK], value=ALL, description="decision", **_WIDE)
         self.words = w.Text(description="words", placeholder="in the question or the SQL", **_WIDE)
         self.row = w.BoundedIntText(value=1, min=1, max=1, description="row", **_WIDE)
         self.summary, self.pair = w.HTML(), w.HTML()
@@ -97,8 +97,8 @@ class _View:
     def _pair(self) -> str:
         """One pair. The border takes the text's colour: it is seen on light and on dark."""
         pair = self.rows[self.row.value - 1]
-        told = f"row {self.row.value:,} of {len(self.rows):,}, {pair.id}, {_told(self.explorer.decision(pair.id))}"
+        where = f"row {self.row.value:,} of {len(self.rows):,}, {pair.id}, {told(self.explorer.decision(pair.id))}"
         sql = f"<pre style='white-space:pre-wrap'>{html.escape(pair.sql)}</pre>"
-        inside = f"<p>{html.escape(told)}</p><p><b>{html.escape(pair.question)}</b></p>{sql}"
+        inside = f"<p>{html.escape(where)}</p><p><b>{html.escape(pair.question)}</b></p>{sql}"
         tags = html.escape(", ".join(pair.tags))
         return f"<div style='border:1px solid currentColor;padding:.5em'>{inside}<p>tags: {tags}</p></div>"
