@@ -35,16 +35,16 @@ RESULTS = Path(__file__).parent / "climb.json"
 PAIRS = 3_600
 
 
-def pairs_of(name: str, options, folder: Path) -> tuple[QuestionSet, float]:
+def pairs_of(name: str, options, folder: Path, seed: int = 0) -> tuple[QuestionSet, float]:
     """The pairs for a database of `datasets/`, and the seconds that generating took; kept in `folder`."""
     trained = ROOT / "datasets" / name / "trained.jsonl"
     known = list(labkit.load_questions(trained)) if trained.is_file() and not options.generated_only else []
     count = max(1, options.pairs - len(known))
-    path = folder / f"pairs-{name}-{count}-{options.wordings}.jsonl"
+    path = folder / f"pairs-{name}-{count}-{options.wordings}{f'-seed{seed}' * (seed > 0)}.jsonl"
     begun = time.perf_counter()
     if not path.is_file():
         database = ROOT / "datasets" / name / f"{name}.sqlite"
-        labkit.generate(database, count, wordings=options.wordings, progress=False).save(path)
+        labkit.generate(database, count, seed, wordings=options.wordings, progress=False).save(path)
     seconds = time.perf_counter() - begun
     found = labkit.load_questions(path, db_dir=ROOT / "datasets")
     return QuestionSet(f"{name} pairs", (*found, *known), db_dir=ROOT / "datasets"), seconds
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--generated-only", action="store_true", help="without trained.jsonl; no recall, no paraphrase")
     parser.add_argument("--starter", action="store_true", help="go on from the kit's starter adapter")
     parser.add_argument("--rate", type=float, help="of learning; by default the recipe's")
+    parser.add_argument("--rounds", type=int, default=1, help="of new pairs, each going on from the last one's adapter")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
@@ -92,9 +93,21 @@ def main() -> None:
         out = folder / "-".join((name, f"{options.pairs}x{options.wordings}", *kinds))
         tuned = tune(labkit.load_model(), pairs, "instruction", out, adapter=begin, store=store, **settings)
         print(tuned, flush=True)
+        seconds, skeletons = tuned.seconds, {skeleton(q.sql) for q in pairs}
+        for seed in range(1, options.rounds):
+            pairs, more = pairs_of(name, options, folder, seed)
+            generating += more
+            begin, out = tuned.adapter, out.with_name(f"{out.name.split('-round')[0]}-round{seed + 1}")
+            tuned = tune(labkit.load_model(), pairs, "instruction", out, adapter=begin, store=store, **settings)
+            print(tuned, flush=True)
+            seconds, skeletons = seconds + tuned.seconds, skeletons | {skeleton(q.sql) for q in pairs}
         model = labkit.load_model(adapter=tuned.adapter)
         data = ROOT / "datasets"
-        found = {"generating_seconds": round(generating, 1)} | tuned.to_json() | {"adapter": tuned.adapter.name}
+        found = (
+            {"generating_seconds": round(generating, 1)}
+            | tuned.to_json()
+            | {"adapter": tuned.adapter.name, "seconds": round(seconds, 1)}
+        )
         if name == "league":
             if not options.generated_only:
                 trained = labkit.load_questions(data / "league" / "trained.jsonl")
@@ -105,7 +118,7 @@ def main() -> None:
                 found[key] = figure(model, labkit.load_questions(data / "league" / f"{file}.jsonl"), store)
             heldout = labkit.load_questions(data / "league" / "heldout.jsonl")
             run = store.get(found["held-out"]["run"])
-            found["held-out, new skeleton"] = new_skeletons(run, heldout, {skeleton(q.sql) for q in pairs})
+            found["held-out, new skeleton"] = new_skeletons(run, heldout, skeletons)
         key = "unseen database" if name == "league" else "second database"
         found[key] = figure(model, labkit.load_questions(data / "clinic" / "questions.jsonl"), store)
         results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}  # another process may have written

@@ -33,6 +33,7 @@ _HOME_OF = {
     "Agent": "agent",
     "SqlGenerator": "agent",
     "ReplyGenerator": "agent",
+    "RerankedGenerator": "reranking",
     "load_model": "models",
     "tune": "tuning",
     "Recipe": "tuning",

@@ -173,6 +173,10 @@ def evaluate(
     prompt: Prompt = None,
     base_url: BaseUrl = None,
     mode: Mode = "execution",
+    candidates: Annotated[
+        Path | None,
+        typer.Option("--candidates", help="Verified pairs whose queries are ranked against the model's own answers."),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory.")
@@ -186,7 +190,11 @@ def evaluate(
     with answers and no queries) take --mode text."""
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
-    generator = kind(chat_model(model, adapter, base_url), prompt)
+    if candidates:
+        pool = labkit.load_questions(candidates, db_dir=db_dir or loaded.db_dir)
+        generator = labkit.RerankedGenerator(chat_model(model, adapter, base_url), pool, prompt=prompt)
+    else:
+        generator = kind(chat_model(model, adapter, base_url), prompt)
     size = {} if batch_size is None else {"batch_size": batch_size}
     run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh, **size)
     if as_json:

@@ -73,6 +73,13 @@ class KeyValues(Cache):
     def forward(self, network, tokens: Tensor, with_logits: bool = True) -> Tensor | None:
         """Run the network on the next columns, (rows, columns) token ids; return the last one's logits (rows,
         vocabulary), None when they aren't wanted. Fewer rows than there are: the first of them."""
+        last = torch.arange(tokens.shape[1] - 1, tokens.shape[1], device=tokens.device)
+        logits = self.run(network, tokens, last if with_logits else last[:0])
+        return logits[:, -1] if with_logits else None
+
+    def run(self, network, tokens: Tensor, kept: Tensor) -> Tensor:
+        """Run the network on the next columns; the logits of those of them that `kept` has the indices of, shape
+        (rows, kept, vocabulary)."""
         assert network.config._attn_implementation == _NAME, "call this inside `with shared_prefix_attention(network)`"
         queries = torch.arange(self.used, self.used + tokens.shape[1], device=tokens.device)
         columns = torch.arange(self.used + tokens.shape[1], device=tokens.device)
@@ -80,18 +87,17 @@ class KeyValues(Cache):
         padding = self.padding[: self.going, None]
         visible = (columns >= padding[:, None]) & (columns <= queries[:, None])  # (rows, queries, columns)
         positions = len(self.prefix.tokens) + (queries - padding).clamp(min=0)
-        kept = queries[-1:] - self.used  # as an index: sliced, rows would each get a copy of the output layer
         output = network(
             input_ids=tokens,
             attention_mask=visible[:, None],
             position_ids=positions,
             past_key_values=self,
             use_cache=True,
-            logits_to_keep=kept if with_logits else kept[:0],
+            logits_to_keep=kept,  # as an index: sliced, rows would each get a copy of the output layer
             shared_prefix=self.prefix,
         )
         self.used += tokens.shape[1]
-        return output.logits[:, -1] if with_logits else None
+        return output.logits
 
     def prefill(self, network, tokens: Tensor) -> Tensor:
         """`forward` over whole prompts, some columns at a time, which bounds the memory that attention needs.

@@ -1,0 +1,185 @@
+"""Values that a question mentions, candidates out of a pool, and the choice among them by the model's likelihood."""
+
+import runpy
+import zlib
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+import labkit
+from labkit.candidates import Candidates
+from labkit.dataset import Question, QuestionSet
+from labkit.errors import LabkitError
+from labkit.likelihood import log_probabilities
+from labkit.linking import Values
+from labkit.models import load_model
+from labkit.reranking import RerankedGenerator
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
+
+
+def words_as_vectors(texts):
+    """A stand-in for the sentence encoder: one place a word, so a cosine is the share of words in common."""
+    vectors = numpy.zeros((len(texts), 512), dtype=numpy.float32)
+    for row, text in zip(vectors, texts, strict=True):
+        for word in text.lower().split():
+            row[zlib.crc32(word.strip("?.,'").encode()) % 512] += 1
+    return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+
+
+PAIRS = (
+    Question(
+        "p1", "What year were the Anvils founded?", "SELECT founded FROM teams WHERE nickname = 'Anvils'", "league"
+    ),
+    Question("p2", "Which teams were founded after 1950?", "SELECT nickname FROM teams WHERE founded > 1950", "league"),
+    Question("p3", "Who was born in 2001?", "SELECT name FROM players WHERE birth_date LIKE '2001-%'", "league"),
+    Question("p4", "Who coaches the Foxes?", "SELECT coach FROM teams WHERE nickname = 'Foxes'", "league"),
+    Question("p5", "Top three teams by titles.", "SELECT nickname FROM teams ORDER BY titles DESC LIMIT 3", "league"),
+)
+
+
+@pytest.fixture(scope="module")
+def values(league):
+    return Values(league)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model_dir):
+    torch.set_num_threads(1)
+    return load_model(tiny_model_dir, device="cpu", dtype="float32")
+
+
+@pytest.fixture
+def pool(league):
+    return Candidates(PAIRS, league, words_as_vectors)
+
+
+@pytest.mark.parametrize(
+    "question, found",
+    [
+        ("When were the falcons founded?", [("falcons", "value")]),
+        ("What's the Falcons' city?", [("falcons", "value")]),
+        ("Who has over 1,500 points in 2030?", [("1500", "number"), ("2030", "year")]),
+        ("the five best in Velden", [("5", "number"), ("velden", "value")]),
+        ("Which one is it?", []),
+        ("", []),
+    ],
+)
+def test_mentions(values, question, found):
+    mentions = values.mentions(question)
+    assert [(m.value, m.kind) for m in mentions] == found
+    assert all(question[m.start : m.end] for m in mentions)
+
+
+def test_a_longer_value_wins_and_places_are_right(values):
+    name = next(text for text, columns in values.columns.items() if "players.name" in columns)
+    question = f"Where did {values.spelt[name]} go in 2030?"
+    first, second = values.mentions(question)
+    assert question[first.start : first.end] == values.spelt[name] and "players.name" in first.columns
+    assert question[second.start : second.end] == "2030"
+
+
+def test_questions_that_differ_in_values_alone_are_blanked_alike(values):
+    def blanked(question):
+        return values.blanked(question, values.mentions(question))
+
+    assert blanked("What year were the Foxes founded, 1990?") == blanked("What year were the Falcons founded, 2011?")
+    assert blanked("Who is older?") == "Who is older?"
+
+
+@pytest.mark.parametrize(
+    "question, sql",
+    [
+        ("What year were the Falcons founded?", "SELECT founded FROM teams WHERE nickname = 'Falcons'"),
+        ("Which teams were founded after 1971?", "SELECT nickname FROM teams WHERE founded > 1971"),
+        ("Who was born in 1999?", "SELECT name FROM players WHERE birth_date LIKE '1999-%'"),
+        ("Top 7 teams by titles.", "SELECT nickname FROM teams ORDER BY titles DESC LIMIT 7"),
+        ("Who coaches the Foxes?", "SELECT coach FROM teams WHERE nickname = 'Foxes'"),
+    ],
+)
+def test_the_values_of_the_question_take_the_place_of_the_pairs(pool, question, sql):
+    found = pool(question, 5)
+    assert found[0].sql == sql and found[0].similarity == pytest.approx(1, abs=0.2)
+    assert len({candidate.sql for candidate in found}) == len(found) <= 5
+
+
+def test_a_quote_in_a_value_stays_a_literal(tmp_path):
+    import sqlite3
+
+    path = tmp_path / "bars.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE bar (name TEXT, beds INTEGER)")
+        connection.executemany("INSERT INTO bar VALUES (?, ?)", [("Harry's", 1), ("Blue Door", 2), ("x'; DROP", 3)])
+    pairs = [Question("a", "How many beds has Blue Door?", "SELECT beds FROM bar WHERE name = 'Blue Door'", "bars")]
+    pool = Candidates(pairs, path, words_as_vectors)
+    assert pool("How many beds has Harry's?", 3)[0].sql == "SELECT beds FROM bar WHERE name = 'Harry''s'"
+    for candidate in pool("How many beds has x'; DROP?", 3):
+        assert labkit.execute(path, candidate.sql).ok
+
+
+def test_vectors_are_kept(league, monkeypatch):
+    first = Candidates(PAIRS, league, words_as_vectors)
+    calls = []
+
+    def counting(texts):
+        calls.append(len(texts))
+        return words_as_vectors(texts)
+
+    again = Candidates(PAIRS, league, counting)
+    assert not calls and (first.plain == again.plain).all()
+    assert again("Who coaches the Anvils?")[0].sql == "SELECT coach FROM teams WHERE nickname = 'Anvils'"
+
+
+def test_no_pairs_is_an_error(league):
+    with pytest.raises(LabkitError, match="no pairs"):
+        Candidates([], league, words_as_vectors)
+
+
+def test_log_probabilities_are_the_networks_own(tiny):
+    conversation = [{"role": "user", "content": "How many teams?"}]
+    answers = ["SELECT 1", "SELECT COUNT(*) FROM teams WHERE city = 'Velden'", "", *(f"SELECT {i}" for i in range(9))]
+    found = log_probabilities(tiny, conversation, answers)
+    from labkit.decoding import prompt_tokens
+
+    (prompt,) = prompt_tokens(tiny, [conversation])
+    for answer, value in zip(answers, found, strict=True):
+        tokens = [*tiny.tokenizer(answer, add_special_tokens=False).input_ids, tiny.tokenizer.eos_token_id]
+        with torch.inference_mode():
+            logits = tiny.network(input_ids=torch.tensor([[*prompt, *tokens]])).logits[0].log_softmax(-1)
+        places = range(len(prompt) - 1, len(prompt) + len(tokens) - 1)
+        assert value == pytest.approx(sum(logits[p, t].item() for p, t in zip(places, tokens, strict=True)), abs=1e-3)
+    assert log_probabilities(tiny, conversation, []) == []
+
+
+def questions(league, *texts):
+    asked = tuple(Question(f"q{i}", text, "SELECT 1", "league") for i, text in enumerate(texts))
+    return QuestionSet("asked", asked, db_dir=league.parent.parent)
+
+
+def test_the_best_by_likelihood_and_similarity_is_taken(tiny, league):
+    """By hand: the same candidates, all scored, the best one found without leaving any out early."""
+    pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
+    asked = questions(league, "What year were the Falcons founded?", "Who coaches the Anvils?", "Teams by titles")
+    for weight in (0.0, 5.0, 500.0):
+        generator = RerankedGenerator(
+            tiny, pairs, k=5, weight=weight, load=lambda: words_as_vectors, max_new_tokens=8, prompt="question_only"
+        )
+        run = labkit.evaluate(generator, asked, progress=False)
+        pool = Candidates(PAIRS, league, words_as_vectors)
+        for question, result in zip(asked, run.results, strict=True):
+            conversation = labkit.prompting.question_only(question.question)
+            found = pool(question.question, 5)
+            likely = log_probabilities(tiny, conversation, [c.sql for c in found])
+            best = max(zip(found, likely, strict=True), key=lambda pair: pair[1] + weight * pair[0].similarity)
+            assert result.prediction == best[0].sql  # the stand-in's own answers do not run
+    assert "reranked" in generator.describe()["prompt"]
+
+
+def test_an_endpoint_and_a_senseless_k_are_refused(tiny, league):
+    pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
+    with pytest.raises(LabkitError, match="local model"):
+        RerankedGenerator(object(), pairs)
+    with pytest.raises(LabkitError, match="at least"):
+        RerankedGenerator(tiny, pairs, k=0)
