@@ -191,7 +191,12 @@ def evaluate(
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
     if candidates:
-        pool = labkit.load_questions(candidates, db_dir=db_dir or loaded.db_dir)
+        from labkit.dataset import overlap
+
+        pool = labkit.load_questions(candidates, db_dir=db_dir or questions.parent)
+        shared = {item.key for item in overlap(pool, loaded) if item.kind == "query"}
+        if shared:
+            print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)
         generator = labkit.RerankedGenerator(chat_model(model, adapter, base_url), pool, prompt=prompt)
     else:
         generator = kind(chat_model(model, adapter, base_url), prompt)

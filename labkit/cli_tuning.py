@@ -146,6 +146,10 @@ def ladder(
     pairs: Annotated[Path | None, typer.Option("--pairs", help="Solved pairs to show; else generated here.")] = None,
     rungs: Annotated[str | None, typer.Option("--rungs", help="Names by comma; all by default, '' for none.")] = None,
     adapter: Annotated[list[str] | None, typer.Option("--adapter", help="A tuned rung, NAME=DIR; repeatable.")] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option("--candidates", help="Verified pairs: a further rung for each adapter ranks their queries too."),
+    ] = None,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
     base_url: BaseUrl = None,
@@ -168,6 +172,7 @@ def ladder(
         pairs=pairs,
         shots=shots,
         reflections=reflections,
+        candidates=candidates,
         mode=mode,
         fresh=fresh,
         **chosen,

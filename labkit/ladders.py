@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.agent import SqlGenerator
-from labkit.dataset import Question, QuestionSet
+from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
 from labkit.evaluation import BATCH, evaluate
 from labkit.meters import Counted, Figures, Metered, peak_memory
+from labkit.reranking import RerankedGenerator
 from labkit.rungs import LOOKING_UP, RUNGS, material, rung
 from labkit.runs import Run, RunStore
 
@@ -86,6 +87,7 @@ def ladder(
     pairs: str | Path | Sequence[Question] | None = None,
     shots: int = 5,
     reflections: int = 2,
+    candidates: str | Path | QuestionSet | None = None,
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
@@ -95,7 +97,9 @@ def ladder(
 
     model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts and retrieval;
     generated from the database alone where there are none. Each adapter is loaded on a base model of its own, after the
-    others are let go. LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
+    others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
+    ranked against its own (`reranking`). LabkitError for an unknown rung, a folder without adapter, pairs that overlap
+    the questions.
     """
     adapters = dict(adapters or {})
     _check(rungs, adapters)
@@ -103,6 +107,8 @@ def ladder(
     store = store if isinstance(store, RunStore) else RunStore(store)
     climb = _Climb(questions, mode, store, fresh, batch_size)
     found = material(questions, pairs, climb.folder, store) if {*rungs} & {*LOOKING_UP} else None
+    if candidates is not None and not isinstance(candidates, QuestionSet):
+        candidates = load_questions(candidates, db_dir=questions.db_dir or (questions.path and questions.path.parent))
     climbed = []
     if rungs:
         base = _load(model)
@@ -112,9 +118,13 @@ def ladder(
         del base, generator
     for name, folder in adapters.items():
         gc.collect()
-        generator = SqlGenerator(Metered(_load(model, folder)))
-        climbed.append(climb.rung(name, generator, card_seconds(folder)))
-        del generator
+        tuned = Metered(_load(model, folder))
+        climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
+        if candidates is not None:
+            reranked = RerankedGenerator(tuned, candidates)
+            climbed.append(climb.rung(f"{name}, reranked", reranked, card_seconds(folder)))
+            del reranked
+        del tuned
     return Ladder(questions.name, mode, climbed[0].run.model, tuple(climbed))
 
 
@@ -199,9 +209,9 @@ class _Climb:
 
 
 def _built(generator) -> float:
-    """Seconds that its prompt's index took, 0 for a prompt without one."""
+    """Seconds that its index, or its prompt's, took; 0 where there is none."""
     begun = time.perf_counter()
-    build = getattr(getattr(generator, "prompt", None), "build", None)
+    build = getattr(generator, "build", None) or getattr(getattr(generator, "prompt", None), "build", None)
     if build:
         build()
     return time.perf_counter() - begun if build else 0.0

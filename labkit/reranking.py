@@ -47,12 +47,13 @@ class RerankedGenerator:
         progress: bool = True,
         **settings,
     ):
-        if not hasattr(model, "network"):
+        local = getattr(model, "chat_model", model)  # a metered model holds it
+        if not hasattr(local, "network"):
             raise LabkitError("Ranking needs the likelihoods of a local model; an endpoint does not give them.")
         if k < 1:
             raise LabkitError(f"k is {k}; ranking needs one candidate at least.")
         self.generator = SqlGenerator(model, prompt, **settings)
-        self.model, self.pairs, self.k, self.weight, self.own = model, pairs, k, weight, own
+        self.model, self.pairs, self.k, self.weight, self.own = local, pairs, k, weight, own
         self.load, self.progress = load or _encoder, progress
         self._pools: dict[Path, Candidates | None] = {}
         self._encode: Encode | None = None

@@ -14,7 +14,14 @@ import labkit
 
 PACKAGE = Path(labkit.__file__).parent
 ROOT = PACKAGE.parent
-HEAVY = {"decoding", "sampling", "kvcache", "likelihood", "conversion", "divergence"}  # tensors at work; so in all of tuning/
+HEAVY = {
+    "decoding",
+    "sampling",
+    "kvcache",
+    "likelihood",
+    "conversion",
+    "divergence",
+}  # tensors at work; so in all of tuning/
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

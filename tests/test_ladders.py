@@ -346,7 +346,15 @@ def small_set(root, tmp_path) -> Path:
     return save_questions(tmp_path / "small.jsonl", questions)
 
 
-def test_an_adapter_is_a_rung_with_the_seconds_of_its_card(root, small_set, tiny_model_dir, tmp_path):
+def first_letters(texts):
+    """A stand-in for the sentence encoder: what a text begins with."""
+    vectors = numpy.zeros((len(texts), 26), dtype=numpy.float32)
+    for row, text in zip(vectors, texts, strict=True):
+        row[ord(text[:1].lower() or "a") % 26] = 1
+    return vectors
+
+
+def test_an_adapter_is_a_rung_with_the_seconds_of_its_card(root, small_set, tiny_model_dir, tmp_path, monkeypatch):
     from peft import LoraConfig, get_peft_model
 
     from labkit.tuning.adapter import Card
@@ -358,8 +366,14 @@ def test_an_adapter_is_a_rung_with_the_seconds_of_its_card(root, small_set, tiny
     card = Card(**told, method="instruction", data_sha256="", pairs=1, seconds=12.5, tokens=1, recalled=1, of=1)
     (tmp_path / "adapter" / "card.json").write_text(json.dumps(asdict(card)))
     questions = load_questions(small_set, db_dir=root / "datasets")
-    climbed = ladder(tiny_model_dir, questions, ["prompt"], {"instruction tuning": tmp_path / "adapter"})
-    plain, tuned = climbed.rungs
+    monkeypatch.setattr("labkit.reranking._encoder", lambda: first_letters)
+    pool = root / "datasets/league/trained.jsonl"
+    climbed = ladder(
+        tiny_model_dir, questions, ["prompt"], {"instruction tuning": tmp_path / "adapter"}, candidates=pool
+    )
+    plain, tuned, reranked = climbed.rungs
+    assert reranked.name == "instruction tuning, reranked" and reranked.run.valid == 3 > tuned.run.valid
+    assert reranked.build_seconds >= 12.5 and reranked.run.prompt == "question_only, reranked"
     assert (tuned.name, tuned.build_seconds, plain.build_seconds) == ("instruction tuning", 12.5, 0.0)
     assert tuned.run.adapter == str(tmp_path / "adapter") and plain.run.adapter is None
     assert (plain.run.prompt, tuned.run.prompt) == ("plain", "question_only")
