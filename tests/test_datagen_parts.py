@@ -1,12 +1,14 @@
 """Parts of data generation: formats from values, English in small, glossary lines, conditions with their bounds."""
 
 import random
+import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import labkit
 from labkit.datagen import saying
 from labkit.datagen.build import Source, text
 from labkit.datagen.conditions import sql_of
@@ -322,3 +324,93 @@ def test_of_the_league_the_paraphrases_are_known_and_the_trained_pairs_are_not()
     trained = load_questions(league / "trained.jsonl")
     assert not {normalise_question(q.question) for q in trained} & known.questions
     assert not {normalise_sql(q.sql) for q in trained} & known.queries
+
+
+# --- what shops have: names in two columns, takings, dates to group by, durations ---------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A small shop; its people have a first and a last name, its lines a price and a quantity."""
+    rng, path = random.Random(4), tmp_path_factory.mktemp("shop") / "shop.sqlite"
+    firsts, lasts = ("Ada", "Mary Ann", "Jo", "Lee", "O'Neil"), ("Quill", "Marsh", "Van Dorn", "Pike", "Stone", "Hale")
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE Client (ClientId INTEGER PRIMARY KEY, FirstName TEXT, LastName TEXT, City TEXT);"
+            "CREATE TABLE Song (SongId INTEGER PRIMARY KEY, Title TEXT UNIQUE, Milliseconds INTEGER);"
+            "CREATE TABLE Invoice (InvoiceId INTEGER PRIMARY KEY, ClientId INTEGER REFERENCES Client,"
+            " Day TEXT, Total REAL);"
+            "CREATE TABLE Line (LineId INTEGER PRIMARY KEY, InvoiceId INTEGER REFERENCES Invoice,"
+            " SongId INTEGER REFERENCES Song, UnitPrice REAL, Quantity INTEGER)"
+        )
+        names = [(first, last) for first in firsts for last in lasts]
+        rows = [(i, *name, rng.choice(("Velden", "Ironvale", "Oakmere"))) for i, name in enumerate(names, 1)]
+        connection.executemany("INSERT INTO Client VALUES (?, ?, ?, ?)", rows)
+        songs = [
+            (i, f"Song of {w}", rng.randrange(90_000, 900_000))
+            for i, w in enumerate(["Rain", "Sun", "Snow", "Fog", "Wind"], 1)
+        ]
+        connection.executemany("INSERT INTO Song VALUES (?, ?, ?)", songs)
+        for i in range(1, 201):
+            day = f"{rng.choice((2021, 2022, 2023))}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 28):02d}"
+            total = rng.randrange(100, 2000) / 100
+            connection.execute("INSERT INTO Invoice VALUES (?, ?, ?, ?)", (i, rng.randrange(1, 31), day, total))
+            line = (i, i, rng.randrange(1, 6), rng.choice((0.99, 1.49, 1.99)), rng.randrange(1, 5))
+            connection.execute("INSERT INTO Line VALUES (?, ?, ?, ?, ?)", line)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shop_pairs(shop):
+    return labkit.generate(shop, 1_500, wordings=1, typos=0.0, progress=False).pairs
+
+
+def test_a_name_in_two_columns_is_shown_and_compared_in_both(shop, shop_pairs):
+    about = [p for p in shop_pairs if "FirstName" in p.sql or "LastName" in p.sql]
+    assert len(about) > 200 and all("FirstName" in p.sql and "LastName" in p.sql for p in about)
+    assert not any("\u00a0" in p.sql + p.question for p in shop_pairs)
+    one = next(p for p in about if "FirstName = 'Mary Ann' AND" in p.sql and "LastName = 'Van Dorn'" in p.sql)
+    assert "mary ann van dorn" in one.question.lower()
+    assert any("O''Neil" in p.sql and "o'neil" in p.question.lower() for p in about)
+    assert any("GROUP BY" in p.sql and p.sql.count("FirstName") > 1 for p in about)
+    assert all(labkit.execute(shop, p.sql).ok for p in about[:100])
+
+
+def test_a_log_reads_the_two_columns_as_they_are(shop):
+    found = labkit.from_queries(["SELECT FirstName FROM Client WHERE City = 'Velden'"], shop, wordings=1)
+    assert found.pairs and "first name" in found.pairs[0].question.lower()
+
+
+def test_takings_are_a_price_times_a_quantity_or_a_total(shop_pairs):
+    products = [p for p in shop_pairs if "UnitPrice * " in p.sql and "SUM(" in p.sql]
+    totals = [p for p in shop_pairs if re.search(r"SUM\((\w\.)?Total\)", p.sql) and "revenue" in p.question.lower()]
+    assert products and totals
+    assert all(re.search("revenue|sales|turnover|spen", p.question, re.I) for p in products if "group" in p.tags)
+
+
+def test_dates_are_grouped_by_year_and_by_month(shop_pairs):
+    for length, word in ((4, "year"), (7, "month")):
+        found = [p for p in shop_pairs if re.search(rf"GROUP BY SUBSTR\((\w\.)?Day, 1, {length}\)", p.sql)]
+        assert found and all(re.search(word, p.question, re.I) for p in found)
+
+
+def test_milliseconds_are_asked_in_minutes(shop_pairs):
+    found = [(p, m) for p in shop_pairs if (m := re.search(r"Milliseconds (?:[<>]=?) (\d+)", p.sql))]
+    assert found
+    for pair, match in found:
+        assert f"{int(match[1]) / 60_000:g} min" in pair.question
+    assert not any("milliseconds" in p.question.lower() for p in shop_pairs)
+
+
+def test_top_groups_are_as_many_as_asked(shop_pairs):
+    found = [p for p in shop_pairs if "top" in p.tags and "GROUP BY" in p.sql]
+    words = {2: "two", 3: "three", 5: "five", 10: "ten"}
+    assert found
+    for p in found:
+        k = int(re.search(r"LIMIT (\d+)", p.sql)[1])
+        assert re.search(rf"\b({k}|{words[k]})\b", p.question, re.I)
+
+
+def test_a_price_is_said_to_the_cent(shop_pairs):
+    found = [(p, m) for p in shop_pairs if (m := re.search(r"(?:UnitPrice|Total) (?:=|[<>]=?) (\d+\.\d\d)\b", p.sql))]
+    assert found and all(m[1] in p.question for p, m in found)

@@ -94,7 +94,7 @@ def from_queries(
 
     `LabkitError` when there is no such file, database or glossary.
     """
-    world = read_world(database, exclude)
+    world = read_world(database, exclude, joint_names=False)
     speaker = Speaker(world, _glossary(world, database, glossary))
     return pairs_of_log(speaker, read_log(sql_log), seed, avoid, wordings)
 

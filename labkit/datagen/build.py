@@ -12,7 +12,7 @@ from sqlglot import exp, parse_one
 from sqlglot.dialects.sqlite import SQLite
 
 from labkit.datagen.conditions import Condition, sql_of
-from labkit.datagen.world import Entity, Path_, World, quoted
+from labkit.datagen.world import JOINT, Entity, Path_, World, quoted
 from labkit.schema import sql_name
 
 _IDS = itertools.count()
@@ -132,4 +132,35 @@ def subquery(query: exp.Expression) -> str:
 def text(query: exp.Expression | str) -> str:
     """The query on one line in the style of all pairs; a text is parsed first."""
     tree = parse_one(query, dialect="sqlite") if isinstance(query, str) else query
-    return _writer().generate(tree)
+    written = _writer().generate(tree)
+    return _writer().generate(_apart(parse_one(written, dialect="sqlite"))) if JOINT in written else written
+
+
+def _apart(tree: exp.Expression) -> exp.Expression:
+    """A query in which each name that lies in two columns is two columns where it is shown, grouped or sorted by, two
+    conditions where it is compared, else both with a space between."""
+    for column in [c for c in tree.find_all(exp.Column) if JOINT in c.name]:
+        table, parent = column.args.get("table"), column.parent
+        parts = [
+            exp.column(name, table and table.copy(), quoted=sql_name(name) != name) for name in column.name.split(JOINT)
+        ]
+        if isinstance(parent, (exp.Select, exp.Group)):
+            parent.set("expressions", [e for old in parent.expressions for e in (parts if old is column else [old])])
+        elif isinstance(parent, exp.Ordered):
+            order, way = parent.parent, {key: value for key, value in parent.args.items() if key != "this"}
+            both = [exp.Ordered(this=part, **way) for part in parts]
+            order.set("expressions", [e for old in order.expressions for e in (both if old is parent else [old])])
+        elif isinstance(parent, (exp.EQ, exp.NEQ)) and JOINT in parent.expression.name:
+            tests = [
+                type(parent)(this=p, expression=exp.Literal.string(v))
+                for p, v in zip(parts, parent.expression.name.split(JOINT), strict=True)
+            ]
+            both = exp.and_(*tests) if isinstance(parent, exp.EQ) else exp.paren(exp.or_(*tests))
+            parent.replace(exp.paren(both) if isinstance(parent.parent, (exp.Or, exp.Not)) else both)
+        else:
+            column.replace(
+                exp.DPipe(this=exp.DPipe(this=parts[0], expression=exp.Literal.string(" ")), expression=parts[1])
+            )
+    for literal in [x for x in tree.find_all(exp.Literal) if JOINT in x.name]:
+        literal.replace(exp.Literal.string(literal.name.replace(JOINT, " ")))
+    return tree

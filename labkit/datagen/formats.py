@@ -66,7 +66,8 @@ def recognise(values: Sequence) -> Format:
     if not values:
         return TEXT
     if all(isinstance(value, (int, float)) for value in values):
-        decimals = 0 if all(float(value).is_integer() for value in values) else 1
+        exact = (n for n in (0, 1, 2) if all(round(value, n) == value for value in values))
+        decimals = next(exact, 1)
         return Format("number", decimals=decimals)
     if not all(isinstance(value, str) for value in values):
         return TEXT
@@ -185,6 +186,8 @@ _WAYS = (_feet, _thousands, _decimal_comma, _with_unit, _iso, _day_first, _month
 
 # --- as people say it -------------------------------------------------------------------------------------------------
 
+DURATIONS = {"milliseconds": 60_000, "seconds": 60}  # units to a minute, which people name
+
 
 def say(value: float, how: Format) -> str:
     """A wording template (see `phrases.expand`) for a number of that format: `(6' 7"|6 foot 7|...)`."""
@@ -194,6 +197,11 @@ def say(value: float, how: Format) -> str:
             return f"({feet}' 0\"|{feet} feet|{feet} foot|{feet}'0\")"
         as_stored = f"{feet}' {inches}\"|{feet}' {inches}\"|{feet}'{inches}\""
         return f"({as_stored}|{feet} foot {inches}|{feet} feet {inches}|{feet} ft {inches})"
+    if how.unit in DURATIONS:
+        minutes = f"{value / DURATIONS[how.unit]:g}"
+        return f"({minutes} minutes|{minutes} minutes|{minutes} min)".replace(
+            "1 minutes", "1 minute" if minutes == "1" else "1 minutes"
+        )
     if how.unit in SIGNS:
         return _say_money(value, how.unit, SIGNS[how.unit])
     number = (
@@ -226,8 +234,11 @@ def _say_money(value: float, sign: str, name: str) -> str:
     return "(" + "|".join(ways) + ")"
 
 
-def round_bound(value: float) -> float | int:
-    """A bound that a person would name near `value`: 8,431,200 -> 8,500,000; 37.4 -> 37."""
+def round_bound(value: float, unit: str = "") -> float | int:
+    """A bound that a person would name near `value`: 8,431,200 -> 8,500,000; 37.4 -> 37; a duration in half minutes."""
+    if unit in DURATIONS:
+        half = DURATIONS[unit] // 2
+        return max(1, round(value / half)) * half
     if abs(value) < 20:
         return round(value, 0) if abs(value) >= 3 or value == int(value) else round(value, 1)
     step = 10 ** (len(str(int(abs(value)))) - 2) * (5 if abs(value) >= 100 else 1)

@@ -13,9 +13,11 @@ from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.numbers import can_average, can_sum, plain_unit
-from labkit.datagen.phrases import plural, singular
+from labkit.datagen.phrases import counted, plural, singular
 from labkit.datagen.saying import many_things
 from labkit.datagen.subjects import Subject, View
+from labkit.datagen.times import date_parts
+from labkit.datagen.vocabulary import SPENT, TAKINGS
 from labkit.datagen.world import Field, Path_
 
 
@@ -45,6 +47,7 @@ def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
     fixed = {t.field.ref for t in view.implied}
     found = [(f, ()) for f in view.root.fields if f.kind in ("category", "period") and f.ref not in fixed]
     found += [(f, ()) for f in view.root.fields if f.kind == "year" and len(f.values) <= 40]
+    found += [(part, ()) for f in view.root.fields if f.kind == "date" for part in date_parts(f)]
     found += [
         (f, ()) for f in view.root.fields if f.kind == "text" and any(n > 1 for _, n in f.values) and len(f.values) < 60
     ]
@@ -78,6 +81,14 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
     if g.subject.view.own and g.subject.view.root.table in scoped:
         numbers = []  # facts that the glossary takes from some rows only are asked of owners
     counting = counting and founded(g.subject.view, g.subject.conditions)
+    persons = {e.table for e in d.world.entities.values() if e.person}
+    takings = [m for m in d.speaker.measures(g.subject.view.root) if m.nouns[0] == TAKINGS[0]]
+    if takings and "SUM" in (kinds or ("SUM",)) and d.chance(0.4):
+        at, m = g.subject.source.at(), d.rng.choice(takings)
+        g.subject.source.where(*[k for f in m.fields for k in f.known(at)])
+        names = [*TAKINGS, *(SPENT if g.field.table in persons else ())]
+        of = "" if is_plain(g.subject) else " of [the] {np}"
+        return f"SUM({m.sql.replace('{a}', at)})", f"({'|'.join(names)}){of}{{when}}", ["sum", "computed"]
     if not numbers or (counting and d.chance(0.45)):
         return "COUNT(*)", "number of {np}{when}", ["count"]
     f = d.pick([f for f in numbers if can_sum(f) or kinds != ("SUM",)] or numbers)
@@ -94,7 +105,8 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
             "MAX": ("highest", "top"),
         }[kind]
     ]
-    said += d.speaker.glossary.sums.get(f.ref, []) * 2 if kind == "SUM" else []
+    said += d.speaker.sums(f) * 2 if kind == "SUM" else []
+    said += SPENT if kind == "SUM" and d.speaker.sums(f) and g.field.table in persons else []
     of = "" if is_plain(g.subject) else " of [the] {np}"
     unit = plain_unit(f) if f.format.stored_as_text and (kind == "MAX" or f.format.unit == "ft") else ""
     return f"{kind}({g.subject.read(f)})", f"({'|'.join(said)}){of}{{when}}{unit}", [kind.lower()]
@@ -148,6 +160,8 @@ def group_extreme(d: Drawer) -> Intent | None:
     high, beside, source = d.chance(0.8), d.chance(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
+    if high and d.chance(0.25):
+        return _top_groups(d, g, (value, said, tags), columns, order)
     tail = _both(g.word) if beside else alone("", g.word)
     also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
     asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if beside else f"?{tail}")
@@ -163,6 +177,24 @@ def group_extreme(d: Drawer) -> Intent | None:
         return finished("group_extreme", query, asked, subject_slots(g.subject), [*tags, "ties"], probe, ranked=False)
     query = source.select(*columns, group=[g.column], order=order, limit=1)
     return finished("group_extreme", query, asked, subject_slots(g.subject), tags, probe)
+
+
+def _top_groups(
+    d: Drawer, g: Grouped, measured: tuple[str, str, list[str]], columns: list[str], order: list[str]
+) -> Intent:
+    """The groups with the most, so many of them, the number beside or not."""
+    value, said, tags = measured
+    k, source = d.rng.choice((2, 3, 3, 5, 5, 5, 10)), g.subject.source
+    said = said if value != "COUNT(*)" else "(number of {np}{when}|count of {np}{when})"
+    tail = _both(g.word) if len(columns) > 1 else alone("", plural(g.word)).replace(" is enough", " are enough")
+    asked = frames("top groups", words=plural(g.word), k=f"({k}|{k}|{counted(str(k))})", said=said, tail=tail)
+    if value == "COUNT(*)":
+        asked += frames("top groups count", words=plural(g.word), k=f"({k}|{k}|{counted(str(k))})", tail=tail)
+    probe = source.select(value, group=[g.column], order=order, limit=k + 1)
+    query = source.select(*columns, group=[g.column], order=order, limit=k)
+    return finished(
+        "group_extreme", query, asked, subject_slots(g.subject), ["group", "superlative", "top", *tags], probe
+    )
 
 
 def _both(word: str) -> str:

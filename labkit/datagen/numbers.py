@@ -145,7 +145,7 @@ def number_frames(speaker: Speaker, f: Field, kind: str) -> tuple[str, ...]:
     done = [v for v in words.verbs if words.counts and v.split()[0].endswith("ed") or v == "won"]
     own += [f"How many {things} have [the] {{np}} {v}{{when}}, {together}?" for v in done]
     own += [f"How much do [all] [the] {{np}} {v} {together}{{when}}?" for v in words.verbs if v in AMOUNTS]
-    for s in speaker.glossary.sums.get(f.ref, []):
+    for s in speaker.sums(f):
         own += [
             f"(What is|What's|How big is|How high is) the {s} of [all] [the] {{np}}{{when}}?",
             f"{s} of {{np}}{{when}}?",

@@ -6,11 +6,12 @@ alone.
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from labkit.datagen.formats import TEXT, Format, recognise
 from labkit.datagen.phrases import singular
-from labkit.datagen.world import Entity, Field, Link, World, spaced
+from labkit.datagen.world import JOINT, Entity, Field, Link, World, spaced
 from labkit.execution import Limits, execute_many
 from labkit.schema import PLACEHOLDERS, Column, Schema, Table, read_schema, sql_name
 
@@ -26,6 +27,8 @@ _FLAGS = (
     {0, 1},
 )
 _NAMING = ("nickname", "name", "title", "full name", "label", "username", "model")
+_FIRST = re.compile(r"(first|given|fore) ?name|fname")
+_LAST = re.compile(r"(last|family|sur) ?name|lname")
 _PERSONS = frozenset(
     [
         "player",
@@ -76,8 +79,11 @@ _PERSONS = frozenset(
 )
 
 
-def read_world(database: str | Path, exclude: Iterable[str] = ()) -> World:
-    """The world of a database; columns (`column`, `table.column`) or tables named in `exclude` are not looked at."""
+def read_world(database: str | Path, exclude: Iterable[str] = (), joint_names: bool = True) -> World:
+    """The world of a database; columns (`column`, `table.column`) or tables named in `exclude` are not looked at.
+
+    `joint_names`: a first and a last name are one field, the person's name.
+    """
     schema = read_schema(database)
     hidden = {name.casefold() for name in exclude}
     tables = [t for t in schema.tables if not t.is_view and t.rows and t.name.casefold() not in hidden]
@@ -85,20 +91,31 @@ def read_world(database: str | Path, exclude: Iterable[str] = ()) -> World:
         t.name: [c for c in t.columns if not {c.name.casefold(), f"{t.name}.{c.name}".casefold()} & hidden]
         for t in tables
     }
-    values = _read_values(database, kept)
+    joint = {table: names for table, columns in kept.items() if joint_names and (names := _joint_name(columns))}
+    values = _read_values(database, kept, joint)
     links = tuple(_links(schema, kept, values))
     aliases = _aliases([t.name for t in tables])
     entities = {t.name: _entity(t, kept[t.name], values, links, aliases[t.name]) for t in tables}
     return World(Path(database), _naming(entities), links)
 
 
-def _read_values(database: Path, kept: dict[str, list[Column]]) -> dict[tuple[str, str], list[tuple]]:
-    """Distinct values of each column with their numbers of rows, the most frequent first."""
-    places = [(table, column.name) for table, columns in kept.items() for column in columns]
-    sqls = [
-        f"SELECT {sql_name(c)}, COUNT(*) FROM {sql_name(t)} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_VALUES}"
-        for t, c in places
-    ]
+def _joint_name(columns: list[Column]) -> str:
+    """The first and the last name of a person, joined, where there is one column for each and none for both."""
+    first = [c.name for c in columns if _FIRST.fullmatch(spaced(c.name))]
+    last = [c.name for c in columns if _LAST.fullmatch(spaced(c.name))]
+    whole = any(spaced(c.name) in ("name", "full name") for c in columns)
+    return JOINT.join(first + last) if len(first) == len(last) == 1 and not whole else ""
+
+
+def _read_values(
+    database: Path, kept: dict[str, list[Column]], joint: dict[str, str]
+) -> dict[tuple[str, str], list[tuple]]:
+    """Distinct values of each column, and of joint names, with their numbers of rows, the most frequent first."""
+    places = [(table, column.name) for table, columns in kept.items() for column in columns] + list(joint.items())
+    sqls = []
+    for table, name in places:
+        shown = f" || '{JOINT}' || ".join(map(sql_name, name.split(JOINT)))
+        sqls.append(f"SELECT {shown}, COUNT(*) FROM {sql_name(table)} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_VALUES}")
     results = execute_many(database, sqls, Limits(rows=_VALUES, seconds=5))
     return {
         place: [r for r in result.rows if not isinstance(r[0], bytes)]
@@ -171,13 +188,27 @@ def _aliases(tables: list[str]) -> dict[str, str]:
 def _entity(table: Table, columns: list[Column], values: dict, links: tuple[Link, ...], alias: str) -> Entity:
     linked = {link.column for link in links if link.table == table.name}
     fields = [_field(table, column, values[table.name, column.name], column.name in linked) for column in columns]
-    label = _label(fields, table)
+    label = next(
+        (_whole_name(table, name, rows) for (t, name), rows in values.items() if t == table.name and JOINT in name),
+        None,
+    )
+    if label:
+        parts = label.name.split(JOINT)
+        fields = [label, *(f for f in fields if f.name not in parts)]
+    label = label or _label(fields, table)
     fields = [Field(**{**_own(f), "kind": "label"}) if f is label else f for f in fields]
     label = next((f for f in fields if f.kind == "label"), None)
     noun = singular(spaced(table.name))
-    person = noun.split()[-1] in _PERSONS or _names_persons(label)
+    person = noun.split()[-1] in _PERSONS or bool(label and JOINT in label.name) or _names_persons(label)
     key = next((f for f in fields if f.kind == "id"), None)
     return Entity(table.name, alias, noun, tuple(fields), label, key, person, table.rows or 0)
+
+
+def _whole_name(table: Table, name: str, counted: list[tuple]) -> Field:
+    present = tuple((value, n) for value, n in counted if value is not None)
+    unique = bool(present) and all(n == 1 for _, n in present) and len(counted) < _VALUES
+    missing = (None,) if len(present) < len(counted) else ()
+    return Field(table.name, name, "label", TEXT, present, missing, unique, sum(n for _, n in counted))
 
 
 def _own(f: Field) -> dict:
@@ -197,7 +228,16 @@ def _field(table: Table, column: Column, counted: list[tuple], linked: bool) -> 
     kind = _kind(table, column, present, how, linked, unique)
     if kind in ("id", "link", "text", "category", "flag"):
         how = TEXT
+    elif kind == "number" and not how.unit and (unit := _duration(column.name)):
+        how = replace(how, unit=unit)
     return Field(table.name, column.name, kind, how, present, tuple(missing), unique, rows)
+
+
+def _duration(name: str) -> str:
+    last = spaced(name).split()[-1:]
+    return {"milliseconds": "milliseconds", "ms": "milliseconds", "seconds": "seconds", "secs": "seconds"}.get(
+        *last, ""
+    )
 
 
 def _kind(table: Table, column: Column, present: tuple, how: Format, linked: bool, unique: bool) -> str:

@@ -206,10 +206,10 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
         return _equals(speaker, field, value, path, Test(field, "=", stored if field.format.stored_as_text else value))
     shares = (0.05, 0.1, 0.25, 0.4, 0.5) if kind[0] == "<" else (0.5, 0.6, 0.75, 0.85, 0.92, 0.96)
     value = numbers[int(len(numbers) * rng.choice(shares))]
-    value = round_bound(value) if many and not feet else value
+    value = round_bound(value, field.format.unit) if many and not feet else value
     if kind == "between":
         low = numbers[int(len(numbers) * rng.choice((0.2, 0.4, 0.6)))]
-        low = round_bound(low) if many and not feet else low
+        low = round_bound(low, field.format.unit) if many and not feet else low
         if low < value:
             return _between(speaker, field, low, value, path)
         kind = ">="

@@ -332,6 +332,20 @@ In which {word} is the {said} the {best}?{tail}
 (Which|What) {word} comes out {first} by {said}?{tail}
 {best} {said}: which {word}?{tail}
 
+== top groups
+Top {k} {words} by {said}[, please].{tail}
+(Who|What|Which) are the top {k} {words} by {said}?{tail}
+TELL the top {k} {words} by {said}.{tail}
+SHOW the {k} {words} with the (highest|largest|most) {said}.{tail}
+The {k} {words} with the (highest|largest) {said}[, please].{tail}
+By {said}, which are the top {k} {words}?{tail}
+(Which|What) {k} {words} have the (highest|largest) {said}?{tail}
+
+== top groups count
+(Which|What) {k} {words} have the most {np}{when}?{tail}
+SHOW the {k} {words} with the most {np}{when}.{tail}
+The {k} {words} with the most {np}{when}[, please].{tail}
+
 == having
 (Which|What) {word} (is home to|has) {many}{when}?{tail}
 (Which|What) {word} has {many}{when}?{tail}

@@ -10,6 +10,7 @@ from functools import cached_property
 from labkit.datagen.glossary import Glossary, Measure
 from labkit.datagen.lexicon import Words, synonyms, words_for, words_named
 from labkit.datagen.phrases import literal, plural, singular
+from labkit.datagen.vocabulary import PRICED, QUANTITIES, TAKINGS, TRADES
 from labkit.datagen.world import Entity, Field, World, twins
 from labkit.execution import execute
 from labkit.schema import sql_name
@@ -74,6 +75,11 @@ class Speaker:
         plain = not entity.label and not any(f.kind == "period" for f in entity.fields)
         return plain and any(self.world.entities[link.other].label for link in links)
 
+    def sums(self, field: Field) -> list[str]:
+        """What the sum of a number is called: the glossary's words, and what sold things bring in."""
+        last, of = field.words.split()[-1], self.world.entities[field.table].noun.split()
+        return self.glossary.sums.get(field.ref, []) + list(TAKINGS if last in PRICED and {*of} & TRADES else ())
+
     def noun(self, field: Field) -> str:
         """A template for the fact's name, its first name most often."""
         nouns = self.words(field).nouns
@@ -109,7 +115,16 @@ class Speaker:
                 f"{what} altogether",
             ]
             found.append(Measure(a.table, f"{a.read('{a}')} + {b.read('{a}')}", names, (a, b)))
-        return found + self._rates(entity)
+        return found + self._rates(entity) + self._takings(entity)
+
+    def _takings(self, entity: Entity) -> list[Measure]:
+        """A price times a quantity in one row is what was sold."""
+        prices = [f for f in entity.fields if f.kind == "number" and f.words.split()[-1] in PRICED]
+        amounts = [f for f in entity.fields if f.kind == "number" and f.words.split()[-1] in QUANTITIES]
+        if len(prices) != 1 or len(amounts) != 1:
+            return []
+        sql = f"{prices[0].read('{a}')} * {amounts[0].read('{a}')}"
+        return [Measure(entity.table, sql, list(TAKINGS), (prices[0], amounts[0]))]
 
     def of_measure(self, m: Measure) -> Words:
         """What the vocabulary knows of a computed number by its name: 'age'."""

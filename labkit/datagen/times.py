@@ -1,7 +1,7 @@
 """What people say of a row's years and dates: in, before, since, in a month, in a season."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.formats import MONTHS
@@ -53,6 +53,38 @@ def year_words(op: str, year: int) -> str:
         ">=": f"(in {year} or later|since {year}|from {year} on|in or after {year})",
         "<=": f"(in {year} or earlier|up to {year}|no later than {year}|by {year})",
     }[op]
+
+
+@dataclass(frozen=True)
+class DatePart(Field):
+    """A year or a month of a date, to group by: `part` is its SQL, with {c} for the date's column."""
+
+    part: str = ""
+    called: str = ""
+
+    @property
+    def words(self) -> str:
+        return self.called
+
+    def column(self, alias: str) -> str:
+        return self.part.replace("{c}", super().column(alias))
+
+
+def date_parts(field: Field) -> list[DatePart]:
+    """The year of a date, and its month where days are stored year first; where there are several and not too many."""
+    own = {name: getattr(field, name) for name in Field.__dataclass_fields__} | {"kind": "period", "missing": ()}
+    found = [DatePart(**own, part=field.format.year, called="year")] if field.format.year else []
+    if field.format.year == "SUBSTR({c}, 1, 4)" and field.format.kind == "date":
+        found.append(DatePart(**own, part="SUBSTR({c}, 1, 7)", called="month"))
+    kept = []
+    for part in found:
+        counts: dict[str, int] = {}
+        for value, rows in field.values:
+            read = str(field.format.read(value))[: 4 if part.called == "year" else 7]
+            counts[read] = counts.get(read, 0) + rows
+        if 2 <= len(counts) <= 80 and None not in field.missing:
+            kept.append(replace(part, values=tuple(counts.items())))
+    return kept
 
 
 def _when(speaker: Speaker, field: Field, test: Test, when: str, path: Path_, plain: str = "") -> Condition:

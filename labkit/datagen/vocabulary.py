@@ -28,6 +28,17 @@ low: short, shorter, shortest
 ask: how long (is {x}|does {x} take)
 high: long, longer, longest
 low: short, shorter, shortest
+== milliseconds
+named: length / duration
+nouns: running time
+ask: how long is {x}
+high: long, longer, longest
+low: short, shorter, shortest
+== seconds
+named: duration / length
+ask: how long (is|was) {x}
+high: long, longer, longest
+low: short, shorter, shortest
 == speed
 ask: how fast is {x}
 high: fast, faster, fastest
@@ -412,3 +423,12 @@ assists: passer / playmaker
 sales: seller
 books: author
 """
+
+# What is sold: numbers that are prices, tables whose rows are sales, numbers of things sold, and what they add up to.
+PRICED = frozenset(("total", "amount", "subtotal", "price", "revenue", "paid", "cost"))
+TRADES = frozenset(
+    ("invoice", "order", "sale", "payment", "purchase", "transaction", "booking", "receipt", "bill", "ticket", "rental")
+)
+QUANTITIES = frozenset(("quantity", "qty", "units", "pieces"))
+TAKINGS = ("revenue", "sales", "turnover", "total revenue", "total sales")
+SPENT = ["total spend", "total spending", "money spent"]  # the same of those who pay

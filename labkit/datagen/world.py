@@ -14,13 +14,16 @@ from labkit.datagen.formats import TEXT, Format
 from labkit.datagen.phrases import plural
 from labkit.schema import sql_name
 
+JOINT = "\u00a0"  # a space that no line breaks at: between the two columns, and the two values, of a joint name
+
 
 @dataclass(frozen=True)
 class Field:
     """A column as a fact about its table's rows.
 
     `kind`: "id", "link", "label", "category", "flag", "number", "year", "period" (a year that few values share), "date"
-    or "text". `values`: (stored value, rows), frequent first, without `missing` (texts, and None for NULL).
+    or "text". `values`: (stored value, rows), frequent first, without `missing` (texts, and None for NULL). A person's
+    name in two columns is one field, its columns joined by JOINT, and so are its values; `build.text` takes them apart.
     """
 
     table: str
@@ -41,7 +44,7 @@ class Field:
     @cached_property
     def words(self) -> str:
         """The column's name as words: `pointsPerGame`, `points_per_game` -> "points per game"."""
-        return spaced(self.name)
+        return "name" if JOINT in self.name else spaced(self.name)
 
     def column(self, alias: str) -> str:
         """The column in SQL."""
