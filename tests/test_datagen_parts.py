@@ -326,7 +326,7 @@ def test_of_the_league_the_paraphrases_are_known_and_the_trained_pairs_are_not()
     assert not {normalise_sql(q.sql) for q in trained} & known.queries
 
 
-# --- what shops have: names in two columns, takings, dates to group by, durations ---------------------------------------
+# --- what shops have: names in two columns, takings, dates to group by, durations -------------------------------------
 
 
 @pytest.fixture(scope="module")
