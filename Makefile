@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-gpu bench-peer-env clean
+.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-gpu bench-elsewhere bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -52,6 +52,9 @@ bench-mome: .venv/.test model
 
 bench-gpu: .venv/.test
 	$(BIN)/python benchmarks/bench_gpu.py $(GPU_ARGS)
+
+bench-elsewhere: .venv/.test model
+	$(BIN)/python benchmarks/elsewhere.py --base $(ELSEWHERE_ARGS)
 
 bench: .venv/.test model
 	$(BIN)/python -m benchmarks
