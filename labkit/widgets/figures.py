@@ -65,7 +65,7 @@ class TokenLosses(_Still):
     def __init__(self, tokens: Sequence[str], losses: Sequence[float], start: int):
         if len(tokens) != len(losses) or not 0 < start < len(tokens):
             raise ValueError("there is a loss for each token, and `start` is the place of one behind the first")
-        self.tokens, self.losses, self.start = list(tokens), [float(loss) for loss in losses], start
+        self.tokens, self.losses, self.start = list(tokens), [max(0.0, float(loss)) for loss in losses], start
 
     @property
     def mean(self) -> float:
