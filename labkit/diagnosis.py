@@ -7,6 +7,7 @@ decided by `scoring`, and what a good question set is by `linting`; where the li
 so does the diagnosis.
 """
 
+import os
 import re
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -79,7 +80,7 @@ def diagnose(question: Question, prediction: str, score: "Score", schema: Schema
 
 
 def diagnose_many(
-    pairs: Sequence["Pair"], scores: Sequence["Score"], schemas: Iterable[Schema] = ()
+    pairs: Sequence["Pair"], scores: Sequence["Score"], schemas: Iterable[Schema] = (), progress: bool = True
 ) -> list[Diagnosis]:
     """`diagnose` for each pair and its score, the interventions on all of them run together. Databases whose schema is
     not among `schemas` are read."""
@@ -88,7 +89,8 @@ def diagnose_many(
         if database not in known:
             known[database] = read_schema(database)
     found: list[Diagnosis] = []
-    with tqdm(total=len(pairs), desc="diagnosing", unit=" pairs", disable=None, leave=False) as bar:
+    quiet = True if not progress or os.environ.get("CI") else None  # None: where there is no terminal
+    with tqdm(total=len(pairs), desc="diagnosing", unit=" pairs", disable=quiet, leave=False) as bar:
         for start in range(0, len(pairs), _AT_A_TIME):
             here = slice(start, start + _AT_A_TIME)
             cases = [
@@ -270,7 +272,7 @@ def _class_of_rows(score: "Score") -> str:
 # --- a run ------------------------------------------------------------------------------------------------------------
 
 
-def diagnose_run(run: "Run", questions: QuestionSet | Iterable[Question]) -> DiagnosedRun:
+def diagnose_run(run: "Run", questions: QuestionSet | Iterable[Question], progress: bool = True) -> DiagnosedRun:
     """Diagnose every result of a run that is not right. `questions` must hold the run's questions and find the
     databases.
 
@@ -295,7 +297,7 @@ def diagnose_run(run: "Run", questions: QuestionSet | Iterable[Question]) -> Dia
     ]
     failed = [i for i, result in enumerate(run.results) if result.verdict != "right"]
     scores = scoring.score_many([pairs[i] for i in failed], run.mode)
-    found = dict(zip(failed, diagnose_many([pairs[i] for i in failed], scores), strict=True))
+    found = dict(zip(failed, diagnose_many([pairs[i] for i in failed], scores, progress=progress), strict=True))
     diagnosed = [
         DiagnosedResult(result, question, _of_run(result, found[i]) if i in found else Diagnosis(""))
         for i, (result, question) in enumerate(zip(run.results, asked, strict=True))

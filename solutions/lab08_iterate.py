@@ -53,7 +53,7 @@ for recording in recorded:
 # Now each failure gets a class, as in Lab 1.
 
 # %% tags=["nbval-check-output"]
-diagnosed = {name: labkit.diagnose_run(run, dev) for name, run in runs.items()}
+diagnosed = {name: labkit.diagnose_run(run, dev, progress=False) for name, run in runs.items()}
 classes = {name: Counter(item.diagnosis.failure_class for item in d.failures()) for name, d in diagnosed.items()}
 pd.DataFrame(classes).fillna(0).astype(int).sort_index()
 

@@ -32,7 +32,12 @@ def _retire(evaluation, training, question):
 
 CHANGES = (  # before, after, fixed, broken
     ({"a": False, "b": True, "c": True, "d": False}, {"a": True, "b": False, "c": True, "d": False}, ["a"], ["b"]),
-    ({"q2": False, "q1": False, "q3": True}, {"q3": True, "q2": True, "q1": True}, ["q1", "q2"], []),
+    (
+        {"q2": False, "q1": False, "q3": True, "q4": False},
+        {"q4": False, "q3": True, "q2": True, "q1": True},
+        ["q1", "q2"],
+        [],
+    ),
     ({"y": True, "x": True}, {"x": False, "y": False}, [], ["x", "y"]),
     ({"a": True}, {"a": True}, [], []),
     ({}, {}, [], []),
