@@ -343,8 +343,8 @@ def answer_loss(logits, tokens, start):
 course.check("lab05.answer_loss", answer_loss)
 
 # %% [markdown]
-# Which tokens of one of our pairs surprise the untuned model? Look at the first one, at the names of tables and columns,
-# and at `FROM` and `WHERE`.
+# Which tokens of one of our pairs surprise the untuned model? Look at the first one, at the names of tables and
+# columns, and at `FROM` and `WHERE`.
 
 # %%
 loss_of = course.use("lab05.answer_loss", answer_loss)
@@ -439,8 +439,8 @@ for steps in lesson.history.values():
 LossCurve([np.mean(by_step[number]) for number in sorted(by_step)])
 
 # %% [markdown]
-# The adapter is a folder of three small files: the thin matrices, how to attach them (as PEFT reads it), and a
-# **card**. The card says what it was made of, so that nobody loads it on another base.
+# The adapter is a folder: the thin matrices, how to attach them (as PEFT reads it), the pairs, and a **card**, which
+# says what it was made of, so that nobody loads it on another base.
 #
 # Was the machine used well? A pass forwards takes two operations a weight and token, backwards about two more. Beside
 # it, what your processor reaches in one large product. (Idle hardware is a main cost of doing this by hand.)
