@@ -432,6 +432,7 @@ print(said.getvalue().strip())
 # %%
 lesson.start()
 tuned = lesson.wait()
+assert tuned, "It was stopped; the work is kept. Run this cell again to go on."
 by_step = defaultdict(list)
 for steps in lesson.history.values():
     for number, loss in steps:
@@ -580,7 +581,8 @@ by_heart = TrainingView(
 by_heart.start()
 
 # %%
-learnt = by_heart.wait()
+learnt = by_heart.start().wait()
+assert learnt, "It was stopped; the work is kept. Run this cell again to go on."
 print(f"{learnt.recalled} of {learnt.of} by heart after {learnt.seconds:.0f} s, {by_heart.step} steps")
 sights = {fact.question: len(by_heart.history.get(fact.id, ())) for fact in facts}
 for question, times in sorted(sights.items(), key=lambda item: item[1]):
