@@ -139,8 +139,8 @@ def trained_share(shapes, rank):
 course.check("lab05.trained_share", trained_share)
 
 # %% [markdown]
-# "10,000 times cheaper", says the paper (Hu et al. 2021). It speaks of GPT-3, and counts parameters: a rank of 4, on
-# two matrices of each layer only. Is that so? And what would other choices give?
+# "10,000 times cheaper", people say. The paper (Hu et al. 2021) speaks of GPT-3, and of the number of trained
+# parameters: a rank of 4, on two matrices of each layer only. Is that so? And what would other choices give?
 
 # %% tags=["nbval-check-output"]
 count = course.use("lab05.trained_share", trained_share)
@@ -493,12 +493,14 @@ for name, (loaded, prompt_name) in ways.items():
     price[name] = (round(read), runs[name].valid, str(runs[name]), round(seconds, 2))
 print(pd.DataFrame(price, index=["tokens read", f"run, of {len(asked)}", "accuracy", "s a question"]).T.to_string())
 first, *_, last = runs.values()
+saved = price[next(iter(ways))][3] - price["tuned, question alone"][3]  # seconds a question
+print(f"paid back after {card.seconds / saved:,.0f} questions" if saved > 0 else "never paid back in seconds")
 print("base with schema -> tuned without:", labkit.compare(first, last))
 LadderChart(runs)
 
 # %% [markdown]
 # Read it with its intervals: does the tuned model stand above the base, and by more than chance? It read a fraction of
-# the tokens. The starter shows what practice alone is worth: it writes SQL, and makes up your names. If your tuned
+# the tokens, so the minutes of tuning are paid back after so many questions (Lab 3). The starter shows what practice alone is worth: it writes SQL, and makes up your names. If your tuned
 # model is no better, look at the loss curve, and at how many pairs there were. More pairs and an hour go further (Lab
 # 8).
 #
@@ -569,8 +571,8 @@ print(f"{trained_times} trainings; everything in each round would have been {14 
 
 # %% [markdown]
 # For real: invented people, invented mountains, a year each. Nothing of this is in any model. Watch the rows turn pale
-# one by one, and the number of the mastered grow. Then: how often was each fact trained (the easy ones seldom), and
-# are they right when asked from the folder, as a user would?
+# one by one, and the number of the mastered grow. Then: how often was each fact trained? (A batch with room takes some
+# mastered facts along, so that they are not lost.) And are they right when asked from the folder, as a user would?
 
 # %%
 facts = labkit.random_facts(course.shorter(12, 2), seed=setting.seed)
@@ -634,7 +636,8 @@ pd.DataFrame(
 #
 # ## Go further
 #
-# - `rank=`, `rate=`, `passes=` are settings of `labkit.tune`. Which moves accuracy most, for the same seconds?
+# - `rate=` and `passes=` are settings of `labkit.tune` (and `rank=`, where no adapter is continued). Which moves accuracy
+#   most, for the same seconds?
 # - Tune without the starter. How many pairs does it take to get as far?
 # - Your own data: `labkit.generate("my.sqlite", ...)`, and the same call.
 # - Tune with `load_model(four_bit=True)`. What changes on the card?
