@@ -500,9 +500,9 @@ LadderChart(runs)
 
 # %% [markdown]
 # Read it with its intervals: does the tuned model stand above the base, and by more than chance? It read a fraction of
-# the tokens, so the minutes of tuning are paid back after so many questions (Lab 3). The starter shows what practice alone is worth: it writes SQL, and makes up your names. If your tuned
-# model is no better, look at the loss curve, and at how many pairs there were. More pairs and an hour go further (Lab
-# 8).
+# the tokens, so the minutes of tuning are paid back after so many questions (Lab 3). The starter shows what practice
+# alone is worth: it writes SQL, and makes up your names. If your tuned model is no better, look at the loss curve, and
+# at how many pairs there were. More pairs and an hour go further (Lab 8).
 #
 # ### The average, and what it hides
 #
@@ -636,8 +636,8 @@ pd.DataFrame(
 #
 # ## Go further
 #
-# - `rate=` and `passes=` are settings of `labkit.tune` (and `rank=`, where no adapter is continued). Which moves accuracy
-#   most, for the same seconds?
+# - `rate=` and `passes=` are settings of `labkit.tune` (and `rank=`, where no adapter is continued). Which moves
+#   accuracy most, for the same seconds?
 # - Tune without the starter. How many pairs does it take to get as far?
 # - Your own data: `labkit.generate("my.sqlite", ...)`, and the same call.
 # - Tune with `load_model(four_bit=True)`. What changes on the card?
