@@ -2,9 +2,20 @@
 
 from labkit.widgets.distributions import TokenBars
 from labkit.widgets.explorer import DataExplorer
+from labkit.widgets.figures import LossCurve, LowRank, TokenLosses
 from labkit.widgets.inspector import FailureInspector
 from labkit.widgets.ladder import LadderChart
 from labkit.widgets.playground import Playground
 from labkit.widgets.training import TrainingView
 
-__all__ = ["DataExplorer", "FailureInspector", "LadderChart", "Playground", "TokenBars", "TrainingView"]
+__all__ = [
+    "DataExplorer",
+    "FailureInspector",
+    "LadderChart",
+    "LossCurve",
+    "LowRank",
+    "Playground",
+    "TokenBars",
+    "TokenLosses",
+    "TrainingView",
+]

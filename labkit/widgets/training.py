@@ -185,8 +185,12 @@ def _first(spans: list[float | None]) -> float:
 def _cell(loss: float | None) -> str:
     if loss is None:
         return "<td title='not trained yet'>·</td>"
-    shade = _SHADES[sum(loss >= step for step in _STEPS)]
-    return f"<td title='loss {loss:.2f}' style='{_paint(shade)};min-width:.8em'></td>"
+    return f"<td title='loss {loss:.2f}' style='{shaded(loss)};min-width:.8em'></td>"
+
+
+def shaded(loss: float) -> str:
+    """The style of a mark for a loss in nats: the darker the more."""
+    return _paint(_SHADES[sum(loss >= step for step in _STEPS)])
 
 
 def _paint(shade: str) -> str:

@@ -1,0 +1,153 @@
+"""Still pictures of tuning: the low-rank update beside its matrix, which tokens a loss counts, how a loss fell.
+
+Plain numbers in; no torch, no controls. Each is an SVG or a line of marked words with the same said in a sentence, so
+that it can be read without colour, and where no picture is shown.
+"""
+
+import html
+import math
+from collections.abc import Sequence
+
+from labkit.widgets.training import shaded
+
+_SIDE = 150  # pixels of the longer side of a weight matrix
+_WIDE, _HIGH, _LEFT = 560, 160, 46  # of a curve
+
+
+class _Still:
+    """Shown as HTML where that can be, else as `text()`."""
+
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def html(self) -> str:
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+class LowRank(_Still):
+    """A weight matrix of shape (out, into), and to scale beside it B (out, rank) and A (rank, into)."""
+
+    def __init__(self, out: int, into: int, rank: int):
+        if min(out, into, rank) < 1:
+            raise ValueError(f"sizes are 1 or more, not {out}, {into} and {rank}")
+        self.out, self.into, self.rank = out, into, rank
+
+    def text(self) -> str:
+        whole, factors = self.out * self.into, self.rank * (self.out + self.into)
+        return (
+            f"W: {self.out} x {self.into} = {whole:,} numbers, frozen; B: {self.out} x {self.rank} and "
+            f"A: {self.rank} x {self.into} = {factors:,} numbers, trained ({factors / whole:.1%})"
+        )
+
+    def html(self) -> str:
+        scale = _SIDE / max(self.out, self.into)
+        wide, high, thin = (max(3.0, scale * size) for size in (self.into, self.out, self.rank))
+        second = wide + 60
+        parts = [
+            _box(10, 10, wide, high, "#8a8a8a", "W"),
+            _words(wide + 35, 10 + high / 2, "+"),
+            _box(second, 10, thin, high, "#d98200", "B"),
+            _box(second + thin + 14, 10, wide, thin, "#2171b5", "A"),
+        ]
+        svg = _svg(second + thin + 24 + wide, max(high, thin) + 40, self.text(), parts)
+        return f"{svg}<p>{html.escape(self.text())}</p>"
+
+
+class TokenLosses(_Still):
+    """A text's tokens, `losses[i]` nats for `tokens[i]`; those before `start` are read only, and not counted."""
+
+    def __init__(self, tokens: Sequence[str], losses: Sequence[float], start: int):
+        if len(tokens) != len(losses) or not 0 < start < len(tokens):
+            raise ValueError("there is a loss for each token, and `start` is the place of one behind the first")
+        self.tokens, self.losses, self.start = list(tokens), [max(0.0, float(loss)) for loss in losses], start
+
+    @property
+    def mean(self) -> float:
+        """The loss: mean over the answer's tokens, in nats."""
+        counted = self.losses[self.start :]
+        return math.fsum(counted) / len(counted)
+
+    def text(self) -> str:
+        lines = [
+            f"{loss:6.2f}  {token!r}" for token, loss in list(zip(self.tokens, self.losses, strict=True))[self.start :]
+        ]
+        return "\n".join([f"{self.start} tokens of the question: not counted", *lines, f"{self.mean:6.2f}  mean"])
+
+    def html(self) -> str:
+        read = "".join(f"<span style='opacity:.65'>{_shown(token)}</span>" for token in self.tokens[: self.start])
+        counted = "".join(
+            f"<ruby style='{shaded(loss)};padding:0 .15em;margin-right:1px'>{_shown(token)}<rt>{loss:.1f}</rt></ruby>"
+            for token, loss in list(zip(self.tokens, self.losses, strict=True))[self.start :]
+        )
+        told = f"<p>Pale: {self.start} tokens that are read and not counted. Boxes: the answer, each token with its "
+        return f"<p style='line-height:2.6'>{read}{counted}</p>{told}loss in nats; the mean is {self.mean:.2f}.</p>"
+
+
+class LossCurve(_Still):
+    """The loss of each step, and the mean of the last `window` steps as a line through them."""
+
+    def __init__(self, losses: Sequence[float], window: int = 8):
+        self.losses, self.window = [float(loss) for loss in losses], window
+        if not self.losses or window < 1:
+            raise ValueError("a curve needs a step, and a window of one step or more")
+
+    @property
+    def means(self) -> list[float]:
+        """At each step the mean of the last `window` losses."""
+        spans = (self.losses[max(0, at + 1 - self.window) : at + 1] for at in range(len(self.losses)))
+        return [math.fsum(span) / len(span) for span in spans]
+
+    def text(self) -> str:
+        first, last = self.losses[: self.window], self.losses[-self.window :]
+        return (
+            f"{len(self.losses)} steps; mean loss of the first {len(first)}: {math.fsum(first) / len(first):.2f} nats, "
+            f"of the last {len(last)}: {math.fsum(last) / len(last):.2f} nats a token"
+        )
+
+    def html(self) -> str:
+        top = max(self.losses) or 1.0
+        step = (_WIDE - _LEFT - 10) / max(1, len(self.losses) - 1)
+
+        def at(place: int, loss: float) -> str:
+            return f"{_LEFT + step * place:.1f},{10 + _HIGH * (1 - loss / top):.1f}"
+
+        dots = "".join(
+            f'<circle cx="{point[0]}" cy="{point[1]}" r="2.5" fill="currentColor" fill-opacity=".45"/>'
+            for point in (at(place, loss).split(",") for place, loss in enumerate(self.losses))
+        )
+        path = " ".join(at(place, mean) for place, mean in enumerate(self.means))
+        line = f'<polyline points="{path}" fill="none" stroke="#d98200" stroke-width="2.5"/>'
+        axes = f'<path d="M{_LEFT} 10V{10 + _HIGH}H{_WIDE - 10}" fill="none" stroke="currentColor"/>'
+        marks = [_words(_LEFT - 6, 14, f"{top:.1f}", "end"), _words(_LEFT - 6, 14 + _HIGH, "0", "end")]
+        marks += [
+            _words(_LEFT, _HIGH + 28, "step 1", "start"),
+            _words(_WIDE - 10, _HIGH + 28, f"{len(self.losses)}", "end"),
+        ]
+        return f"{_svg(_WIDE, _HIGH + 40, self.text(), [axes, dots, line, *marks])}<p>{html.escape(self.text())}</p>"
+
+
+def _shown(token: str) -> str:
+    """A token for a page: escaped, its line ends visible, its blanks kept."""
+    return html.escape(token.replace("\n", "↵")).replace(" ", "&nbsp;")
+
+
+def _svg(wide: float, high: float, title: str, parts: Sequence[str]) -> str:
+    size = f'viewBox="0 0 {wide:.0f} {high:.0f}" width="{wide:.0f}" style="max-width:100%;color:inherit"'
+    font = 'font-size="13" font-family="sans-serif"'
+    return f'<svg role="img" {size} {font}><title>{html.escape(title)}</title>{"".join(parts)}</svg>'
+
+
+def _box(x: float, y: float, wide: float, high: float, colour: str, name: str) -> str:
+    drawn = f'fill="{colour}" fill-opacity=".55" stroke="currentColor"'
+    box = f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" {drawn}/>'
+    return box + _words(x + wide / 2, y + high + 18, name)
+
+
+def _words(x: float, y: float, words: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{html.escape(words)}</text>'
