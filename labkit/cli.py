@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import labkit
-from labkit import cli_course, cli_tuning
+from labkit import cli_course, cli_tuning, cli_workspace
 from labkit.errors import LabkitError
 from labkit.terminal import (
     DEFAULT_MODEL,
@@ -46,6 +46,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 app.add_typer(cli_tuning.app)  # without a name: its commands stand beside the others
 app.add_typer(cli_course.app)
+app.add_typer(cli_workspace.app)
 
 
 def main() -> None:

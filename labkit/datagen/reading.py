@@ -286,7 +286,8 @@ def _label(fields: list[Field], table: Table) -> Field | None:
     named = [f for f in texts if any(f.words == n or f.words.endswith(" " + n) for n in _NAMING)]
     unique = [f for f in texts if f.unique and not f.missing and not any(ch.isdigit() for ch in str(f.values[0][0]))]
     declared = [f for f in unique if (f.name,) in table.unique]
-    for group in ([f for f in named if f.unique], declared, named):
+    codes = [f for f in texts if f.unique and not f.missing and (f.name,) in table.unique]
+    for group in ([f for f in named if f.unique], declared, named, codes):
         if group:
             return min(group, key=rank)
     return None

@@ -1,0 +1,11 @@
+"""Your own database: a folder that holds all that the loop needs and makes, and the loop run over it without a hand.
+
+`config` (what the user decides), `check` (what may go wrong with the schema), `drift` (what has changed since), `start`
+(a new folder), `loop` (generate, tune, climb, diagnose), `report` (one page of it all). No module knows a database.
+"""
+
+from labkit.workspace.config import Config, read_config
+from labkit.workspace.loop import Outcome, run
+from labkit.workspace.start import init
+
+__all__ = ["Config", "Outcome", "init", "read_config", "run"]

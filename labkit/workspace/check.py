@@ -1,0 +1,116 @@
+"""What may go wrong with a schema when people or models ask questions of it: names that look alike, texts that are
+numbers, words that stand for missing values, keys that nobody declared.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from labkit.datagen.reading import read_world
+from labkit.datagen.world import spaced
+from labkit.quantities import magnitude
+from labkit.schema import Column, Schema, Table, sql_name
+
+_MANY = 200  # columns among which look-alikes are looked for, a table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`kind`: look-alike, number as text, placeholder, mixed types, no key, undeclared reference, blob, empty, wide."""
+
+    kind: str
+    table: str
+    column: str  # "" for the whole table
+    text: str
+
+
+def findings(schema: Schema, exclude: tuple[str, ...] = ()) -> list[Finding]:
+    """All findings, table by table."""
+    hidden = {name.casefold() for name in exclude}
+    tables = [table for table in schema.tables if table.name.casefold() not in hidden]
+    found = [finding for table in tables for finding in _of_table(table)]
+    return [*found, *_references(schema, exclude)]
+
+
+def _of_table(table: Table) -> Iterator[Finding]:
+    if table.rows == 0:
+        yield Finding("empty", table.name, "", "The table has no rows: no question about it has an answer.")
+    if not table.is_view and not table.primary_key:
+        yield Finding("no key", table.name, "", "No primary key: rows that are equal cannot be told apart.")
+    for column in table.columns:
+        yield from _of_column(table, column)
+    for a, b in combinations([c.name for c in table.columns[:_MANY]], 2):
+        if _alike(a, b):
+            yield Finding(
+                "look-alike", table.name, a, f"{a!r} and {b!r} are easily mixed up: say in the glossary which is which."
+            )
+
+
+def _of_column(table: Table, column: Column) -> Iterator[Finding]:
+    texts = [v for v in column.samples if isinstance(v, str) and v not in column.placeholders]
+    if texts and not set(column.stored_types) - {"text"} and all(magnitude(text) is not None for text in texts):
+        code = all(text.isdigit() and len(text) == len(texts[0]) for text in texts)  # a ZIP code is no number
+        if not code:
+            yield Finding(
+                "number as text", table.name, column.name, f"Texts such as {texts[0]!r} sort and compare as letters."
+            )
+    if column.placeholders:
+        shown = ", ".join(map(repr, column.placeholders))
+        yield Finding(
+            "placeholder",
+            table.name,
+            column.name,
+            f"{shown} stand{'s' * (len(column.placeholders) == 1)} for a missing value and passes comparisons.",
+        )
+    kinds = set(column.stored_types)
+    if len(kinds - {"integer", "real"}) + bool(kinds & {"integer", "real"}) > 1:
+        yield Finding("mixed types", table.name, column.name, f"Stored as {', '.join(column.stored_types)}.")
+    if "blob" in kinds:
+        yield Finding("blob", table.name, column.name, "Binary values: left out of questions.")
+
+
+def _alike(a: str, b: str) -> bool:
+    """One letter or an ending apart, not numbered brothers such as line1 and line2."""
+    one, other = spaced(a), spaced(b)
+    if one.translate(_NO_DIGITS) == other.translate(_NO_DIGITS) and any(c.isdigit() for c in one + other):
+        return False
+    return one.replace(" ", "") == other.replace(" ", "") or (
+        min(len(one), len(other)) > 4 and difflib.SequenceMatcher(None, one, other).ratio() > 0.9
+    )
+
+
+_NO_DIGITS = str.maketrans("", "", "0123456789")
+
+
+def _references(schema: Schema, exclude: tuple[str, ...]) -> Iterator[Finding]:
+    declared = {(key.table, column) for key in schema.foreign_keys for column in key.columns}
+    for link in read_world(schema.database, exclude).links:
+        if (link.table, link.column) not in declared:
+            text = f"Every value is a {link.other}.{link.other_column}, but no key says so; taken for a reference."
+            yield Finding("undeclared reference", link.table, link.column, text)
+
+
+def page(schema: Schema, found: list[Finding]) -> str:
+    """The report as Markdown: counts, then each table with its columns and what was found."""
+    counts = Counter(finding.kind for finding in found)
+    lines = [f"# {Path(schema.database).name}", "", f"{len(schema.tables)} tables and views.", ""]
+    lines += [f"- {kind}: {n}" for kind, n in counts.most_common()] or ["- nothing stands out"]
+    for table in schema.tables:
+        rows = "unknown" if table.rows is None else f"{table.rows:,}"
+        lines += ["", f"## {table.name}", "", f"{'View' if table.is_view else 'Table'}, {rows} rows.", ""]
+        lines += ["| column | type | stored as | examples |", "|---|---|---|---|"]
+        for column in table.columns:
+            shown = ", ".join(repr(value) for value in column.samples[:3]).replace("|", "\\|").replace("\n", " ")
+            cells = (
+                sql_name(column.name).replace("|", "\\|"),
+                column.declared_type,
+                ", ".join(column.stored_types),
+                shown,
+            )
+            lines.append("| " + " | ".join(cells) + " |")
+        here = [finding for finding in found if finding.table == table.name]
+        lines += [""] + [f"- **{f.kind}** {f.column}: {f.text}" for f in here] if here else []
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,146 @@
+"""The loop over a workspace: generate, tune, climb the ladder, diagnose, report. Headless, and resumable at any point.
+
+Each stage keeps what it makes under a name that says what it was made of, so a stage whose inputs have not changed is
+not done again, and one that was cut off goes on: generation draws the same pairs for the same seed, tuning and
+evaluation keep their own checkpoints.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from labkit.datagen import generate
+from labkit.dataset import QuestionSet, load_questions
+from labkit.diagnosis import diagnose_run
+from labkit.errors import LabkitError
+from labkit.ladders import Ladder, ladder
+from labkit.runs import RunStore
+from labkit.schema import read_schema
+from labkit.slices import DiagnosedRun
+from labkit.workspace import check, drift, start
+from labkit.workspace.config import Config, read_config
+from labkit.workspace.report import write_report
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the loop ended with: a ladder and a diagnosed run (of its last rung) for each question set."""
+
+    config: Config
+    adapter: Path
+    card: dict
+    pairs: int
+    ladders: tuple[Ladder, ...]
+    diagnosed: tuple[DiagnosedRun, ...]
+    report: Path
+
+    def to_json(self) -> dict:
+        """For scripts."""
+        rungs = [
+            {"set": one.set, "rung": rung.name, "n": rung.run.n, "correct": rung.run.correct,
+             "low": rung.run.low, "high": rung.run.high, "valid": rung.run.valid}
+            for one in self.ladders for rung in one.rungs
+        ]  # fmt: skip
+        return {"adapter": str(self.adapter), "pairs": self.pairs, "report": str(self.report), "rungs": rungs}
+
+    def __str__(self) -> str:
+        lines = [f"{one.set}, {rung.name}: {rung.run}" for one in self.ladders for rung in one.rungs]
+        return "\n".join([*lines, f"The page: {self.report}"])
+
+
+def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outcome:
+    """Do what is left to do. `regenerate`: after a drift of the schema put aside what was made for the old one.
+
+    `LabkitError` for a folder that is no workspace, a schema that has drifted, no question set.
+    """
+    config = read_config(folder)
+    store = RunStore(config.file("runs.db"))
+    _same_schema(config, regenerate, say)
+    sets = [load_questions(path, db_dir=config.database.parent) for path in config.sets()]
+    if not sets:
+        raise LabkitError(f"{config.folder} has no question set to measure with: {', '.join(config.questions)}.")
+    pairs, pool = (_pairs(config, n, sets, say) for n in (config.pairs, config.candidates))
+    adapter, card = _tuned(config, pairs, store, say)
+    climbed, diagnosed = [], []
+    for questions in sets:
+        say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
+        climbed.append(
+            ladder(config.model, questions, config.rungs, {"tuned": adapter}, candidates=pool, pairs=pairs, store=store)
+        )
+        diagnosed.append(diagnose_run(climbed[-1].rungs[-1].run, questions))
+    found = check.findings(read_schema(config.database), config.exclude)
+    page = write_report(config, card, pairs, tuple(climbed), tuple(diagnosed), found)
+    return Outcome(config, adapter, card, len(pairs), tuple(climbed), tuple(diagnosed), page)
+
+
+def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
+    """Raise when the schema is not the one that the workspace was made for, or put aside what was made for it."""
+    schema = read_schema(config.database)
+    kept = config.file("schema.json")
+    changed = drift.changes(json.loads(kept.read_text("utf-8")), drift.shape(schema)) if kept.is_file() else {}
+    if not changed:
+        return
+    told = "; ".join(f"{table}: {', '.join(what)}" for table, what in list(changed.items())[:8])
+    made = sorted(config.folder.glob("pairs-*.jsonl"))
+    stale = sum(drift.touched(list(load_questions(path)), changed) for path in made)
+    if not regenerate:
+        raise LabkitError(
+            f"The schema is no longer the one that this workspace was made for ({told}). {stale:,} of its pairs ask of "
+            f"these tables, and the adapter was tuned on them. `labkit run {config.folder} --regenerate` puts pairs "
+            "and adapter aside and makes new ones; your questions stay, look through them."
+        )
+    aside = config.file(f"before-{date.today().isoformat()}")
+    for path in [*made, *config.folder.glob("adapter-*")]:
+        aside.mkdir(exist_ok=True)
+        path.rename(aside / path.name)
+    start.describe(config.folder, schema, check.findings(schema, config.exclude))
+    say(f"The schema has changed ({told}). What was made for the old one is in {aside.name}.")
+
+
+def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say) -> QuestionSet | None:
+    """`n` generated pairs, kept apart from all question sets; None for none."""
+    if not n:
+        return None
+    glossary = config.file("glossary.md")
+    words = glossary.read_text("utf-8") if glossary.is_file() else ""
+    told = [str(config.database), n, config.seed, list(config.exclude), words, [s.sha256 for s in sets]]
+    file = config.file(f"pairs-{n}-{_hash(told)}.jsonl")
+    if not file.is_file():
+        say(f"Generating {n:,} pairs from {config.database.name} ...")
+        given = {"glossary": glossary} if words else {}
+        made = generate(config.database, n, config.seed, sets, config.exclude, wordings=1, **given)
+        say(str(made.report))
+        made.save(file)
+    return load_questions(file, db_dir=config.database.parent)
+
+
+def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tuple[Path, dict]:
+    from labkit.models import load_model
+    from labkit.tuning import tune
+
+    begin = "starter" if config.starter else None
+    folder = config.file(f"adapter-{_hash([pairs.sha256, config.model, begin, config.rate])}")
+    card = folder / "card.json"
+    if not card.is_file():
+        say(f"Tuning {config.model} on {len(pairs):,} pairs ...")
+        avoid = config.sets()
+        tune(
+            load_model(config.model),
+            pairs,
+            "instruction",
+            folder,
+            adapter=begin,
+            store=store,
+            rate=config.rate,
+            avoid=avoid,
+        )
+    return folder, json.loads(card.read_text("utf-8"))
+
+
+def _hash(told: list) -> str:
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]

@@ -1,0 +1,110 @@
+"""A new workspace: what the database holds and where it bites, a glossary to fill in, draft questions, a notebook."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from labkit.datagen import generate
+from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.errors import LabkitError
+from labkit.home import write_atomically
+from labkit.schema import Schema, read_schema
+from labkit.workspace import check, drift
+from labkit.workspace.config import FILE, read_config, write_config
+
+DRAFTS = 40
+_DRAFT_SEED = 1_000_003  # another one than training draws from
+_GLOSSARY = """\
+# What people say
+
+Write what the words of your business mean, a line each; `labkit run` words its questions with them. Examples:
+
+    | say | means |
+    |---|---|
+    | headcount | number of rows of `employees` |
+    | active customer | `status` of `customers` is 'A' |
+    | pay | `salary` of `employees` |
+
+| say | means |
+|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What `init` made."""
+
+    folder: Path
+    findings: tuple[check.Finding, ...]
+    drafts: int
+
+    def __str__(self) -> str:
+        lines = [f"{self.folder}: a workspace with {self.drafts} draft questions; {len(self.findings)} things to know:"]
+        lines += [f"  {f.kind}: {f.table}{'.' * bool(f.column)}{f.column}. {f.text}" for f in self.findings[:12]]
+        lines += [f"  ... and {len(self.findings) - 12} more in schema.md"] if len(self.findings) > 12 else []
+        return "\n".join(
+            [*lines, f"Edit {FILE} and glossary.md if you like, look at draft.jsonl, then: labkit run {self.folder}"]
+        )
+
+
+def init(folder: str | Path, database: str | Path, questions: str | Path | None = None, exclude=()) -> Started:
+    """Make a workspace in `folder`, which must be new or empty, for a SQLite file.
+
+    questions: a question set of your own, copied in; it measures and never trains. exclude: private tables and columns.
+    `LabkitError` when the folder is taken, or the file is no database or holds nothing to ask about.
+    """
+    folder, database = Path(folder), Path(database).expanduser().resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LabkitError(f"{folder} is not empty. Give a new folder, or go on in it with `labkit run {folder}`.")
+    schema = read_schema(database)
+    own = load_questions(questions, db_dir=database.parent) if questions else None
+    drafts = _drafts(database, own, tuple(exclude))  # before anything is written: it may find nothing
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found = check.findings(schema, tuple(exclude))
+        write_config(folder, database, tuple(exclude))
+        (folder / "glossary.md").write_text(_GLOSSARY, "utf-8")
+        describe(folder, schema, found)
+        save_questions(folder / "draft.jsonl", drafts)
+        if own:
+            save_questions(folder / "questions.jsonl", [replace(q, database=str(database)) for q in own])
+        _notebook(folder)
+        read_config(folder)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return Started(folder, tuple(found), len(drafts))
+
+
+def describe(folder: Path, schema: Schema, found: list[check.Finding]) -> None:
+    """The schema report, and the shape that later runs compare with."""
+    write_atomically(folder / "schema.md", check.page(schema, found))
+    write_atomically(folder / "schema.json", json.dumps(drift.shape(schema), indent=1) + "\n")
+
+
+def _drafts(database: Path, own: QuestionSet | None, exclude: tuple[str, ...]) -> list[Question]:
+    made = generate(database, DRAFTS, _DRAFT_SEED, [own] if own else (), exclude, wordings=1, typos=0.0, progress=False)
+    if not made.pairs:
+        raise LabkitError(f"No question could be drawn from {database}: are its tables empty?")
+    return [
+        replace(pair, id=f"draft-{i:03d}", database=str(database), tags=("draft", *pair.tags))
+        for i, pair in enumerate(made, 1)
+    ]
+
+
+def _notebook(folder: Path) -> None:
+    """The loop in cells, for those who would rather look than wait for a page."""
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    cells = []
+    for text in Path(__file__).with_name("walk.txt").read_text("utf-8").split("\n# %%"):
+        kind, _, body = text.partition("\n")
+        if "[markdown]" in kind:
+            lines = [line.removeprefix("#").removeprefix(" ") for line in body.strip("\n").splitlines()]
+            cells.append(new_markdown_cell("\n".join(lines)))
+        elif kind.strip() == "":
+            cells.append(new_code_cell(body.strip("\n")))
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), folder / "walk.ipynb")

@@ -1,0 +1,353 @@
+"""A workspace: what `init` finds in strange files, what `run` makes and makes only once, drift, the page."""
+
+import json
+import os
+import runpy
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy
+import pytest
+
+import labkit
+from labkit import workspace
+from labkit.dataset import Question, load_questions, save_questions
+from labkit.errors import LabkitError
+from labkit.schema import read_schema
+from labkit.workspace import check, drift
+from labkit.workspace.config import read_config
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
+
+
+def make(path: Path, script: str, rows: dict[str, list[tuple]] | None = None) -> Path:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(script)
+        for table, values in (rows or {}).items():
+            marks = ", ".join("?" * len(values[0]))
+            connection.executemany(f'INSERT INTO "{table}" VALUES ({marks})', values)
+    return path
+
+
+@pytest.fixture
+def shop(tmp_path) -> Path:
+    """Customers and their orders: money as text, a placeholder, a reference that nobody declared, names that look
+    alike, a private column."""
+    customers = [
+        (i, f"Customer {chr(64 + i)}", ("Velden", "Oakmere")[i % 2], f"{i:03d}-SECRET", "--" if i == 3 else "A")
+        for i in range(1, 25)
+    ]
+    orders = [(i, i % 24 + 1, f"${i * 37 % 900 + 100},000", i % 7, f"2023-{i % 12 + 1:02d}-11") for i in range(1, 90)]
+    return make(
+        tmp_path / "shop.sqlite",
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, city TEXT, passport TEXT, grade TEXT);"
+        "CREATE TABLE orders (order_id INTEGER PRIMARY KEY, customer_id INTEGER, amount TEXT, amounts INTEGER,"
+        " day TEXT);"
+        "CREATE TABLE notes (note TEXT); CREATE VIEW rich AS SELECT * FROM orders WHERE amounts > 5;",
+        {"customers": customers, "orders": orders},
+    )
+
+
+def words(texts):
+    """A stand-in for the sentence encoder."""
+    vectors = numpy.zeros((len(texts), 64), dtype=numpy.float32)
+    for row, text in zip(vectors, texts, strict=True):
+        for word in text.lower().split():
+            row[zlib.crc32(word.encode()) % 64] += 1
+    return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+
+
+@pytest.fixture
+def ready(shop, tmp_path, tiny_model_dir, monkeypatch) -> Path:
+    """A workspace with a tiny model and few pairs, so that a run takes seconds."""
+    monkeypatch.setattr("labkit.reranking._encoder", lambda: words)
+    folder = tmp_path / "mine"
+    workspace.init(folder, shop, exclude=("passport",))
+    config = folder / "workspace.toml"
+    text = config.read_text().replace('"smollm2-135m"', json.dumps(str(tiny_model_dir)))
+    text = text.replace("pairs = 2000", "pairs = 12").replace("candidates = 10000", "candidates = 30")
+    config.write_text(text.replace("starter = true", "starter = false"))
+    return folder
+
+
+# --- what init finds --------------------------------------------------------------------------------------------------
+
+
+def test_findings(shop):
+    found = {(f.kind, f.table, f.column) for f in check.findings(read_schema(shop))}
+    assert found >= {
+        ("number as text", "orders", "amount"),
+        ("placeholder", "customers", "grade"),
+        ("undeclared reference", "orders", "customer_id"),
+        ("look-alike", "orders", "amount"),
+        ("empty", "notes", ""),
+        ("no key", "notes", ""),
+    }
+    assert ("number as text", "customers", "passport") not in found and ("no key", "rich", "") not in found
+
+
+def test_init_writes_what_the_loop_needs_and_nothing_private(shop, tmp_path):
+    made = workspace.init(tmp_path / "mine", shop, exclude=("passport",))
+    names = {path.name for path in made.folder.iterdir()}
+    assert names == {"workspace.toml", "glossary.md", "schema.md", "schema.json", "draft.jsonl", "walk.ipynb"}
+    drafts = load_questions(made.folder / "draft.jsonl")
+    assert len(drafts) == made.drafts == 40 and all(q.tags[0] == "draft" for q in drafts)
+    assert all(labkit.execute(drafts.database_path(q), q.sql).rows for q in drafts)
+    assert "passport" not in (made.folder / "draft.jsonl").read_text()
+    assert read_config(made.folder).exclude == ("passport",)
+    assert "orders.amount" in str(made)
+
+
+@pytest.mark.parametrize("taken", ["file", "full folder"])
+def test_nothing_is_overwritten(shop, tmp_path, taken):
+    folder = tmp_path / "mine"
+    if taken == "file":
+        folder.write_text("mine")
+    else:
+        folder.mkdir()
+        (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(LabkitError, match="not empty"):
+        workspace.init(folder, shop)
+    assert (folder if taken == "file" else folder / "thesis.txt").read_text() == "mine"
+
+
+def test_a_file_that_holds_nothing_leaves_no_folder(tmp_path):
+    empty = make(tmp_path / "empty.sqlite", "CREATE TABLE a (b TEXT)")
+    (tmp_path / "text.sqlite").write_text("no database")
+    for path, told in ((empty, "nothing to ask|no table"), (tmp_path / "text.sqlite", "database")):
+        with pytest.raises(LabkitError, match=told):
+            workspace.init(tmp_path / "mine", path)
+        assert not (tmp_path / "mine").exists()
+
+
+STRANGE = {
+    "no keys declared": (
+        "CREATE TABLE people (name TEXT, age INTEGER)",
+        {"people": [(f"P{i} Quill", i % 60) for i in range(80)]},
+    ),
+    "reserved words": (
+        'CREATE TABLE "order" ("group" INTEGER PRIMARY KEY, "select" TEXT, "from" INTEGER)',
+        {"order": [(i, f"kind {i % 4}", i * 3) for i in range(60)]},
+    ),
+    "unicode and quotes": (
+        'CREATE TABLE "Größe ""x""" ("Öl menge" INTEGER, "名前" TEXT UNIQUE)',
+        {'Größe ""x""': [(i, f"名 {i}") for i in range(50)]},
+    ),
+    "without rowid": (
+        "CREATE TABLE t (code TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID",
+        {"t": [(f"c{i}", i) for i in range(50)]},
+    ),
+    "generated columns": (
+        "CREATE TABLE box (name TEXT PRIMARY KEY, w INTEGER, h INTEGER, area INTEGER GENERATED ALWAYS AS (w * h));"
+        "INSERT INTO box (name, w, h) VALUES ('a', 1, 2), ('b', 3, 4), ('c', 5, 6), ('d', 7, 8)",
+        None,
+    ),
+    "views over tables": (
+        "CREATE TABLE t (name TEXT PRIMARY KEY, n INTEGER); CREATE VIEW v AS SELECT name FROM t WHERE n > 5",
+        {"t": [(f"n{i}", i) for i in range(40)]},
+    ),
+    "blobs": (
+        "CREATE TABLE pic (name TEXT PRIMARY KEY, data BLOB, size INTEGER)",
+        {"pic": [(f"p{i}", bytes([i, 255]), i) for i in range(40)]},
+    ),
+    "several date shapes": (
+        "CREATE TABLE trip (name TEXT PRIMARY KEY, gone TEXT, back TEXT, paid TEXT)",
+        {
+            "trip": [
+                (f"t{i}", f"2021-0{i % 9 + 1}-15", f"{i % 9 + 10}/03/2022", f"Mar 20{i % 9 + 10}") for i in range(40)
+            ]
+        },
+    ),
+    "two hundred tables": (
+        "".join(f"CREATE TABLE t{i} (id INTEGER PRIMARY KEY, name TEXT, n{i} INTEGER);" for i in range(200))
+        + "".join(f"INSERT INTO t{i} VALUES (1, 'a', 5), (2, 'b', 6), (3, 'c', 7);" for i in range(200)),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_files_make_a_workspace(name, tmp_path):
+    script, rows = STRANGE[name]
+    path = make(tmp_path / "strange.sqlite", script, rows)
+    made = workspace.init(tmp_path / "mine", path)
+    drafts = load_questions(made.folder / "draft.jsonl")
+    assert len(drafts) >= 3 and all(labkit.execute(path, q.sql).ok for q in drafts)
+    assert (made.folder / "schema.md").read_text()
+
+
+def test_a_database_in_wal_mode_and_one_that_cannot_be_written_to(shop, tmp_path):
+    with sqlite3.connect(shop) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("UPDATE customers SET city = 'Ironvale' WHERE id = 1")
+    assert workspace.init(tmp_path / "wal", shop).drafts == 40
+    plain = tmp_path / "media" / "shop.sqlite"
+    plain.parent.mkdir()
+    with sqlite3.connect(shop) as connection, sqlite3.connect(plain) as copy:
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = delete")
+    plain.chmod(0o444)
+    plain.parent.chmod(0o555)
+    try:
+        assert workspace.init(tmp_path / "media-space", plain).drafts == 40
+        assert list(plain.parent.iterdir()) == [plain]
+    finally:
+        plain.parent.chmod(0o755)
+
+
+@pytest.mark.slow
+def test_ten_million_rows_take_seconds(tmp_path):
+    import time
+
+    path = tmp_path / "big.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE hit (id INTEGER PRIMARY KEY, page TEXT, ms INTEGER)")
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000000) "
+            "INSERT INTO hit SELECT i, 'page ' || (i % 50), i % 997 FROM n"
+        )
+    begun = time.monotonic()
+    check.findings(read_schema(path))
+    assert time.monotonic() - begun < 30
+
+
+# --- the config -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        ("pears = 3", "did you mean 'pairs'"),
+        ("pairs = 0", "pairs = 0"),
+        ('rate = "fast"', "rate = 'fast'"),
+        ("questions = [1]", "questions"),
+        ("seed = ", "cannot be read"),
+        ("starter = 1", "starter"),
+    ],
+)
+def test_a_config_that_means_nothing(tmp_path, line, told):
+    (tmp_path / "workspace.toml").write_text(f'database = "a.sqlite"\n{line}\n')
+    with pytest.raises(LabkitError, match=told):
+        read_config(tmp_path)
+
+
+def test_no_workspace_and_no_database(tmp_path):
+    with pytest.raises(LabkitError, match="labkit init"):
+        read_config(tmp_path)
+    (tmp_path / "workspace.toml").write_text("pairs = 3\n")
+    with pytest.raises(LabkitError, match="names no database"):
+        read_config(tmp_path)
+
+
+# --- the loop ---------------------------------------------------------------------------------------------------------
+
+
+class Tags(HTMLParser):
+    """Open tags must close, and nothing may be loaded."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.loaded = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.loaded += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_whole_loop_and_nothing_twice(ready):
+    said = []
+    first = workspace.run(ready, say=said.append)
+    assert [rung.name for rung in first.ladders[0].rungs] == ["prompt", "tuned", "tuned, reranked"]
+    assert first.ladders[0].rungs[-1].run.n == 40 and first.pairs == 12
+    pairs = load_questions(next(ready.glob("pairs-12-*.jsonl")))
+    drafts = load_questions(ready / "draft.jsonl")
+    assert not {p.sql for p in pairs} & {d.sql for d in drafts} and "passport" not in str(list(pairs))
+    assert any("Generating" in text for text in said) and any("Tuning" in text for text in said)
+    again = []
+    second = workspace.run(ready, say=again.append)
+    assert second.to_json() == first.to_json() and not any("Tuning" in text or "Generating" in text for text in again)
+    page = first.report.read_text()
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == [] and tags.loaded == [] and "http" not in page.replace("http-equiv", "")
+    assert str(first.ladders[0].rungs[-1].run) in page and "number as text" in page and "draft" in page
+
+
+def test_own_questions_measure_and_never_train(ready, shop):
+    own = [Question("mine-1", "How many orders are there?", "SELECT COUNT(*) FROM orders", str(shop), tags=("mine",))]
+    save_questions(ready / "questions.jsonl", own)
+    outcome = workspace.run(ready, say=lambda text: None)
+    assert [one.set for one in outcome.ladders] == ["questions", "draft"]
+    for file in ready.glob("pairs-*.jsonl"):
+        assert "SELECT COUNT(*) FROM orders" not in {pair.sql for pair in load_questions(file)}
+
+
+def test_killed_at_any_moment_it_goes_on(ready, tmp_path):
+    """Killed while it tunes; the same command ends with what an unbroken run gives."""
+    whole = tmp_path / "whole"
+    shutil.copytree(ready, whole)
+    wanted = workspace.run(whole, say=lambda text: None)
+    code = (
+        "import sys, runpy, labkit.reranking as r; sys.path.insert(0, sys.argv[2])\n"
+        "import os, labkit.tuning.train as t\n"
+        "from labkit import workspace\n"
+        "def die(text):\n    print(text, flush=True)\n    if 'Measuring' in text: os.kill(os.getpid(), 9)\n"
+        "workspace.run(sys.argv[1], say=die)"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", code, str(ready), str(Path.cwd())], capture_output=True, env=dict(os.environ)
+    )
+    assert died.returncode == -9, died.stderr.decode()[-800:]
+    said = []
+    outcome = workspace.run(ready, say=said.append)
+    assert not any("Tuning" in text for text in said)
+    assert [r.run.correct for r in outcome.ladders[0].rungs] == [r.run.correct for r in wanted.ladders[0].rungs]
+
+
+def test_drift_is_told_and_nothing_is_mixed(ready, shop):
+    workspace.run(ready, say=lambda text: None)
+    old = next(ready.glob("pairs-12-*.jsonl"))
+    with sqlite3.connect(shop) as connection:
+        connection.execute("ALTER TABLE orders RENAME COLUMN day TO placed_on")
+    with pytest.raises(LabkitError, match=r"orders: column day is gone, column placed_on is new.*--regenerate"):
+        workspace.run(ready, say=lambda text: None)
+    assert old.is_file()
+    save_questions(ready / "draft.jsonl", [q for q in load_questions(ready / "draft.jsonl") if "day" not in q.sql])
+    workspace.run(ready, regenerate=True, say=lambda text: None)
+    (aside,) = ready.glob("before-*")
+    assert (aside / old.name).is_file() and not any(
+        "day" in p.sql for p in load_questions(next(ready.glob("pairs-12-*.jsonl")))
+    )
+
+
+def test_drift_in_words():
+    before = {"a": {"x": "TEXT", "y": "INT"}, "b": {"z": ""}}
+    now = {"a": {"x": "INT", "w": "INT"}, "c": {"z": ""}}
+    assert drift.changes(before, now) == {
+        "a": ["column y is gone", "column w is new", "x is INT, was TEXT"], "b": ["is gone"], "c": ["is new"]
+    }  # fmt: skip
+    assert drift.changes(before, before) == {}
+
+
+def test_the_notebook_is_valid(shop, tmp_path):
+    import nbformat
+
+    made = workspace.init(tmp_path / "mine", shop)
+    book = nbformat.read(made.folder / "walk.ipynb", 4)
+    nbformat.validate(book)
+    kinds = [cell.cell_type for cell in book.cells]
+    assert kinds.count("code") == 5 and kinds[0] == "markdown"
+    for cell in book.cells:
+        compile(cell.source, "cell", "exec") if cell.cell_type == "code" else None
