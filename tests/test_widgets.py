@@ -117,7 +117,7 @@ STATES = (
     FactState("random weights", ["7", "<b>", "8", "0"], [0.3, 0.2, 0.1, 0.0]),
     FactState("base", ["7", "8", "<b>", "0"], [2.0, 1.0, 0.0, -1.0]),
     FactState("base with retrieved text", ["8", "4", "7", "0"], [3.0, 2.9, 0.0, -1.0]),
-    FactState("memory-tuned", ["8", "7", "4", "0"], [9.0, 0.0, 0.0, 0.0]),
+    FactState("memory-tuned", ["8", "7", "4", "0"], [4.0, 0.0, 0.0, 0.0]),
 )
 
 
@@ -130,7 +130,7 @@ def test_a_fact_has_the_right_tokens_chance_in_each_state(fact):
     chances = fact.chances()
     assert list(chances) == [state.name for state in STATES]
     weights = np.exp(STATES[1].logits)
-    assert np.isclose(chances["base"], weights[1] / weights.sum()) and chances["memory-tuned"] > 0.99
+    assert np.isclose(chances["base"], weights[1] / weights.sum()) and chances["memory-tuned"] > 0.9
     assert fact.chances(0.05)["base"] < 1e-6 and 0.8 < fact.chances(0.05)["base with retrieved text"] < 0.9
 
 

@@ -205,7 +205,8 @@ class FactBars:
         parts = []
         for name in self.views:
             lines = [
-                f"<tr><td>{'✓' if right else ''}</td><td style='text-align:right'><code>{html.escape(token)}</code></td>"
+                f"<tr><td>{'✓' if right else ''}</td>"
+                f"<td style='text-align:right'><code>{html.escape(token)}</code></td>"
                 f"<td style='text-align:right;padding:0 .4em;font-weight:{'bold' if right else 'normal'}'>"
                 f"{_percent(value)}</td><td style='width:6em'><div style='{bar.format(100 * value)}'></div></td></tr>"
                 for token, value, right in self.rows(name, temperature)
