@@ -43,6 +43,8 @@ from labkit.widgets import (
     ladder,
     training,
 )
+from labkit import sampling
+from labkit.widgets import FactBars, FactState, TokenBars, distributions
 from labkit.widgets.distributions import visible
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
@@ -144,6 +146,65 @@ def test_a_whole_vocabulary_is_drawn_fast():
     box = TokenBars([str(i) for i in range(50_000)], logits).widget()
     box.children[2].value = 0.5
     assert "others" in box.children[3].value
+
+
+# --- one fact in four states
+
+STATES = (
+    FactState("random weights", ["7", "<b>", "8", "0"], [0.3, 0.2, 0.1, 0.0]),
+    FactState("base", ["7", "8", "<b>", "0"], [2.0, 1.0, 0.0, -1.0]),
+    FactState("base with retrieved text", ["8", "4", "7", "0"], [3.0, 2.9, 0.0, -1.0]),
+    FactState("memory-tuned", ["8", "7", "4", "0"], [4.0, 0.0, 0.0, 0.0]),
+)
+
+
+@pytest.fixture
+def fact():
+    return FactBars("Who climbed <it>?", "8", STATES, bars=2)
+
+
+def test_a_fact_has_the_right_tokens_chance_in_each_state(fact):
+    chances = fact.chances()
+    assert list(chances) == [state.name for state in STATES]
+    weights = np.exp(STATES[1].logits)
+    assert np.isclose(chances["base"], weights[1] / weights.sum()) and chances["memory-tuned"] > 0.9
+    assert fact.chances(0.05)["base"] < 1e-6 and 0.8 < fact.chances(0.05)["base with retrieved text"] < 0.9
+
+
+def test_the_right_token_has_a_row_even_when_it_is_unlikely(fact):
+    assert [row[0] for row in fact.rows("random weights")] == ["7", "<b>", "8"]
+    assert [row[2] for row in fact.rows("random weights")] == [False, False, True]
+    assert [row[0] for row in fact.rows("memory-tuned")] == ["8", "7"]
+
+
+def test_a_facts_slider_has_a_label_and_moves_all_four_views(fact):
+    slider, view = fact.widget().children
+    assert slider.description == "temperature" and (slider.min, slider.max) == (0.05, 2.0)
+    before = view.value
+    slider.value = 0.1
+    assert view.value != before and "aria-label='one fact in 4 states'" in view.value
+    for state in STATES:
+        part = [re.search(rf"<b>{state.name}</b>.*?</table>", value).group() for value in (before, view.value)]
+        assert part[0] != part[1] and part[0].count("✓") == part[1].count("✓") == 1
+
+
+def test_a_facts_still_forms(fact):
+    bundle = fact._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["text/plain"] == fact.text() == repr(fact) and "style" not in bundle["text/html"]
+    assert bundle["text/html"].count('<th scope="col">') == 4 and bundle["text/html"].count("<tr>") == 4
+    assert fact.text().count("✓") == 5  # the title, and one row a state
+    for shown in (bundle["text/html"], fact._bars(1.0)):
+        assert "&lt;it&gt;" in shown and "<code>&lt;b&gt;</code>" in shown
+
+
+@pytest.mark.parametrize(
+    "token, states, told",
+    [("8", (), "at least one"), ("8", STATES[:1] * 2, "same name"), ("4", STATES, "not among the tokens of 'random")],
+)
+def test_a_fact_that_cannot_be_shown_is_refused(token, states, told):
+    with pytest.raises(ValueError, match=told):
+        FactBars("?", token, states)
 
 
 def test_widgets_import_without_torch():

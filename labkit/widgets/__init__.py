@@ -19,3 +19,6 @@ __all__ = [
     "TokenLosses",
     "TrainingView",
 ]
+from labkit.widgets.distributions import FactBars, FactState, TokenBars
+
+__all__ = ["FactBars", "FactState", "TokenBars"]

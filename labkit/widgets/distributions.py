@@ -1,4 +1,5 @@
-"""A model's next token as bars, with sliders for temperature, top-k and top-p.
+"""A model's next token as bars, with sliders for temperature, top-k and top-p; and one fact in several states of a
+model, side by side.
 
 Plain records in (tokens and their logits, as NumPy arrays), no model, no torch: the filters here are the same three as
 in `labkit.decoding`, in the few lines that a lab teaches; a test holds the two together. Where no widget can run
@@ -7,6 +8,7 @@ in `labkit.decoding`, in the few lines that a lab teaches; a test holds the two 
 
 import html
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -120,12 +122,105 @@ class TokenBars:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """The widget where it can run; beside it the still table, for the places where it can't."""
-        still = {"text/plain": self.text(), "text/html": self.table()}
-        try:
-            live = self.widget()._repr_mimebundle_()
-        except ImportError:
-            return still
-        return {**live, **still}
+        return _bundle(self)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+@dataclass(frozen=True)
+class FactState:
+    """One state of a model in front of a fact: its name, tokens as text, and their logits (log-probabilities serve)."""
+
+    name: str
+    tokens: Sequence[str]
+    logits: Sequence[float]
+
+
+class FactBars:
+    """One fact in several states of a model (random weights, base, base with retrieved text, memory-tuned): the
+    next-token bars of each, side by side, under one temperature.
+
+    `token` is the right next token; its row is marked with ✓, and it has a row even where it is not among the `bars`
+    likeliest. Show it as the last line of a cell; `.text()` is the same as a plain table.
+    """
+
+    def __init__(self, fact: str, token: str, states: Sequence[FactState], bars: int = 5):
+        if not states:
+            raise ValueError("a fact needs at least one state to be shown in")
+        self.fact, self.token, self.bars = fact, token, bars
+        self.views = {state.name: TokenBars(state.tokens, state.logits, bars=bars) for state in states}
+        if len(self.views) != len(states):
+            raise ValueError("two states have the same name")
+        for name, view in self.views.items():
+            if token not in view.tokens:
+                raise ValueError(f"the right token {token!r} is not among the tokens of {name!r}")
+
+    def chances(self, temperature: float = 1.0) -> dict[str, float]:
+        """State -> the chance of the right token."""
+        return {name: float(v.probabilities(temperature)[v.tokens.index(self.token)]) for name, v in self.views.items()}
+
+    def rows(self, name: str, temperature: float = 1.0) -> list[tuple[str, float, bool]]:
+        """Of one state: token, chance, whether it is the right one; the likeliest first, the right one always."""
+        view = self.views[name]
+        p, right = view.probabilities(temperature), view.tokens.index(self.token)
+        shown = np.argsort(-view.logits, kind="stable")[: self.bars].tolist()
+        shown += [] if right in shown else [right]
+        return [(visible(view.tokens[i]), float(p[i]), i == right) for i in shown]
+
+    def text(self, temperature: float = 1.0) -> str:
+        """The states as lines of text, one below the other."""
+        lines = [f"{self.fact} (✓ {visible(self.token)})"]
+        for name in self.views:
+            lines.append(f"{name}:")
+            for token, value, right in self.rows(name, temperature):
+                lines.append(f"  {'✓' if right else ' '} {token:>12}  {_percent(value)}  {_blocks(value)}".rstrip())
+        return "\n".join(lines)
+
+    def table(self, temperature: float = 1.0) -> str:
+        """The states as the columns of an HTML table without a style sheet, for GitHub and for print."""
+        names = list(self.views)
+        columns = [self.rows(name, temperature) for name in names]
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+        body = ""
+        for at in range(max(len(column) for column in columns)):
+            cells = [_cell(*column[at]) if at < len(column) else "" for column in columns]
+            body += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        caption = f"<caption>{html.escape(self.fact)} (✓ <code>{html.escape(visible(self.token))}</code>)</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def widget(self):
+        """The bars under one labelled temperature slider, as an ipywidgets box; keyboard arrows move it."""
+        import ipywidgets as w
+
+        wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "7em"}}
+        slider = w.FloatSlider(1.0, min=0.05, max=2.0, step=0.05, description="temperature", **wide)
+        view = w.HTML(self._bars(1.0))
+        slider.observe(lambda change: setattr(view, "value", self._bars(slider.value)), names="value")
+        return w.VBox([slider, view])
+
+    def _bars(self, temperature: float) -> str:
+        """HTML for the live view: a table a state, that wrap on a narrow page. ✓ and bold mark the right token."""
+        bar = "height:.8em;background:#1f77b4;border:1px solid currentColor;box-sizing:border-box;width:{:.1f}%"
+        parts = []
+        for name in self.views:
+            lines = [
+                f"<tr><td>{'✓' if right else ''}</td>"
+                f"<td style='text-align:right'><code>{html.escape(token)}</code></td>"
+                f"<td style='text-align:right;padding:0 .4em;font-weight:{'bold' if right else 'normal'}'>"
+                f"{_percent(value)}</td><td style='width:6em'><div style='{bar.format(100 * value)}'></div></td></tr>"
+                for token, value, right in self.rows(name, temperature)
+            ]
+            label = html.escape(name)
+            parts.append(f"<table role='table'><caption><b>{label}</b></caption>{''.join(lines)}</table>")
+        title = f"{html.escape(self.fact)} (✓ <code>{html.escape(visible(self.token))}</code>)"
+        side = "display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start"
+        group = f"<div role='group' aria-label='one fact in {len(parts)} states' style='{side}'>{''.join(parts)}</div>"
+        return f"<p>{title}</p>{group}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        """As `TokenBars`: live where it can be, with the still table beside it."""
+        return _bundle(self)
 
     def __repr__(self) -> str:
         return self.text()
@@ -135,6 +230,19 @@ def visible(token: str) -> str:
     """A token with its blanks made visible: a leading space as ␣, a line end as ↵, other control signs escaped."""
     marked = token.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in marked) or "(empty)"
+
+
+def _bundle(view: TokenBars | FactBars) -> dict:
+    still = {"text/plain": view.text(), "text/html": view.table()}
+    try:
+        live = view.widget()._repr_mimebundle_()
+    except ImportError:
+        return still
+    return {**live, **still}
+
+
+def _cell(token: str, value: float, right: bool) -> str:
+    return f"{'✓ ' if right else ''}<code>{html.escape(token)}</code> {_percent(value).strip()} {_blocks(value, 10)}"
 
 
 def _percent(value: float) -> str:
