@@ -34,6 +34,8 @@ from labkit.schema import read_schema
 from labkit.tuning import tune
 from labkit.widgets import (
     DataExplorer,
+    FactBars,
+    FactState,
     FailureInspector,
     LadderChart,
     Playground,
@@ -43,8 +45,6 @@ from labkit.widgets import (
     ladder,
     training,
 )
-from labkit import sampling
-from labkit.widgets import FactBars, FactState, TokenBars, distributions
 from labkit.widgets.distributions import visible
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]

@@ -109,6 +109,7 @@ _COSTS = (  # build, retrieval, tuned, queries, why
     (100.0, 2.0, 1.0, 101, "After 100 queries both have cost 200: the first at which tuning is cheaper is 101."),
     (100.0, 3.0, 1.0, 51, "A query saves 2; after 50 both have cost the same."),
     (10.0, 4.0, 1.0, 4, "3 queries save 9, 4 save 12."),
+    (11.0, 4.0, 1.0, 4, "3 queries save 9, which is less than 11; 4 save 12."),
     (0.0, 2.0, 1.0, 1, "It cost nothing to build, and the first query is cheaper."),
     (100.0, 1.0, 1.0, math.inf, "A query saves nothing: tuning is never cheaper."),
     (100.0, 1.0, 2.0, math.inf, "A query costs more than before: tuning is never cheaper."),

@@ -1,6 +1,6 @@
 """What a notebook shows: plain records in, no model, no torch, no database. Each falls back to a still table."""
 
-from labkit.widgets.distributions import TokenBars
+from labkit.widgets.distributions import FactBars, FactState, TokenBars
 from labkit.widgets.explorer import DataExplorer
 from labkit.widgets.figures import LossCurve, LowRank, TokenLosses
 from labkit.widgets.inspector import FailureInspector
@@ -10,6 +10,8 @@ from labkit.widgets.training import TrainingView
 
 __all__ = [
     "DataExplorer",
+    "FactBars",
+    "FactState",
     "FailureInspector",
     "LadderChart",
     "LossCurve",
@@ -19,6 +21,3 @@ __all__ = [
     "TokenLosses",
     "TrainingView",
 ]
-from labkit.widgets.distributions import FactBars, FactState, TokenBars
-
-__all__ = ["FactBars", "FactState", "TokenBars"]
