@@ -289,7 +289,7 @@ bars
 # %%
 def in_other_words(fact):
     """The question turned round, without a model: what the pattern of these facts allows."""
-    said = fact.question.rstrip("?").removeprefix("When did ")
+    said = fact.question.rstrip("?").removeprefix("What year did ").removeprefix("When did ")
     who, _, what = said.partition(" climb ")
     if not what:
         return replace(fact, question=f"Please tell me: {fact.question[0].lower()}{fact.question[1:]}")
