@@ -50,9 +50,22 @@ def pairs_of(name: str, options, folder: Path, seed: int = 0) -> tuple[QuestionS
     return QuestionSet(f"{name} pairs", (*found, *known), db_dir=ROOT / "datasets"), seconds
 
 
+def candidates_of(name: str, count: int, folder: Path) -> QuestionSet:
+    """Verified pairs to rank: as many generated ones, and what was trained on by hand; none of an evaluation set."""
+    path = folder / f"candidates-{name}-{count}.jsonl"
+    if not path.is_file():
+        labkit.generate(ROOT / "datasets" / name / f"{name}.sqlite", count, 7, wordings=1, progress=False).save(path)
+    trained = ROOT / "datasets" / name / "trained.jsonl"
+    known = list(labkit.load_questions(trained)) if trained.is_file() else []
+    found = labkit.load_questions(path, db_dir=ROOT / "datasets")
+    return QuestionSet(f"{name} candidates", (*found, *known), db_dir=ROOT / "datasets")
+
+
 def figure(model, questions: QuestionSet, store) -> dict:
-    """The evaluation of a set, as JSON values with the run's id."""
-    run = labkit.evaluate(labkit.SqlGenerator(model, max_new_tokens=300), questions, store=store, batch_size=64)
+    """The evaluation of a set by a model, or by a generator around one, as JSON values with the run's id."""
+    ranks = isinstance(model, labkit.RerankedGenerator)
+    generator = model if ranks else labkit.SqlGenerator(model, max_new_tokens=300)
+    run = labkit.evaluate(generator, questions, store=store, batch_size=64)
     print(f"{questions.name}: {run}; valid SQL {run.valid}", flush=True)
     return {"run": run.id, "n": run.n, "correct": run.correct, "accuracy": round(run.accuracy, 4),
             "low": round(run.low, 4), "high": round(run.high, 4), "valid": run.valid,
@@ -77,6 +90,7 @@ def main() -> None:
     parser.add_argument("--starter", action="store_true", help="go on from the kit's starter adapter")
     parser.add_argument("--rate", type=float, help="of learning; by default the recipe's")
     parser.add_argument("--rounds", type=int, default=1, help="of new pairs, each going on from the last one's adapter")
+    parser.add_argument("--candidates", type=int, default=0, help="verified pairs to rank against the model's answers")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
@@ -119,6 +133,19 @@ def main() -> None:
             heldout = labkit.load_questions(data / "league" / "heldout.jsonl")
             run = store.get(found["held-out"]["run"])
             found["held-out, new skeleton"] = new_skeletons(run, heldout, skeletons)
+        if options.candidates:
+            begun = time.perf_counter()
+            pool = candidates_of(name, options.candidates, folder)
+            reranked = labkit.RerankedGenerator(model, pool, max_new_tokens=300)
+            reranked.build()
+            found["candidates"], found["indexing_seconds"] = len(pool), round(time.perf_counter() - begun, 1)
+            sets = {"held-out": "heldout", "paraphrase": "paraphrase"} if name == "league" else {}
+            for key, file in sets.items():
+                questions = labkit.load_questions(data / name / f"{file}.jsonl")
+                found[f"{key}, reranked"] = figure(reranked, questions, store)
+            if name != "league":
+                questions = labkit.load_questions(data / name / "questions.jsonl")
+                found["second database, reranked"] = figure(reranked, questions, store)
         key = "unseen database" if name == "league" else "second database"
         found[key] = figure(model, labkit.load_questions(data / "clinic" / "questions.jsonl"), store)
         results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}  # another process may have written

@@ -85,6 +85,12 @@ def _explain(error: Exception) -> int:
     return 2
 
 
+Candidates = Annotated[
+    Path | None,
+    typer.Option("--candidates", help="Verified pairs whose queries are ranked against the model's own answers."),
+]
+
+
 @app.command()
 def ask(
     question: str,
@@ -93,10 +99,16 @@ def ask(
     adapter: Adapter = None,
     prompt: Prompt = None,
     base_url: BaseUrl = None,
+    candidates: Candidates = None,
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
-    answer = labkit.Agent(chat_model(model, adapter, base_url), db, prompt).ask(question)
+    loaded = chat_model(model, adapter, base_url)
+    agent = labkit.Agent(loaded, db, prompt)
+    if candidates:
+        pool = labkit.load_questions(candidates, db_dir=Path(db).parent)
+        agent.generator = labkit.RerankedGenerator(loaded, pool, prompt=prompt)
+    answer = agent.ask(question)
     if as_json:
         print_json(
             {"question": question, "sentence": answer.sentence, "sql": answer.sql, "result": answer.result.to_json()}
@@ -174,10 +186,7 @@ def evaluate(
     prompt: Prompt = None,
     base_url: BaseUrl = None,
     mode: Mode = "execution",
-    candidates: Annotated[
-        Path | None,
-        typer.Option("--candidates", help="Verified pairs whose queries are ranked against the model's own answers."),
-    ] = None,
+    candidates: Candidates = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory.")

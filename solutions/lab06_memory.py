@@ -61,7 +61,7 @@ pd.DataFrame([(f.question, f.answer, reply) for f, reply in zip(facts, before, s
 # Two models, three facts of four tokens each. The numbers are the chance that the model gives to each right token.
 # Which of the two would you ask for a year?
 
-# %%
+# %% tags=["nbval-check-output"]
 EVEN = [[0.80, 0.80, 0.80, 0.80], [0.80, 0.80, 0.80, 0.80], [0.80, 0.80, 0.80, 0.80]]
 SPIKY = [[0.999, 0.999, 0.999, 0.999], [0.999, 0.999, 0.999, 0.999], [0.999, 0.999, 0.999, 0.069]]
 pd.DataFrame(
