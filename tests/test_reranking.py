@@ -183,3 +183,18 @@ def test_an_endpoint_and_a_senseless_k_are_refused(tiny, league):
         RerankedGenerator(object(), pairs)
     with pytest.raises(LabkitError, match="at least"):
         RerankedGenerator(tiny, pairs, k=0)
+
+
+@pytest.mark.real
+def test_the_real_model_ranks_what_the_real_encoder_finds(root):
+    """Trained queries asked in other words. The model is not tuned, so the cosine has to decide."""
+    trained = labkit.load_questions(root / "datasets/league/trained.jsonl", db_dir=root / "datasets")[:40]
+    asked = labkit.load_questions(root / "datasets/league/paraphrase.jsonl", db_dir=root / "datasets")
+    known = {pair.sql for pair in trained}
+    asked = QuestionSet("known", tuple(q for q in asked if q.sql in known)[:4], db_dir=root / "datasets")
+    assert len(asked) == 4
+    generator = RerankedGenerator(
+        labkit.load_model(), trained, k=8, weight=300.0, prompt="question_only", max_new_tokens=24
+    )
+    run = labkit.evaluate(generator, asked, store=labkit.RunStore(), progress=False)
+    assert run.valid == 4 and run.correct >= 3

@@ -1,0 +1,45 @@
+"""The pages under docs/ say what is true: quoted errors are raised somewhere, labs and links are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "labkit").rglob("*.py")))
+JOINED = re.sub(r'"\s*\n\s*f?"', "", SOURCE)  # a sentence may be written over several lines
+TROUBLES = [
+    quoted
+    for line in (ROOT / "docs/troubleshooting.md").read_text("utf-8").splitlines()
+    if line.startswith("| `")
+    for quoted in re.findall(r"`([^`]+)`", line.split(" | ")[0])
+]
+
+
+@pytest.mark.parametrize("sentence", TROUBLES)
+def test_an_error_that_is_quoted_is_raised(sentence):
+    assert sentence in JOINED
+
+
+def test_there_are_errors_to_look_for():
+    assert len(TROUBLES) >= 20
+
+
+def test_the_instructors_table_counts_the_exercises_that_there_are():
+    import importlib
+
+    rows = re.findall(r"^\| (\d) \|.*\| (\d+) \|$", (ROOT / "docs/instructor.md").read_text("utf-8"), re.MULTILINE)
+    assert [f"lab{int(lab):02d}" for lab, _ in rows] == sorted(p.stem for p in (ROOT / "labkit/course").glob("lab*.py"))
+    for lab, count in rows:
+        assert len(importlib.import_module(f"labkit.course.lab{int(lab):02d}").EXERCISES) == int(count)
+
+
+def test_commands_named_in_the_pages_exist():
+    from typer.main import get_command
+
+    from labkit.cli import app
+
+    known = set(get_command(app).commands)
+    for page in (ROOT / "docs").glob("*.md"):
+        for command in re.findall(r"`labkit (\w[\w-]*)", page.read_text("utf-8")):
+            assert command in known, f"{page.name}: labkit {command}"
