@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from labkit.terminal import Database, Json, print_json
+from labkit.errors import LabkitError
+from labkit.terminal import DEFAULT_MODEL, Adapter, Database, Json, Model, chat_model, print_json
 
 app = typer.Typer()
 
@@ -54,4 +55,36 @@ def run(
         folder, regenerate, lambda text: print(text, file=sys.stderr if as_json else None, flush=True)
     )
     print_json(outcome.to_json()) if as_json else print(outcome)
+    return 0
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path | None, typer.Argument(help="A workspace, with what `labkit run` made in it.")] = None,
+    db: Annotated[Path | None, typer.Option("--db", help="Or a SQLite file, with --adapter and --candidates.")] = None,
+    model: Model = DEFAULT_MODEL,
+    adapter: Adapter = None,
+    candidates: Annotated[Path | None, typer.Option("--candidates", help="Verified pairs to rank.")] = None,
+    host: Annotated[str, typer.Option("--host", help="0.0.0.0: all who reach this machine may ask.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8642,
+) -> int:
+    """Serve the tuned agent: a page on which colleagues ask, and an OpenAI-compatible endpoint. Ctrl-C ends it."""
+    import labkit
+    from labkit.serving import LOCAL, Server
+
+    if (folder is None) == (db is None):
+        raise LabkitError("Name a workspace, or a database with --db.")
+    if folder:
+        from labkit.workspace import made
+
+        db, model, adapter, candidates = made(folder)
+    loaded = chat_model(model, adapter and str(adapter), None)
+    agent = labkit.Agent(loaded, db)
+    if candidates:
+        agent.generator = labkit.RerankedGenerator(loaded, labkit.load_questions(candidates, db_dir=Path(db).parent))
+    server = Server(agent, host, port)
+    print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
+    if host not in LOCAL:
+        print("There is no login: whoever reaches this port may ask.", file=sys.stderr, flush=True)
+    server.serve()
     return 0

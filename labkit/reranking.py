@@ -58,6 +58,11 @@ class RerankedGenerator:
         self._pools: dict[Path, Candidates | None] = {}
         self._encode: Encode | None = None
 
+    @property
+    def chat_model(self):
+        """The model within."""
+        return self.generator.chat_model
+
     def __call__(self, questions: Sequence) -> list[str]:
         conversations = self.generator.conversations(questions)
         answers = self.generator.answer(conversations)

@@ -5,7 +5,7 @@
 """
 
 from labkit.workspace.config import Config, read_config
-from labkit.workspace.loop import Outcome, run
+from labkit.workspace.loop import Outcome, made, run
 from labkit.workspace.start import init
 
-__all__ = ["Config", "Outcome", "init", "read_config", "run"]
+__all__ = ["Config", "Outcome", "init", "made", "read_config", "run"]

@@ -78,6 +78,16 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
     return Outcome(config, adapter, card, len(pairs), tuple(climbed), tuple(diagnosed), page)
 
 
+def made(folder: str | Path) -> tuple[Path, str, Path, Path | None]:
+    """Database, model, newest adapter and candidates of a workspace; `LabkitError` where nothing is tuned yet."""
+    config = read_config(folder)
+    cards = sorted(config.folder.glob("adapter-*/card.json"), key=lambda path: path.stat().st_mtime)
+    if not cards:
+        raise LabkitError(f"{config.folder} has no adapter yet. Make one with `labkit run {config.folder}`.")
+    pools = sorted(config.folder.glob(f"pairs-{config.candidates}-*.jsonl"), key=lambda path: path.stat().st_mtime)
+    return config.database, config.model, cards[-1].parent, pools[-1] if pools and config.candidates else None
+
+
 def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     """Raise when the schema is not the one that the workspace was made for, or put aside what was made for it."""
     schema = read_schema(config.database)

@@ -1,0 +1,155 @@
+"""The server: its page, asking, the OpenAI-compatible endpoint, what it refuses; over a real socket."""
+
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+import labkit
+from labkit.errors import LabkitError
+from labkit.models import load_model
+from labkit.serving import Server
+
+tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
+
+
+class Fixed:
+    """A chat model that always gives the same query."""
+
+    def __init__(self, reply):
+        self.reply = reply
+
+    def chat(self, conversations, **settings):
+        return [self.reply for _ in conversations]
+
+    def describe(self):
+        return {"model": "fixed <b>", "sha256": None}
+
+
+@pytest.fixture
+def serving(league):
+    server = Server(labkit.Agent(Fixed("SELECT nickname FROM teams ORDER BY nickname LIMIT 2"), league), port=0).start()
+    yield server
+    server.stop()
+
+
+def call(server, path, body=None, headers=None):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(server.url + path, data, headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_the_page_loads_nothing_from_elsewhere(serving):
+    status, page = call(serving, "/")
+    assert status == 200 and b"league.sqlite" in page and b"http" not in page and b"<label" in page
+
+
+def test_a_question_gets_what_ask_gives(serving):
+    status, body = call(serving, "/ask", {"question": "Which teams?"})
+    told = json.loads(body)
+    assert status == 200 and told.keys() == {"question", "sentence", "sql", "result"}
+    assert len(told["result"]["rows"]) == 2 and told["sql"].startswith("SELECT")
+
+
+def test_hostile_sql_is_refused_and_the_database_stays(league):
+    before = league.read_bytes()
+    server = Server(labkit.Agent(Fixed("DELETE FROM teams"), league), port=0).start()
+    try:
+        told = json.loads(call(server, "/ask", {"question": "Remove all teams"})[1])
+        assert told["result"]["error"] and league.read_bytes() == before
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    "path, body, told",
+    [
+        ("/ask", b"{", "no JSON"),
+        ("/ask", ["x"], "JSON object"),
+        ("/ask", {}, "There is no question"),
+        ("/ask", {"question": "  "}, "There is no question"),
+        ("/v1/chat/completions", {}, "messages"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "stream": True}, "stream"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "max_tokens": "many"}, "numbers"),
+    ],
+)
+def test_what_means_nothing_is_told(serving, path, body, told):
+    status, reply = call(serving, path, body)
+    assert status == 400 and told in json.loads(reply)["error"]["message"]
+    assert call(serving, "/v1/models")[0] == 200  # and it goes on
+
+
+def test_an_unknown_path_and_another_name(serving):
+    assert call(serving, "/secret")[0] == 404
+    assert call(serving, "/", headers={"Host": "evil.example"})[0] == 403
+    assert call(serving, "/ask", {"question": "x"}, {"Host": f"evil.example:{serving.port}"})[0] == 403
+
+
+def test_too_much_is_refused(serving):
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
+        status, _ = call(serving, "/ask", b"x" * 2_000_000)
+        raise ConnectionError(status) if status == 400 else AssertionError(status)
+
+
+def test_many_at_once_are_all_answered(serving):
+    with ThreadPoolExecutor(8) as many:
+        replies = list(many.map(lambda i: call(serving, "/ask", {"question": f"Which teams {i}?"}), range(24)))
+    assert [status for status, _ in replies] == [200] * 24
+
+
+def test_a_port_that_is_taken(serving, league):
+    with pytest.raises(LabkitError, match="Name another one with --port"):
+        Server(labkit.Agent(Fixed("SELECT 1"), league), port=serving.port)
+
+
+def test_the_kits_own_client_gets_the_models_own_answers(tiny_model_dir, league, root):
+    """`evaluate` over the endpoint gives what it gives with the model in this process."""
+    torch.set_num_threads(1)
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32")
+    questions = labkit.load_questions(root / "datasets/league/start.jsonl")[:4]
+    here = labkit.evaluate(labkit.SqlGenerator(model, max_new_tokens=12), questions, progress=False)
+    server = Server(labkit.Agent(model, league), port=0).start()
+    try:
+        name = json.loads(call(server, "/v1/models")[1])["data"][0]["id"]
+        endpoint = labkit.Endpoint(server.url + "/v1", name)
+        there = labkit.evaluate(labkit.SqlGenerator(endpoint, max_new_tokens=12), questions, progress=False)
+    finally:
+        server.stop()
+    assert [r.prediction for r in there.results] == [r.prediction for r in here.results]
+
+
+def test_the_command_serves_until_interrupted(tiny_model_dir, league):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    labkit_command = str(Path(sys.executable).with_name("labkit"))
+    command = [labkit_command, "serve", "--db", str(league), "--model", str(tiny_model_dir), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    try:
+        assert f"localhost:{port}" in process.stdout.readline()
+        with urllib.request.urlopen(f"http://localhost:{port}/v1/models", timeout=30) as reply:
+            assert json.loads(reply.read())["object"] == "list"
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in (0, 130, -2)
+        process.stdout.close()
+
+
+def test_what_to_serve_must_be_named():
+    labkit_command = str(Path(sys.executable).with_name("labkit"))
+    told = subprocess.run([labkit_command, "serve"], capture_output=True, text=True)
+    assert told.returncode == 2 and "Name a workspace" in told.stderr
