@@ -98,7 +98,8 @@ def test_init_writes_what_the_loop_needs_and_nothing_private(shop, tmp_path):
     drafts = load_questions(made.folder / "draft.jsonl")
     assert len(drafts) == made.drafts == 40 and all(q.tags[0] == "draft" for q in drafts)
     assert all(labkit.execute(drafts.database_path(q), q.sql).rows for q in drafts)
-    assert "passport" not in (made.folder / "draft.jsonl").read_text()
+    assert not any("SECRET" in path.read_text() for path in made.folder.iterdir())
+    assert "passport" not in (made.folder / "draft.jsonl").read_text() + (made.folder / "schema.md").read_text()
     assert read_config(made.folder).exclude == ("passport",)
     assert "orders.amount" in str(made)
 
@@ -282,6 +283,7 @@ def test_the_whole_loop_and_nothing_twice(ready):
     tags = Tags()
     tags.feed(page)
     assert tags.open == [] and tags.loaded == [] and "http" not in page.replace("http-equiv", "")
+    assert not any("SECRET" in path.read_text("utf-8", "ignore") for path in ready.rglob("*") if path.is_file())
     assert str(first.ladders[0].rungs[-1].run) in page and "number as text" in page and "draft" in page
 
 

@@ -5,7 +5,7 @@ numbers, words that stand for missing values, keys that nobody declared.
 import difflib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -28,11 +28,20 @@ class Finding:
 
 
 def findings(schema: Schema, exclude: tuple[str, ...] = ()) -> list[Finding]:
-    """All findings, table by table."""
-    hidden = {name.casefold() for name in exclude}
-    tables = [table for table in schema.tables if table.name.casefold() not in hidden]
-    found = [finding for table in tables for finding in _of_table(table)]
+    """All findings, table by table; nothing about what is excluded."""
+    found = [finding for table in visible(schema, exclude) for finding in _of_table(table)]
     return [*found, *_references(schema, exclude)]
+
+
+def visible(schema: Schema, exclude: tuple[str, ...]) -> list[Table]:
+    """The tables without those excluded, and without their excluded columns."""
+    hidden = {name.casefold() for name in exclude}
+
+    def kept(table: Table, column: Column) -> bool:
+        return not {column.name.casefold(), f"{table.name}.{column.name}".casefold()} & hidden
+
+    tables = [table for table in schema.tables if table.name.casefold() not in hidden]
+    return [replace(table, columns=tuple(c for c in table.columns if kept(table, c))) for table in tables]
 
 
 def _of_table(table: Table) -> Iterator[Finding]:
@@ -93,12 +102,12 @@ def _references(schema: Schema, exclude: tuple[str, ...]) -> Iterator[Finding]:
             yield Finding("undeclared reference", link.table, link.column, text)
 
 
-def page(schema: Schema, found: list[Finding]) -> str:
-    """The report as Markdown: counts, then each table with its columns and what was found."""
+def page(schema: Schema, found: list[Finding], exclude: tuple[str, ...] = ()) -> str:
+    """The report as Markdown: counts, then each table with columns and findings; nothing of what is excluded."""
     counts = Counter(finding.kind for finding in found)
     lines = [f"# {Path(schema.database).name}", "", f"{len(schema.tables)} tables and views.", ""]
     lines += [f"- {kind}: {n}" for kind, n in counts.most_common()] or ["- nothing stands out"]
-    for table in schema.tables:
+    for table in visible(schema, exclude):
         rows = "unknown" if table.rows is None else f"{table.rows:,}"
         lines += ["", f"## {table.name}", "", f"{'View' if table.is_view else 'Table'}, {rows} rows.", ""]
         lines += ["| column | type | stored as | examples |", "|---|---|---|---|"]

@@ -108,7 +108,7 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     for path in [*made, *config.folder.glob("adapter-*")]:
         aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
-    start.describe(config.folder, schema, check.findings(schema, config.exclude))
+    start.describe(config.folder, schema, check.findings(schema, config.exclude), config.exclude)
     say(f"The schema has changed ({told}). What was made for the old one is in {aside.name}.")
 
 

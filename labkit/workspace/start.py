@@ -65,7 +65,7 @@ def init(folder: str | Path, database: str | Path, questions: str | Path | None 
         found = check.findings(schema, tuple(exclude))
         write_config(folder, database, tuple(exclude))
         (folder / "glossary.md").write_text(_GLOSSARY, "utf-8")
-        describe(folder, schema, found)
+        describe(folder, schema, found, tuple(exclude))
         save_questions(folder / "draft.jsonl", drafts)
         if own:
             save_questions(folder / "questions.jsonl", [replace(q, database=str(database)) for q in own])
@@ -77,9 +77,9 @@ def init(folder: str | Path, database: str | Path, questions: str | Path | None 
     return Started(folder, tuple(found), len(drafts))
 
 
-def describe(folder: Path, schema: Schema, found: list[check.Finding]) -> None:
+def describe(folder: Path, schema: Schema, found: list[check.Finding], exclude: tuple[str, ...]) -> None:
     """The schema report, and the shape that later runs compare with."""
-    write_atomically(folder / "schema.md", check.page(schema, found))
+    write_atomically(folder / "schema.md", check.page(schema, found, exclude))
     write_atomically(folder / "schema.json", json.dumps(drift.shape(schema), indent=1) + "\n")
 
 
