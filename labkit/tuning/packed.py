@@ -81,9 +81,9 @@ def attention(module, query, key, value, attention_mask, scaling=None, layout: L
     return torch.cat(parts, dim=1), None
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, scale=None, is_causal=False) -> Tensor:
-    """Scaled dot-product attention. On a CPU in two products, since torch's fused kernel takes four times as long on its
-    way back there (bfloat16, rows of some 100 tokens)."""
+def _attend(query, key, value, mask: Tensor | None = None, scale=None, is_causal=False) -> Tensor:
+    """Scaled dot-product attention. On a CPU in two products, since torch's fused kernel takes four times as long on
+    its way back there (bfloat16, rows of some 100 tokens)."""
     if query.device.type != "cpu":
         fused = torch.nn.functional.scaled_dot_product_attention
         return fused(query, key, value, mask, scale=scale, is_causal=is_causal)
