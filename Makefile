@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-gpu bench-elsewhere bench-peer-env clean
+.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -49,6 +49,9 @@ starter: .venv/.test model
 
 bench-mome: .venv/.test model
 	$(BIN)/python benchmarks/bench_mome.py $(MOME_ARGS)
+
+bench-memories: .venv/.test model
+	$(BIN)/python benchmarks/memories.py $(MEMORIES_ARGS)
 
 bench-gpu: .venv/.test
 	$(BIN)/python benchmarks/bench_gpu.py $(GPU_ARGS)
