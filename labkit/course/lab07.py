@@ -87,7 +87,7 @@ _ASKED = (  # words, threshold, name, why
     ({"ana", "birch", "crag", "year"}, 0.9, "birch crag", "It meets one key in full."),
     ({"birch", "crag"}, 0.75, "birch crag", "Three quarters of the key are exactly the threshold, and that is enough."),
     ({"birch", "crag"}, 0.8, None, "Three quarters of the key are less than the threshold."),
-    ({"ana", "crag"}, 0.75, "ana", "A key of three quarters is as much as the best can be here, with its two words."),
+    ({"ana", "crag"}, 0.75, "birch crag", "Two keys are met by three quarters; the one with more words counts."),
     ({"capital", "portugal"}, 0.1, None, "No key has any of these words."),
     (set(), 0.1, None, "A text without words asks for no expert."),
     ({"bo", "ash"}, 0.9, "ash", "Two keys are met in full; of equals the one with more words counts."),
@@ -139,7 +139,7 @@ class _Watched(dict):
         return super().__getitem__(name)
 
     def get(self, name, default=None):
-        return self[name] if name in self else default
+        return self[name] if self.__contains__(name) else default
 
     def _all(self, *arguments):
         raise Wrong(
@@ -257,7 +257,7 @@ EXERCISES = {
         "right. A name weighs, the wording around it does not.",
         (
             "In how many facts does a word stand? A word of one fact is worth most, a word of all facts nothing.",
-            "Counter(word for words in facts for word in words) counts; the weight is (log(n / count) / log(n)) squared.",
+            "Counter(word for words in facts for word in words) counts. (log(n / count) / log(n)) squared.",
             "{word: (math.log(n / count) / math.log(n)) ** 2 for word, count in counts.items()}; 1.0 each if n == 1.",
         ),
     ),
@@ -276,7 +276,7 @@ EXERCISES = {
         _pick,
         "right. One expert or none, and only keys near the text were looked at.",
         (
-            "Collect the names that by_word has for the text's words. Score those. Which are good enough, which is best?",
+            "Collect the names that by_word has for the text's words. Which of those are good enough, which is best?",
             "by_word.get(word, ()) for each word; a set of names; containment(keys[name], words) >= threshold.",
             "max(good, key=lambda name: (containment(keys[name], words), len(keys[name])), default=None)",
         ),
@@ -288,7 +288,7 @@ EXERCISES = {
         (
             "Copy both dicts (not the arrays). Go through `gradients` alone: its names are the picked ones.",
             "np.linalg.norm(gradient, axis=1, keepdims=True) is each row's length; where it is 0, divide by 1 instead.",
-            "velocity[name] = keep * velocity.get(name, 0.0) + unit; vectors[name] = vectors[name] - rate * velocity[name]",
+            "velocity[name] = keep * velocity.get(name, 0.0) + unit; then vectors[name] - rate * velocity[name], as a new one.",
         ),
     ),
     "moved": Exercise(
@@ -297,8 +297,8 @@ EXERCISES = {
         "right. Equal is not enough: you compare bits.",
         (
             "All names of either side. What must be the same of two arrays so that each bit is?",
-            "array.tobytes() are its bits; the type (dtype) and the shape belong to it too. Some names are on one side only.",
-            "sorted(n for n in before.keys() | after.keys() if n is on one side only, or (dtype, shape, tobytes()) differ)",
+            "array.tobytes() are its bits; type (dtype) and shape belong to it. Some names are on one side only.",
+            "sorted(n for n in before.keys() | after.keys() if n is on one side only or (dtype, shape, tobytes()) differ)",
         ),
     ),
     "ratio_range": Exercise(
