@@ -288,7 +288,7 @@ EXERCISES = {
         (
             "Copy both dicts (not the arrays). Go through `gradients` alone: its names are the picked ones.",
             "np.linalg.norm(gradient, axis=1, keepdims=True) is each row's length; where it is 0, divide by 1 instead.",
-            "velocity[name] = keep * velocity.get(name, 0.0) + unit; then vectors[name] - rate * velocity[name], as a new one.",
+            "velocity[name] = keep * velocity.get(name, 0.0) + unit; then vectors[name] - rate * velocity[name].",
         ),
     ),
     "moved": Exercise(
@@ -298,7 +298,7 @@ EXERCISES = {
         (
             "All names of either side. What must be the same of two arrays so that each bit is?",
             "array.tobytes() are its bits; type (dtype) and shape belong to it. Some names are on one side only.",
-            "sorted(n for n in before.keys() | after.keys() if n is on one side only or (dtype, shape, tobytes()) differ)",
+            "sorted(n for n in before.keys() | after.keys() if n is on one side only, or if one of the three differs)",
         ),
     ),
     "ratio_range": Exercise(
