@@ -73,7 +73,7 @@ climbs[0].question, climbs[0].answer
 # Which fact is a question about? Its words must say. But "where does ... keep the" stands in all of yours: it tells
 # nothing. A word of $c$ among $n$ facts gets the weight
 # $$w = \left(\frac{\log (n / c)}{\log n}\right)^2$$
-# 1 for a word of one fact, 0 for a word of all (inverse document frequency, Sparck Jones 1972, here scaled and squared).
+# 1 for a word of one fact, 0 for a word of all (inverse document frequency, Sparck Jones 1972; here scaled, squared).
 #
 # ### Exercise 1
 
@@ -108,8 +108,8 @@ for word in sorted(weights, key=lambda word: (-weights[word], word)):
 # %% [markdown]
 # ## 3. How much of a key does a text hold?
 #
-# The **key** of an expert is its fact's words with their weights. A text scores a key by *containment*: the share of the
-# key's weight whose words the text has. What else the text says costs nothing; a name that is missing costs its share.
+# The **key** of an expert is its fact's words with their weights. A text scores a key by *containment*: the share of
+# the key's weight whose words the text has. What else the text says costs nothing; a missing name costs its share.
 #
 # ### Exercise 2
 
@@ -139,8 +139,8 @@ for text in (TALK[0], "Tell me where ADA's spare key is!", "Where does Ada keep 
 #
 # ## 4. Pick one, or none
 #
-# Scoring every key takes time with every expert more. But a key that shares no word with the text scores 0, so look only
-# at those that share one. That takes a list from each word to its keys (an *inverted file*):
+# Scoring every key takes time with every expert more. But a key that shares no word with the text scores 0, so look
+# only at those that share one. That takes a list from each word to its keys (an *inverted file*):
 
 
 # %% tags=["nbval-check-output"]
@@ -276,7 +276,8 @@ for picked in (0, 1, 1):
 # ## 6. A fact, learnt by your own step
 #
 # The network runs **once** over the fact. All steps after that see only the hidden states behind its last layer, so
-# a step costs next to nothing.
+# a step costs next to nothing. The vector must bring out its token in two places: added to the state that this wording
+# makes, and alone. Then it does so in other wordings, too.
 
 # %%
 model = labkit.load_model(setting.model)
@@ -296,12 +297,14 @@ def states(fact):
 
 
 def slope(hidden, tokens, vector):
-    """(gradient of the loss, lead of each token in nats) with `vector` added; a token that leads by 1 is left alone."""
+    """(gradient of the loss, lead of each token in nats) with `vector` added and alone; a lead of 1 is left alone."""
     added = torch.tensor(vector, device=hidden.device, dtype=torch.float32, requires_grad=True)
-    logits = model.network.lm_head(body(model.network).norm(hidden + added.to(hidden.dtype))).float()
-    torch.nn.functional.cross_entropy(logits, tokens, reduction="sum").backward()
-    own = logits.gather(1, tokens[:, None])
-    lead = (own - logits.scatter(1, tokens[:, None], -torch.inf).amax(1, keepdim=True)).detach().cpu().numpy()
+    both = torch.stack([hidden + added.to(hidden.dtype), added.to(hidden.dtype)])
+    logits = model.network.lm_head(body(model.network).norm(both)).float()
+    wanted = tokens.repeat(2, 1)[..., None]
+    own = logits.gather(2, wanted)
+    (logits.logsumexp(2, keepdim=True) - own).sum().backward()  # the loss of Lab 6
+    lead = (own - logits.scatter(2, wanted, -torch.inf).amax(2, keepdim=True)).amin(0).detach().cpu().numpy()
     return added.grad.cpu().numpy() * (lead < 1), lead[:, 0]
 
 
@@ -449,15 +452,22 @@ def milliseconds(action, times=200):
     return sorted(rounds)[2]
 
 
-words, draw, rows = words_of(climbs[0].question), np.random.default_rng(setting.seed), []
-crowd = dict(keys)
-for count in course.shorter([100, 1_000, 10_000, 100_000], [100, 1_000]):
-    names = draw.integers(1, 1 << 40, (count - len(crowd), 4))
-    crowd |= {f"random-{len(crowd) + i}": {f"w{word}": 1.0 for word in row} for i, row in enumerate(names.tolist())}
+words, draw = words_of(climbs[0].question), np.random.default_rng(setting.seed)
+
+
+def timed(crowd):
+    """How many experts, milliseconds of your pick, milliseconds of scoring every key."""
     by_word = inverted(crowd)
     assert pick(crowd, by_word, words, 0.9) == climbs[0].id
-    all_keys = milliseconds(lambda: max(containment(key, words) for key in crowd.values()), 5)
-    rows.append((f"{count:,}", milliseconds(lambda: pick(crowd, by_word, words, 0.9)), all_keys))
+    every = milliseconds(lambda: max(containment(key, words) for key in crowd.values()), 5)
+    return f"{len(crowd):,}", milliseconds(lambda: pick(crowd, by_word, words, 0.9)), every
+
+
+crowd, rows = dict(keys), []
+for count in course.shorter([100, 1_000, 10_000, 100_000], [100, 1_000]):
+    names = draw.integers(1, 1 << 40, (count - len(crowd), 4)).tolist()
+    crowd |= {f"random-{len(crowd) + i}": {f"w{word}": 1.0 for word in row} for i, row in enumerate(names)}
+    rows.append(timed(crowd))
 pd.DataFrame(rows, columns=["experts", "your pick, ms", "scoring every key, ms"]).round(3)
 
 # %%
@@ -532,9 +542,18 @@ for name, measure in measures.items():
 pd.DataFrame(rows, columns=["LoRA over experts", "ratio", "range", *(f"{claim}x" for claim in CLAIMS)])
 
 # %% [markdown]
-# That is what this machine says about these facts. Both sides are already thrifty here (frozen layers are computed once,
-# mastered facts leave the batch); beside a wasteful rival each ratio would look better. A ratio without its other side
-# is not a measurement.
+# "reached": even the least ratio is that large; "within": the range holds it; "fails": not even the largest. Both sides
+# are thrifty here (frozen layers are computed once, mastered facts leave the batch): beside a wasteful rival each ratio
+# would look better. And the last row flatters: an adapter has one size, however many facts, while a bank grows.
+
+# %%
+a_fact = size(made["experts"][0]) / len(climbs)
+print(
+    f"{a_fact:,.0f} bytes a fact: from some {size(made['LoRA'][0]) / a_fact:,.0f} facts on the bank is the larger one"
+)
+
+# %% [markdown]
+# A ratio without its other side is not a measurement.
 #
 # ## 11. What is it, really?
 #
@@ -562,7 +581,7 @@ print(f"of {len(reworded)} reworded questions answered right, without a network"
 #
 # ## Recap
 #
-# - Selection: rare words weigh, common ones don't; containment lets other wordings pass; below the threshold, no expert.
+# - Selection: rare words weigh, common ones don't. Other wordings pass; below the threshold there is no expert.
 # - Sparse: picked experts are stepped until exact, nothing is written for the others. Facts can't disturb each other.
 # - So facts are added, corrected and forgotten one by one, and all else keeps its bits: you compared them.
 # - With an inverted file the time holds, whether there are a thousand experts or a million.
