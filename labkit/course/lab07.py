@@ -59,7 +59,7 @@ _SETS = (  # facts as sets of words, why
     ([{"a", "x"}, {"b", "x"}, {"c", "x"}, {"d"}, {"e"}, {"f"}, {"g"}, {"h"}], "Three of eight facts share a word."),
     ([{"a", "b"}, {"a", "c"}, {"b", "d"}], "Two words are shared by two of three facts each."),
     ([{"key", "blue"}], "One fact alone has nothing to be compared with: each of its words weighs 1."),
-    ([set(), {"a"}, {"b"}], "A fact without a word counts as a fact."),
+    ([set(), {"a", "x"}, {"b", "x"}], "A fact without a word counts as a fact."),
 )
 _KEYS = (  # key, words of a text, share, why
     ({"ana": 1.0, "birch": 1.0}, {"ana", "birch"}, 1.0, "The text holds all of the key."),
