@@ -56,7 +56,6 @@ MINE = {
 }
 
 
-# %%
 def fact(name, question, answer):
     """A fact is a question with a plain answer, no query and no database."""
     return labkit.Question(id=name, question=question, answer=answer)
@@ -536,20 +535,15 @@ for name, measure in measures.items():
     least, middle, largest = ratio_range(*sides)
     verdicts = ["reached" if least >= claim else "within" if largest >= claim else "fails" for claim in CLAIMS]
     rows.append((name, round(middle, 1), f"{least:.1f} to {largest:.1f}", *verdicts))
+a_fact = size(made["experts"][0]) / len(climbs)
+print(f"{a_fact:,.0f} bytes a fact: from {size(made['LoRA'][0]) / a_fact:,.0f} facts on the bank is the larger one")
 pd.DataFrame(rows, columns=["LoRA over experts", "ratio", "range", *(f"{claim}x" for claim in CLAIMS)])
 
 # %% [markdown]
 # "reached": even the least ratio is that large; "within": the range holds it; "fails": not even the largest. Both sides
 # are thrifty here (frozen layers are computed once, mastered facts leave the batch): beside a wasteful rival each ratio
 # would look better. And the last row flatters: an adapter has one size, however many facts, while a bank grows.
-
-# %%
-a_fact = size(made["experts"][0]) / len(climbs)
-print(
-    f"{a_fact:,.0f} bytes a fact: from some {size(made['LoRA'][0]) / a_fact:,.0f} facts on the bank is the larger one"
-)
-
-# %% [markdown]
+#
 # A ratio without its other side is not a measurement.
 #
 # ## 11. What is it, really?

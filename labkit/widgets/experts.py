@@ -113,7 +113,7 @@ class ExpertMap:
             cells = (lit.question, None, self.said(lit), ", ".join(found), ", ".join(lacking))
             drawn = (self.svg(lit, side=9) if cell is None else html.escape(cell) for cell in cells)
             rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in drawn)}</tr>"
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return f"<table style='color:inherit'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
     def svg(self, lit: Lit, side: int = 24) -> str:
         """The map: a square an expert, the fuller the higher its score; a thick border and ✓ on the one picked."""
@@ -128,14 +128,15 @@ class ExpertMap:
         )
         wide, high = step * columns + 2, step * math.ceil(len(shown) / columns) + 2
         told = f"{len(lit.scores)} of {len(self.keys):,} experts lit; {self.said(lit)}"
-        size = f'viewBox="0 0 {wide} {high}" width="{wide}" style="max-width:100%;color:inherit"'
+        size = f'viewBox="0 0 {wide} {high}" width="{wide}" style="max-width:100%;min-width:{min(wide, 240)}px"'
         font = f'font-size="{0.8 * side:.0f}" font-family="sans-serif" font-weight="bold" text-anchor="middle"'
         return f'<svg role="img" {size} {font}><title>{html.escape(told)}</title>{squares}</svg>'
 
     def _square(self, name: str, lit: Lit, x: int, y: int, side: int) -> str:
         score, picked = lit.scores.get(name, 0.0), name == lit.picked
         border = (_ORANGE, max(2, side // 8)) if picked else ("currentColor", 1)
-        drawn = f'fill="{_BLUE}" fill-opacity="{score:.2f}" stroke="{border[0]}" stroke-width="{border[1]}"'
+        full = 0.2 + 0.8 * min(1.0, score) if score > 0 else 0.0  # a faint one must be seen, too
+        drawn = f'fill="{_BLUE}" fill-opacity="{full:.2f}" stroke="{border[0]}" stroke-width="{border[1]}"'
         rect = f'<rect x="{x}" y="{y}" width="{side}" height="{side}" rx="2" {drawn}>'
         mark = f'<text x="{x + side / 2:g}" y="{y + 0.8 * side:g}" fill="#fff">✓</text>' if picked else ""
         return f"{rect}<title>{html.escape(name)}: {score:.2f}</title></rect>{mark}"
@@ -159,12 +160,16 @@ class ExpertMap:
         label = "aria-label='nearest experts, their scores, and the words of their keys: ✓ found, – lacking'"
         named = "<tr><td></td><th scope='col'>expert</th><th scope='col'>score</th><td></td>"
         head = f"{named}<th scope='col'>words of its key: ✓ found, – lacking</th></tr>"
-        near = f"<table {label}>{head}{rows}</table>" if rows else "<p>No expert shares a word with it.</p>"
+        near = (
+            f"<table {label} style='color:inherit'>{head}{rows}</table>"
+            if rows
+            else "<p>No expert shares a word with it.</p>"
+        )
         hidden = f"<p>{len(self.keys) - _DRAWN:,} more experts are not drawn.</p>" if len(self.keys) > _DRAWN else ""
         return f"{status}{self.svg(lit)}{hidden}{near}"
 
     def widget(self):
-        """A list of the examples, a line to type another question in, and the map. Tab reaches both; arrows choose."""
+        """The examples, a line to type another question in, and the map. Tab reaches both controls; arrows choose."""
         import ipywidgets as w
 
         wide = {"layout": w.Layout(width="46em", max_width="100%"), "style": {"description_width": "8em"}}
