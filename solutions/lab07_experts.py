@@ -235,8 +235,8 @@ for picked in (0, 1, 1):
     print(f"picked {picked}: row 0 is {table[0].round(4).tolist()}")
 
 # %% [markdown]
-# Row 0 was picked once, and moved three times: what was learnt drifts. And with a million rows each step writes them all.
-# A sparse update touches the picked ones only, and keeps momentum for no others.
+# Row 0 was picked once, and moved three times: what was learnt drifts. And with a million rows each step writes all of
+# them. A sparse update touches the picked ones only, and keeps momentum for no others.
 #
 # ### Exercise 4
 
