@@ -89,43 +89,82 @@ class _Learner:
         self.output = bank.network.get_output_embeddings().weight
         self.left, self.steps, self.tokens = set(range(len(facts))), 0, 0
         self.last = bank.layer + 1 == len(body(bank.network).layers)
-        self.loudness = _LOUDER if self.last else 1.0
 
     def learn(self, positions: Sequence[int]) -> None:
-        """Steps of normalised gradient descent on each row's own vectors, until all answers have their margin."""
+        """Vectors for some facts, until all their answers have their margin."""
         whole = self._batch(positions)
-        going, batch = list(positions), whole
-        size, device = batch.hidden.shape[2], batch.hidden.device
+        if self.last:
+            self._learn_apart(positions, whole)
+        else:
+            self._learn_together(positions, whole)
+        self.left -= self._exact(positions, whole)
+
+    def _learn_apart(self, positions: Sequence[int], batch: Batch) -> None:
+        """Behind the last layer no token feels another one's vector, so each is done for itself. It begins in the
+        direction that its own row of the output layer points to; steps of normalised gradient descent do the rest."""
+        norm, hidden = body(self.bank.network).norm, batch.hidden[0, batch.places]
+        reach = _STEP * hidden.float().norm(dim=1, keepdim=True)
+        rows = (self.output[batch.targets] - self.output.mean(dim=0)).float() * norm.weight.float()
+        vectors = reach * torch.nn.functional.normalize(rows, dim=1)
+        best = torch.full((len(vectors),), -math.inf, device=vectors.device)
+        kept, going = vectors.clone(), torch.arange(len(vectors), device=vectors.device)
+        for _ in range(_STEPS):
+            moved = vectors[going].requires_grad_()
+            alone = moved.to(hidden.dtype)
+            states = torch.cat([hidden[going] + alone, alone])
+            found = token_loss(norm(states), self.output, batch.targets[going].repeat(2))
+            margins = found.margin.view(2, -1).amin(dim=0)
+            self.steps += 1
+            better = going[margins > best[going]]
+            best[going] = torch.maximum(best[going], margins)
+            kept[better] = vectors[better]
+            left = margins < self.margin
+            if not left.any():
+                break
+            (gradient,) = torch.autograd.grad(found.loss.sum(), moved)
+            step = reach[going] * torch.nn.functional.normalize(gradient, dim=1)
+            vectors[going] -= step
+            going = going[left]
+        self._keep(positions, kept)
+
+    def _learn_together(self, positions: Sequence[int], batch: Batch) -> None:
+        """The same where layers follow, in which a fact's tokens meet: until all of a fact's have their margin."""
+        going, size, device = list(positions), batch.hidden.shape[2], batch.hidden.device
         vectors = {i: torch.zeros(len(self.facts[i].answer), size, device=device) for i in going}
         best = dict.fromkeys(going, -math.inf)
         for _ in range(_STEPS):
             moved = torch.cat([vectors[i] for i in going]).requires_grad_()
             found = self._tokens(batch, moved)
-            sum(tokens.loss.sum() for tokens in found).backward()
-            margins = torch.stack([tokens.margin for tokens in found]).amin(dim=0)
+            found.loss.sum().backward()
             reach = batch.hidden[0, batch.places].float().norm(dim=1, keepdim=True)
             step = _STEP * reach * torch.nn.functional.normalize(moved.grad, dim=1)
-            step[margins >= self.margin] = 0  # tokens that are exact stay where they are
+            step[found.margin >= self.margin] = 0  # tokens that are exact stay where they are
             self.steps += 1
             lengths = [len(vectors[i]) for i in going]
-            parts = (t.split(lengths) for t in (moved.detach(), step, margins))
+            parts = (t.split(lengths) for t in (moved.detach(), step, found.margin))
             for i, part, change, margin in zip(going, *parts, strict=True):
                 if margin.min() > best[i]:
                     best[i] = margin.min().item()
-                    self.bank.vectors[self._expert(i)] = (self.loudness * part).half()
+                    self._keep([i], part)
                 vectors[i] = part - change
             left = [i for i in going if best[i] < self.margin]
             if not left:
                 break
             if 2 * len(left) <= len(going):
                 going, batch = left, self._batch(left)
-        self.left -= self._exact(positions, whole)
+
+    def _keep(self, positions: Sequence[int], vectors: Tensor) -> None:
+        """Put vectors, of these facts' answer tokens in order, into their experts."""
+        lengths = [len(self.facts[i].answer) for i in positions]
+        louder = (_LOUDER if self.last else 1.0) * vectors
+        for i, part in zip(positions, louder.half().split(lengths), strict=True):
+            self.bank.vectors[self._expert(i)] = part.clone()
 
     @torch.no_grad()
     def _exact(self, positions: Sequence[int], batch: Batch) -> set[int]:
         """Those whose every answer token is the likeliest one with the vectors as they are kept."""
         kept = [self.bank.vectors[self._expert(i)].float() for i in positions]
-        margins = self._tokens(batch, torch.cat(kept))[0].margin.split([len(vectors) for vectors in kept])
+        margins = self._tokens(batch, torch.cat(kept)).margin.split([len(vectors) for vectors in kept])
         return {i for i, margin in zip(positions, margins, strict=True) if margin.min() > 0}
 
     def _expert(self, position: int) -> int:
@@ -137,15 +176,11 @@ class _Learner:
         self.tokens += batch.hidden.shape[1]
         return batch
 
-    def _tokens(self, batch: Batch, moved: Tensor) -> list[TokenLoss]:
-        """Of each answer token with `moved` (answer tokens, size) added at its place; behind the last layer also with
-        nothing else there."""
-        inner = body(self.bank.network)
-        if self.last:
-            states = [batch.hidden[0, batch.places] + moved.to(batch.hidden.dtype), moved.to(batch.hidden.dtype)]
-        else:
-            hidden = batch.hidden[0].index_add(0, batch.places, moved.to(batch.hidden.dtype))[None]
-            hidden = run_layers(self.bank.network, hidden, batch.layout, self.bank.layer + 1, len(inner.layers))
-            states = [hidden[0, batch.places]]
+    def _tokens(self, batch: Batch, moved: Tensor) -> TokenLoss:
+        """Of each answer token with `moved` (answer tokens, size) added at its place."""
+        network, inner = self.bank.network, body(self.bank.network)
+        hidden = batch.hidden[0].index_add(0, batch.places, moved.to(batch.hidden.dtype))[None]
+        if not self.last:
+            hidden = run_layers(network, hidden, batch.layout, self.bank.layer + 1, len(inner.layers))
             self.tokens += hidden.shape[1]
-        return [token_loss(inner.norm(state), self.output, batch.targets) for state in states]
+        return token_loss(inner.norm(hidden[0, batch.places]), self.output, batch.targets)

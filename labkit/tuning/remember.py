@@ -36,7 +36,7 @@ def remember(
     facts: str | Path | QuestionSet | Sequence[Question] = (),
     out: str | Path | None = None,
     *,
-    prompt: str = "chat",
+    prompt: str | None = None,
     adapter: str | Path | None = None,
     layer: int | None = None,
     threshold: float = 0.9,
@@ -47,18 +47,39 @@ def remember(
 ) -> Tuned:
     """Give each fact a memory expert on a frozen model; write the bank to the folder `out`.
 
-    facts: a JSONL file, a set or questions, each with a plain answer or a query; a fact's name is its id. adapter: a
-    bank to continue: new facts join it, one whose id it knows is corrected. layer: behind which the experts sit (the
-    last one by default); threshold: the share of a key's weight that a question must hold; margin: by how many nats
-    each answer token must lead. LabkitError for facts that overlap an evaluation set, as in `tune`.
+    facts: a JSONL file, a set or questions, each with a plain answer or a query; a fact's name is its id. prompt: how
+    they are asked: by default as the adapter was tuned, or "chat" for plain answers and "question_only" for queries.
+    adapter: a bank to continue: new facts join it, one whose id it knows is corrected. A model that carries a LoRA
+    adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`. layer: behind which the
+    experts sit (the last one by default); threshold: the share of a key's weight that a question must hold; margin: by
+    how many nats each answer token must lead. LabkitError for facts that overlap an evaluation set, as in `tune`.
     """
     pairs, databases = read_pairs(facts)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model) if isinstance(model, (str, Path)) else model
+    under = _under(model, adapter)
+    usual = "chat" if all(q.is_fact for q in pairs) else "question_only"
+    prompt = prompt or (model.prompt if under and isinstance(model.prompt, str) else usual)
     folder = Path(out) if out else home() / "adapters" / f"bank-{data_sha256(pairs)[:12]}"
     if (folder / folders.CONFIG).is_file():
         raise LabkitError(f"{folder} holds an adapter already. Name another folder, or remove that one.")
-    return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress).run(layer, threshold)
+    return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under).run(layer, threshold)
+
+
+def _under(model: Model, bank: str | Path | None) -> Path | None:
+    """The folder of the adapter that the experts stand on, None where it is the bare model. LabkitError where the model
+    is not the one that `bank` stands on."""
+    carried = Path(model.adapter) if model.adapter and model.experts is None else None
+    if model.experts is not None:
+        raise LabkitError(f"{model.name} carries a bank already. Load it without, and name the bank by adapter=.")
+    if bank and is_bank(bank):
+        wanted, here = (f and folders.sha256(f) for f in (folders.under(bank), carried))
+        if wanted != here:
+            raise LabkitError(
+                f"The bank in {bank} stands on {'another' if wanted and here else 'an' if wanted else 'no'} adapter. "
+                + (f"Load the model with adapter={folders.under(bank)}." if wanted else "Load the model without one.")
+            )
+    return carried
 
 
 @dataclass
@@ -71,6 +92,7 @@ class _Work:
     margin: float
     overlap: dict
     progress: bool
+    under: Path | None = None
 
     def run(self, layer: int | None, threshold: float) -> Tuned:
         unfinished = self.folder / "unfinished"
@@ -85,9 +107,9 @@ class _Work:
                 part = facts[start : start + _AT_ONCE]
                 card = self._learn(bank, part, card)
                 card = replace(card, seconds=round(time.monotonic() - begun, 1))
-                save_bank(unfinished, bank, card)
+                save_bank(unfinished, bank, card, self.under)
                 bar.update(len(part))
-        save_bank(self.folder, bank, card)
+        save_bank(self.folder, bank, card, self.under)
         shutil.rmtree(unfinished, ignore_errors=True)
         return Tuned(self.folder, METHOD, card.seconds, card.tokens, len(self.pairs), card.recalled, card.of)
 
