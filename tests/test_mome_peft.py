@@ -1,6 +1,8 @@
 """A saved bank of memory experts loads through PEFT, and answers as it does through labkit."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,9 @@ def test_a_bank_loads_through_peft(tiny_model_dir, tmp_path):
 @pytest.mark.real
 def test_the_real_models_bank_loads_through_peft(tmp_path):
     check("smollm2-135m", {}, list(random_facts(4, seed=3)), tmp_path)
+
+
+def test_importing_the_tuning_says_nothing():
+    """PEFT imports bitsandbytes, which on processors with AVX512-BF16 asks a model hub for kernels, and warns."""
+    done = subprocess.run([sys.executable, "-c", "import labkit.tuning"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

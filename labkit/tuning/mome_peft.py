@@ -9,13 +9,16 @@ what `generate` does when it decodes row by row, greedily or by sampling. Beams,
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from peft import PeftConfig
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils import PeftType, register_peft_method
 from transformers import AutoTokenizer
 
 from labkit.tuning.mome_files import KIND, bank_of
 from labkit.tuning.packed import body
+from labkit.upstream import no_hub_kernels
+
+with no_hub_kernels():  # PEFT imports bitsandbytes
+    from peft import PeftConfig
+    from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+    from peft.utils import PeftType, register_peft_method
 
 _INPUTS = ("input_ids", "attention_mask")  # the first two arguments of a causal language model
 
