@@ -89,13 +89,14 @@ def remember(
     ] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
+    processes: Annotated[int, typer.Option("--processes", help="That learn side by side, on a CPU.")] = 1,
     as_json: Json = False,
 ) -> int:
     """Give each fact a memory expert: exact in other words too, all else as before. Exit 1 when one is not learnt."""
     from labkit.tuning.adapter import under
 
     base = labkit.load_model(model, adapter=on or (adapter and under(adapter)), four_bit=four_bit)
-    made = labkit.remember(base, facts, out, prompt=prompt, adapter=adapter, avoid=avoid or ())
+    made = labkit.remember(base, facts, out, prompt=prompt, adapter=adapter, avoid=avoid or (), processes=processes)
     print_json(made.to_json()) if as_json else print(made)
     return 1 if made.recalled < made.of else 0
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from labkit.agent import as_prompt
+from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import prompt_tokens
 from labkit.divergence import divergences
@@ -329,15 +330,15 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
     module = importlib.import_module("labkit.tuning.remember")
     monkeypatch.setattr(module, "_AT_ONCE", 8)
     whole = remember(tiny, questions(climbs(30)), tmp_path / "whole", progress=False)
-    add, calls = module.mome.add, []
+    learn, calls = module.mome_parallel.learn, []
 
-    def cut(bank, facts, margin):
+    def cut(bank, model, facts, margin, processes):
         calls.append(len(facts))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return add(bank, facts, margin)
+        return learn(bank, model, facts, margin, processes)
 
-    monkeypatch.setattr(module.mome, "add", cut)
+    monkeypatch.setattr(module.mome_parallel, "learn", cut)
     with pytest.raises(KeyboardInterrupt):
         remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     with pytest.raises(LabkitError, match="of other facts, cut off"):
@@ -346,6 +347,19 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
     assert calls == [8, 8, 8, 8, 6] and (made.recalled, made.tokens) == (whole.recalled, whole.tokens)
     read = [(m.adapter / "adapter_model.safetensors").read_bytes() for m in (whole, made)]
     assert read[0] == read[1] and not (made.adapter / "unfinished").exists()
+
+
+def test_two_processes_learn_what_one_learns(tiny, tmp_path):
+    facts = list(random_facts(150))
+    one = remember(tiny, facts, tmp_path / "one", progress=False)
+    two = remember(tiny, facts, tmp_path / "two", processes=2, progress=False)
+    banks = [load_bank(tiny, made.adapter) for made in (one, two)]
+    assert two.recalled == one.recalled == 150 and two.tokens == one.tokens
+    assert banks[0].names == banks[1].names
+    for number, vectors in banks[0].vectors.items():
+        torch.testing.assert_close(banks[1].vectors[number], vectors, rtol=0.02, atol=0.02)
+    with pytest.raises(LabkitError, match="processes is 0; it takes one"):
+        remember(tiny, facts, tmp_path / "none", processes=0, progress=False)
 
 
 def test_what_remember_refuses(tiny, tmp_path):

@@ -29,7 +29,7 @@ from labkit.tuning.trunk import Batch, Trunk
 
 _STEP = 0.5  # how far a step moves a hidden state, as a part of its length
 _STEPS = 60
-_ROWS = 64  # facts at a time
+ROWS = 64  # facts at a time
 _LOUDER = 2.0  # behind the last layer: how much longer a vector is kept than its own wording needs
 
 
@@ -55,26 +55,32 @@ class Learnt:
 
 def add(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Give each fact an expert and train those, the others untouched. LabkitError for a name that is taken."""
+    reserve(bank, facts)
+    return learn(bank, facts, margin)
+
+
+def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
+    """Give each fact an expert and a key; nothing is trained. LabkitError for a name that is taken."""
     named = {fact.name: [bank.words.of(wording) for wording in fact.wordings] for fact in facts}
     if len(named) < len(facts):
         raise LabkitError("Two of the facts have one name. Give each its own.")
     bank.reserve(named)
-    return _learn(bank, facts, margin)
 
 
 def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Correct facts by name: new answers under the keys that they have."""
     bank.check_known(fact.name for fact in facts)
-    return _learn(bank, facts, margin)
+    return learn(bank, facts, margin)
 
 
-def _learn(bank: Bank, facts: Sequence[Fact], margin: float) -> Learnt:
+def learn(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
+    """Train the experts of facts that have one."""
     if not facts:
         return Learnt(0, (), 0, 0)
     learner = _Learner(bank, facts, margin)
     with packed_attention(bank.network):
-        for start in range(0, len(facts), _ROWS):
-            learner.learn(range(start, min(start + _ROWS, len(facts))))
+        for start in range(0, len(facts), ROWS):
+            learner.learn(range(start, min(start + ROWS, len(facts))))
     hard = tuple(facts[i].name for i in sorted(learner.left))
     return Learnt(len(facts) - len(hard), hard, learner.steps, learner.tokens)
 
