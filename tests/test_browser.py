@@ -68,6 +68,7 @@ class Lab:
 
 
 NOTEBOOK = "window.jupyterapp.shell.currentWidget"
+IDLE = f"{NOTEBOOK}.sessionContext.session.kernel.status === 'idle'"
 OUTPUTS = f"""() => [...{NOTEBOOK}.content.model.cells].filter((cell) => cell.type === 'code').map((cell) => ({{
   source: cell.sharedModel.getSource(), count: cell.executionCount, outputs: cell.outputs.toJSON() }}))"""
 
@@ -82,7 +83,8 @@ def lab(root, tmp_path_factory):
     (folder / "datasets").symlink_to(root / "datasets")
     token, port = secrets.token_hex(16), free_port()
     options = ["--no-browser", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-    command = [sys.executable, "-m", "labkit.cli", "lab", *options, "--LabApp.expose_app_in_browser=True"]
+    options.append("--LabApp.expose_app_in_browser=True")
+    command = [sys.executable, "-c", "import sys; from labkit.cli import main; sys.exit(main())", "lab", *options]
     with open(folder / "server.log", "wb") as log:
         server = subprocess.Popen(
             command, cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True
@@ -152,3 +154,38 @@ def errors(page) -> list[str]:
         for output in cell["outputs"]
         if output["output_type"] == "error"
     ]
+
+
+# --- a lab
+
+
+def test_an_untouched_lab_runs_from_the_menu_to_its_last_cell(lab):
+    with lab.page("lab02_evaluate.ipynb") as page:
+        page.locator("#jp-MainMenu").get_by_text("Run", exact=True).click()
+        page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
+        last = f"({OUTPUTS})().at(-1)"
+        page.wait_for_function(f"() => {last}.count && {IDLE}", timeout=150_000)
+        assert errors(page) == []
+        cells = page.evaluate(OUTPUTS)
+        exercises = [place for place, cell in enumerate(cells) if "raise NotImplementedError" in cell["source"]]
+        assert len(exercises) >= 3 and "not written yet" in printed(cells)
+        assert printed(cells).count("not written yet") == len(exercises)
+        assert [cell["count"] for cell in cells] == list(range(1, len(cells) + 1))
+
+
+def printed(cells: list[dict]) -> str:
+    return "".join(
+        "".join(output.get("text") or output.get("data", {}).get("text/plain", ""))
+        for cell in cells
+        for output in cell["outputs"]
+    )
+
+
+# --- widgets
+
+
+def test_the_inspector_filters_runs_edited_sql_and_promotes(lab):
+    with lab.shown("showcase.inspector('inspected')") as page:
+        view = page.get_by_role("region", name="failing-query inspector")
+        listed = view.get_by_label("failures")
+        print(view.inner_text())
