@@ -187,5 +187,127 @@ def printed(cells: list[dict]) -> str:
 def test_the_inspector_filters_runs_edited_sql_and_promotes(lab):
     with lab.shown("showcase.inspector('inspected')") as page:
         view = page.get_by_role("region", name="failing-query inspector")
-        listed = view.get_by_label("failures")
-        print(view.inner_text())
+        options, said = view.get_by_label("failures").locator("option"), view.locator(".said")
+        assert options.count() == 3
+        view.get_by_label("class", exact=True).select_option("malformed_join")
+        assert options.count() == 2 and "2 of 3 failures" in view.inner_text()
+        view.get_by_label("SQL, editable").fill("SELECT coach FROM teams WHERE nickname = 'Otter'")
+        view.get_by_role("button", name="Run in the sandbox").click()
+        said.get_by_text("Judged wrong.").wait_for()
+        view.get_by_label("SQL, editable").fill("SELECT coach FROM teams WHERE nickname = 'Otters'")
+        view.get_by_label("SQL, editable").press("Control+Enter")
+        said.get_by_text("Judged right.").wait_for()
+        assert "Priya Castellane" in view.locator(".sides").last.inner_text()
+        promote = view.get_by_role("button", name="Promote to training")
+        promote.click()
+        said.get_by_text("✓").wait_for()
+        assert promote.is_disabled()
+        left = (lab.labs / "inspected" / "eval.jsonl").read_text()
+        assert '"start-01"' not in left and '"start-02"' in left
+        assert page.locator(".jp-Notebook .jp-Cell").count() == 2  # no key reached JupyterLab's own shortcuts
+
+
+def test_a_thousand_failures_are_filtered_within_200_ms(lab):
+    measured = """([label, value, event]) => new Promise((done) => {
+      const control = document.querySelector(`.labkit [aria-label="${label}"]`);
+      const began = performance.now();
+      control.value = value;
+      control.dispatchEvent(new Event(event));
+      requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));  // it is on the screen
+    })"""
+    with lab.shown("showcase.failures(1000)") as page:
+        options = page.locator('.labkit [aria-label="failures"] option')
+        assert options.count() == 1000
+        page.locator(".labkit").scroll_into_view_if_needed()
+        wanted = [("class", "malformed_join", "change", 333), ("class", "", "change", 1000), ("words", "q11", "input", 11 + 100)]
+        for label, value, event, left in wanted:
+            took = page.evaluate(measured, [label, value, event])
+            assert took < 200, f"{label} {value!r}: {took:.0f} ms"
+            assert options.count() == (left if label == "class" else 11)
+
+
+def test_a_slider_moves_the_bars(lab):
+    with lab.shown("showcase.bars()", "showcase.fact()") as page:
+        bars, fact = page.locator(".jp-OutputArea-output").filter(has=page.get_by_role("slider")).all()
+        heat = bars.get_by_role("slider").first
+        first = bars.locator("table div").first
+        before = width(first)
+        for _ in range(12):
+            heat.press("ArrowLeft")
+        wait_for(lambda: width(first) > 1.3 * before)
+        assert "0.40" in bars.locator(".widget-readout").first.inner_text()
+        bars.get_by_role("slider").nth(1).press("ArrowRight")  # top-k 1: one token is left
+        wait_for(lambda: bars.locator("tr").first.inner_text().split()[-2:] == ["100.0", "%"])
+        assert bars.locator("tr").nth(1).inner_text().split()[-2:] == ["0.0", "%"]
+        told = fact.inner_text()
+        fact.get_by_role("slider").press("End")
+        wait_for(lambda: fact.inner_text() != told)
+
+
+def width(bar) -> float:
+    return bar.bounding_box()["width"]
+
+
+def test_a_training_is_started_stopped_and_goes_on(lab):
+    cells = ("view = showcase.training('tuned')", "view", "view.start() and view.state")
+    with lab.shown(*cells) as page:
+        status = page.locator(".jp-OutputArea-output [role=status]")
+        assert "'running'" in printed(page.evaluate(OUTPUTS)[3:])  # the cell returned while it ran
+        status.get_by_text(re.compile(r"running; step [1-9]")).wait_for()
+        assert page.evaluate(f"() => {IDLE}")
+        page.get_by_role("button", name="Stop", exact=True).click()
+        status.get_by_text(re.compile("^stopped")).wait_for()
+        stopped = step_of(status)
+        assert (lab.labs / "tuned" / "out" / "unfinished" / "checkpoint.pt").is_file()
+        page.get_by_role("button", name="Start or go on").click()
+        wait_for(lambda: step_of(status) > stopped)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        status.get_by_text(re.compile("^stopped")).wait_for()
+        run_all_again = page.evaluate(RUN, "[s for s, _ in sorted(sum(view.history.values(), []))][-1], view.step")
+        first, last = map(int, re.findall(r"\d+", run_all_again))
+        assert first == last > stopped
+
+
+def step_of(status) -> int:
+    return int(re.search(r"step (\d+)", status.inner_text())[1])
+
+
+# --- every view: names, keys, contrast, room
+
+VIEWS = {
+    "inspector": "showcase.inspector('views')",
+    "bars": "showcase.bars()",
+    "fact": "showcase.fact()",
+    "training": "showcase.trained()",
+    "playground": "showcase.playground()",
+    "explorer": "showcase.explorer()",
+    "ladder": "showcase.ladder()",
+    "low_rank": "showcase.low_rank()",
+    "token_losses": "showcase.token_losses()",
+    "loss_curve": "showcase.loss_curve()",
+}
+CONTROLS = "select, input, textarea, button, [role=slider], [tabindex='0'], [contenteditable=true]"
+
+
+@pytest.fixture(scope="module")
+def views(lab):
+    """One page with every view; the playground was asked something."""
+    with lab.shown(*VIEWS.values()) as page:
+        view = page.get_by_role("region", name="adversarial playground")
+        view.get_by_label("your question").fill("How many teams are there?")
+        view.get_by_label("your question").press("Enter")
+        view.get_by_text("There are 24 teams.").wait_for()
+        yield page
+
+
+def output(page, name: str):
+    """The output of a view's cell."""
+    return page.locator(".jp-Notebook .jp-Cell").nth(1 + list(VIEWS).index(name)).locator(".jp-Cell-outputArea")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_control_has_a_name(views, name):
+    controls = [control for control in output(views, name).locator(CONTROLS).all() if control.is_visible()]
+    told = [control.aria_snapshot() for control in controls]
+    assert [line for line in told if not re.match(r"- \w+ \"[^\"]+\"", line)] == []
+    assert bool(told) == (name in list(VIEWS)[:7])
