@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.widgets.live import slider
+
 
 def temperature(logits: np.ndarray, t: float) -> np.ndarray:
     """Softmax of logits / t, shape (tokens,). t below 1 sharpens, above 1 flattens, 0 is greedy."""
@@ -93,19 +95,18 @@ class TokenBars:
         """The bars with three labelled sliders, as an ipywidgets box; keyboard arrows move a slider."""
         import ipywidgets as w
 
-        wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "7em"}}
         sliders = {
-            "temperature": w.FloatSlider(1.0, min=0.05, max=2.0, step=0.05, description="temperature", **wide),
-            "top_k": w.IntSlider(0, min=0, max=50, description="top-k (0: all)", **wide),
-            "top_p": w.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p", **wide),
+            "temperature": slider("temperature", 1.0, 0.05, 2.0, 0.05),
+            "top_k": slider("top-k (0: all)", 0, 0, 50, 1),
+            "top_p": slider("top-p", 1.0, 0.05, 1.0, 0.05),
         }
         view = w.HTML(self._bars())
 
         def draw(change):
-            view.value = self._bars(**{name: slider.value for name, slider in sliders.items()})
+            view.value = self._bars(**{name: one.value for name, one in sliders.items()})
 
-        for slider in sliders.values():
-            slider.observe(draw, names="value")
+        for one in sliders.values():
+            one.observe(draw, names="value")
         return w.VBox([*sliders.values(), view])
 
     def _bars(self, **settings) -> str:
@@ -193,11 +194,9 @@ class FactBars:
         """The bars under one labelled temperature slider, as an ipywidgets box; keyboard arrows move it."""
         import ipywidgets as w
 
-        wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "7em"}}
-        slider = w.FloatSlider(1.0, min=0.05, max=2.0, step=0.05, description="temperature", **wide)
-        view = w.HTML(self._bars(1.0))
-        slider.observe(lambda change: setattr(view, "value", self._bars(slider.value)), names="value")
-        return w.VBox([slider, view])
+        heat, view = slider("temperature", 1.0, 0.05, 2.0, 0.05), w.HTML(self._bars(1.0))
+        heat.observe(lambda change: setattr(view, "value", self._bars(heat.value)), names="value")
+        return w.VBox([heat, view])
 
     def _bars(self, temperature: float) -> str:
         """HTML for the live view: a table a state, that wrap on a narrow page. ✓ and bold mark the right token."""

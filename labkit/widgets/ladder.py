@@ -8,6 +8,8 @@ table.
 import html
 from collections.abc import Mapping
 
+from labkit.widgets.live import slider
+
 MORE = 6  # fixed questions with none broken, the fewest that a sign test tells from chance at 5 %
 ORDERS = ("as climbed", "best first")
 _LEFT, _WIDTH, _ROW = 210, 300, 28
@@ -81,7 +83,7 @@ class LadderChart:
         import ipywidgets as w
 
         wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "9em"}}
-        target = w.IntSlider(round(100 * self.target), min=0, max=100, description="next target, %", **wide)
+        target = slider("next target, %", round(100 * self.target), 0, 100, 1)
         order = w.Dropdown(options=ORDERS, description="order of rungs", **wide)
         view = w.HTML(self.svg())
 
