@@ -1,5 +1,5 @@
-"""The labs and the widgets as a learner has them: a real JupyterLab, opened by `labkit lab` in a folder of its own, in a
-real Chromium without a window.
+"""The labs and the widgets as a learner has them: a real JupyterLab, opened by `labkit lab` in a folder of its own, in
+a real Chromium without a window.
 
 Where Chromium or Playwright is missing all of it is skipped, and the run's last line says so.
 """
@@ -191,7 +191,10 @@ def test_the_inspector_filters_runs_edited_sql_and_promotes(lab):
         view = page.get_by_role("region", name="failing-query inspector")
         options, said = view.get_by_label("failures").locator("option"), view.locator(".said")
         assert options.count() == 3
+        view.get_by_label("failures").press("ArrowDown")  # in the list, not to JupyterLab's next cell
+        assert view.get_by_label("failures").input_value() == "mine/start-02"
         view.get_by_label("class", exact=True).select_option("malformed_join")
+        view.get_by_label("failures").select_option("mine/start-01")
         assert options.count() == 2 and "2 of 3 failures" in view.inner_text()
         view.get_by_label("SQL, editable").fill("SELECT coach FROM teams WHERE nickname = 'Otter'")
         view.get_by_role("button", name="Run in the sandbox").click()
@@ -375,7 +378,8 @@ CONTRASTS = """(root) => {
   const check = (node, style, words) => {
     const under = ground(node);
     const ink = rgba(node instanceof SVGElement ? style.fill : style.color);
-    const [high, low] = [light(over([ink[0], ink[1], ink[2], ink[3] * seen(node)], under)), light(under)].sort((a, b) => b - a);
+    const shown = over([ink[0], ink[1], ink[2], ink[3] * seen(node)], under);
+    const [high, low] = [light(shown), light(under)].sort((a, b) => b - a);
     const contrast = (high + 0.05) / (low + 0.05);
     if (contrast < 4.5) found.push(`${words.trim().slice(0, 40)}: ${contrast.toFixed(2)}`);
   };

@@ -20,7 +20,7 @@ function render({ model, el }) {
   model.on("change:value", draw);
   label.append(model.get("description"), input);
   el.classList.add("labkit", "slider");
-  el.setAttribute("data-lm-suppress-shortcuts", "true");  // arrows move the slider, not JupyterLab's cells
+  el.onkeydown = (event) => event.stopPropagation();  // arrows move the slider, not JupyterLab's cells
   el.append(label, shown);
   draw();
   return () => model.off("change:value", draw);
