@@ -112,9 +112,10 @@ class TokenBars:
     def _bars(self, **settings) -> str:
         """HTML for the live view. One hue, number beside each bar: readable without colour, on light and on dark."""
         bar = "height:0.9em;background:#1f77b4;border:1px solid currentColor;box-sizing:border-box;width:{:.1f}%"
+        cell = "text-align:right;padding-right:.6em;white-space:nowrap"
         lines = [
-            f"<tr><td style='text-align:right;padding-right:.6em;white-space:nowrap'><code>{html.escape(token)}</code></td>"
-            f"<td style='text-align:right;padding-right:.6em;white-space:nowrap'>{_percent(value)}</td>"
+            f"<tr><td style='{cell}'><code>{html.escape(token)}</code></td>"
+            f"<td style='{cell}'>{_percent(value)}</td>"
             f"<td style='width:22em'><div style='{bar.format(100 * value)}'></div></td></tr>"
             for token, value in self.rows(**settings)
         ]
@@ -201,12 +202,13 @@ class FactBars:
     def _bars(self, temperature: float) -> str:
         """HTML for the live view: a table a state, that wrap on a narrow page. ✓ and bold mark the right token."""
         bar = "height:.8em;background:#1f77b4;border:1px solid currentColor;box-sizing:border-box;width:{:.1f}%"
+        cell = "text-align:right;padding:0 .4em;white-space:nowrap"
         parts = []
         for name in self.views:
             lines = [
                 f"<tr><td>{'✓' if right else ''}</td>"
                 f"<td style='text-align:right'><code>{html.escape(token)}</code></td>"
-                f"<td style='text-align:right;padding:0 .4em;white-space:nowrap;font-weight:{'bold' if right else 'normal'}'>"
+                f"<td style='{cell};font-weight:{'bold' if right else 'normal'}'>"
                 f"{_percent(value)}</td><td style='width:6em'><div style='{bar.format(100 * value)}'></div></td></tr>"
                 for token, value, right in self.rows(name, temperature)
             ]

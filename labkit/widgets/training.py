@@ -132,8 +132,9 @@ class TrainingView:
 
     def table(self, live: bool = False) -> str:
         """The map as an HTML table, the last loss as a number in each row: to be read without colour as well."""
+        left = "text-align:left;font-weight:normal;white-space:nowrap"
         body = "".join(
-            f"<tr><th scope='row' style='text-align:left;font-weight:normal;white-space:nowrap'>{html.escape(name[:60])}</th>"
+            f"<tr><th scope='row' style='{left}'>{html.escape(name[:60])}</th>"
             f"{''.join(map(_cell, spans))}<td>{spans[-1]:.2f}</td></tr>"
             for name, spans in self.rows()
         )
