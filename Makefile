@@ -31,7 +31,7 @@ test: .venv/.test model check
 	$(BIN)/python -m pytest
 
 test-fast: .venv/.test
-	$(BIN)/python -m pytest -m "not real and not notebook and not slow"
+	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser"
 
 check: .venv/.test
 	$(BIN)/ruff check .
