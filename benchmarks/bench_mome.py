@@ -24,7 +24,10 @@ from labkit.datagen.facts import near_negatives, paraphrased, random_facts
 from labkit.decoding import prompt_tokens
 from labkit.encoder import load_encoder
 from labkit.home import write_atomically
+from labkit.tuning import mome
+from labkit.tuning.bank import Bank
 from labkit.tuning.packed import body
+from labkit.tuning.selection import Words
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "mome.json"
@@ -72,6 +75,26 @@ def pick_times(model, facts) -> dict[str, float]:
         for prompt in prompts:
             model.experts.pick(prompt)
         found[str(total)] = round(1000 * (time.perf_counter() - begun) / len(prompts), 3)
+    return found
+
+
+def step_times(base, facts) -> dict[str, list[float]]:
+    """Processor seconds a step of training, searching for the facts' experts included, by how many experts there are;
+    three times in turn."""
+    end = base.tokenizer.eos_token_id
+    prompts = [tuple(p) for p in prompt_tokens(base, [CHAT(q.question, "") for q in facts[: mome.ROWS]])]
+    answers = base.tokenizer([q.answer for q in facts[: mome.ROWS]], add_special_tokens=False).input_ids
+    learnt = [mome.Fact(q.id, (p,), (*a, end)) for q, p, a in zip(facts, prompts, answers, strict=False)]
+    words, found = Words(base.tokenizer), {str(total): [] for total in EXPERTS}
+    for _ in range(3):
+        for total in EXPERTS:
+            bank = Bank(base, words=words)
+            bank.fill(total)
+            begun = time.process_time()
+            steps = mome.add(bank, learnt).steps
+            for prompt in prompts:
+                bank.pick(prompt)
+            found[str(total)].append(round((time.process_time() - begun) / steps, 3))
     return found
 
 
@@ -144,7 +167,7 @@ def main() -> None:
         base, begun = labkit.load_model(), time.process_time()
         made = labkit.remember(base, path, Path(folder) / "bank", layer=options.layer, progress=False)
         cpu_seconds = round(time.process_time() - begun, 1)
-        indexes = index_times(base, list(facts))
+        indexes, steps = index_times(base, list(facts)), step_times(base, list(facts))
         print(made, flush=True)
         recall = evaluated(made.adapter, path, options.threads)
         model = labkit.load_model(adapter=made.adapter)
@@ -165,7 +188,8 @@ def main() -> None:
         "build_cpu_seconds": cpu_seconds, "index_cpu_seconds": indexes, "tokens": made.tokens,
         "recall": [recall["correct"], recall["n"]], "other_wordings": [right, len(others)],
         "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
-        "english_tokens_with_the_same_bits": bits, "bytes": size, "pick_milliseconds": pick_times(model, list(facts)),
+        "english_tokens_with_the_same_bits": bits, "bytes": size, "step_cpu_seconds": steps,
+        "pick_milliseconds": pick_times(model, list(facts)),
         "answers_a_second": {"all": speed} | speeds,
         "threads": options.threads, "dtype": model.dtype,
     }  # fmt: skip

@@ -12,6 +12,7 @@ from labkit.dataset import Question, load_questions
 from labkit.evaluation import evaluate, wilson
 from labkit.widgets import (
     DataExplorer,
+    ExpertMap,
     FactBars,
     FactState,
     FailureInspector,
@@ -169,6 +170,13 @@ class _Run:
 def _interval(correct: int) -> tuple[float, float]:
     found = wilson(correct, 100)
     return found.low, found.high
+
+
+def experts() -> ExpertMap:
+    """Thirty experts, each with two words of its own and one that all share."""
+    keys = {f"fact {i}": {f"person{i}": 1.0, f"peak{i}": 1.0, "climb": 0.0} for i in range(30)}
+    asked = ["When did person3 climb peak3?", "When did person3 climb peak4?", "What is the capital of France?"]
+    return ExpertMap(keys, asked, dict.fromkeys(keys, "1987"), threshold=0.9)
 
 
 def low_rank() -> LowRank:

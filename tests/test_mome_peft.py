@@ -50,6 +50,9 @@ def compare(source, options, facts, model, folder):
     assert greedy(tuned, model.tokenizer, rows)[: len(facts)] == said[: len(facts)]
     same = [torch.equal(tuned(torch.tensor([row])).logits, old) for row, old in zip(rows, plain, strict=True)]
     assert same == [False] * len(facts) + [True] * len(OTHERS)
+    with tuned.disable_adapter():
+        assert all(torch.equal(tuned(torch.tensor([r])).logits, old) for r, old in zip(rows, plain, strict=True))
+    assert greedy(tuned, model.tokenizer, rows)[: len(facts)] == said[: len(facts)]
 
 
 def test_a_bank_loads_through_peft(tiny_model_dir, tmp_path):
