@@ -51,7 +51,9 @@ class _OutputLoss(torch.autograd.Function):
                 felt[targets[part]] = True
                 spread[rows, targets[part]] = own.exp() - 1
                 felt = felt.nonzero()[:, 0]
-                gradient[part] = spread[:, felt].to(hidden.dtype) @ weight[felt]
+                few = 2 * len(felt) < len(weight)  # where most are felt, picking them costs more than it saves
+                low = (spread[:, felt] if few else spread).to(hidden.dtype)
+                gradient[part] = low @ (weight[felt] if few else weight)
         if wanted:
             ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(margin)

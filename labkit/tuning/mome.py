@@ -114,23 +114,25 @@ class _Learner:
         vectors = reach * torch.nn.functional.normalize(rows, dim=1)
         best = torch.full((len(vectors),), -math.inf, device=vectors.device)
         kept, going = vectors.clone(), torch.arange(len(vectors), device=vectors.device)
-        for _ in range(_STEPS):
-            moved = vectors[going].requires_grad_()
+
+        def losses(at: Tensor, moved: Tensor) -> TokenLoss:
             alone = moved.to(hidden.dtype)
-            states = torch.cat([hidden[going] + alone, alone])
-            found = token_loss(norm(states), self.output, batch.targets[going].repeat(2))
-            margins = found.margin.view(2, -1).amin(dim=0)
-            self.steps += 1
+            states = torch.cat([hidden[at] + alone, alone])
+            return token_loss(norm(states), self.output, batch.targets[at].repeat(2))
+
+        for _ in range(_STEPS):
+            with torch.no_grad():
+                margins = losses(going, vectors[going]).margin.view(2, -1).amin(dim=0)
             better = going[margins > best[going]]
             best[going] = torch.maximum(best[going], margins)
             kept[better] = vectors[better]
-            left = margins < self.margin
-            if not left.any():
+            going = going[margins < self.margin]
+            if not len(going):
                 break
-            (gradient,) = torch.autograd.grad(found.loss.sum(), moved)
-            step = reach[going] * torch.nn.functional.normalize(gradient, dim=1)
-            vectors[going] -= step
-            going = going[left]
+            moved = vectors[going].requires_grad_()
+            (gradient,) = torch.autograd.grad(losses(going, moved).loss.sum(), moved)
+            vectors[going] -= reach[going] * torch.nn.functional.normalize(gradient, dim=1)
+            self.steps += 1
         self._keep(positions, kept)
 
     def _learn_together(self, positions: Sequence[int], batch: Batch) -> None:
