@@ -228,7 +228,7 @@ def _write_table(connection: sqlite3.Connection, table: Table, progress: bool) -
         connection.execute("ROLLBACK")
         if not table.key_guessed:
             raise LabkitError(
-                f"The rows of {table.name} do not fit into SQLite: {error}. Mend them in the source, or leave the table out."
+                f"The rows of {table.name} do not fit into SQLite: {error}. Mend them there, or --exclude the table."
             ) from error
         free = replace(table, key=(), key_guessed=False)
         written, rows, notes = _write_table(connection, free, progress)
