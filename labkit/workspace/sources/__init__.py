@@ -1,7 +1,7 @@
 """Databases that are not SQLite, and files that are no database, as a SQLite file: `convert`.
 
 `tables` (a table on its way, and the writer), `csvfiles` with `dialect`, `duck` (DuckDB and Parquet), `servers` with
-`servertypes` and `addresses` (PostgreSQL and MySQL). Each source is an optional extra that is imported when it is named.
+`servertypes` and `addresses` (PostgreSQL and MySQL). The extras are imported when a source that needs them is named.
 The source is only read; what cannot be carried over is said, in the `Converted` that `convert` returns.
 """
 
@@ -21,7 +21,7 @@ from labkit.workspace.sources import addresses
 from labkit.workspace.sources.csvfiles import read_csv
 from labkit.workspace.sources.duck import duckdb_file, parquet_files
 from labkit.workspace.sources.servers import server
-from labkit.workspace.sources.tables import Carried, Note, Source, is_excluded, settle, write
+from labkit.workspace.sources.tables import Carried, Note, Source, distinct, is_excluded, settle, write
 
 _CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -56,11 +56,13 @@ class Converted:
         return {**asdict(self), "file": str(self.file), "rows": self.rows}
 
     def __str__(self) -> str:
-        lines = [f"{self.source} is in {self.file}: {len(self.tables)} tables, {self.rows:,} rows."]
+        lines = [
+            f"{self.source} is in {self.file}: {_counted(len(self.tables), 'table')}, {_counted(self.rows, 'row')}."
+        ]
         for t in self.tables:
             key = f", key {', '.join(t.key)}" if t.key else ", no key"
-            referring = f", {t.references} reference{'s' * (t.references > 1)}" if t.references else ""
-            lines.append(f"  {t.table}: {t.rows:,} rows, {t.columns} columns{key}{referring}")
+            referring = f", {_counted(t.references, 'reference')}" if t.references else ""
+            lines.append(f"  {t.table}: {_counted(t.rows, 'row')}, {_counted(t.columns, 'column')}{key}{referring}")
         return "\n".join([*lines, *self._told()])
 
     def _told(self) -> list[str]:
@@ -73,6 +75,10 @@ class Converted:
             if number > _SHOWN:
                 lines.append(f"  {kind}: {number - _SHOWN} more (--json has them all)")
         return lines
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def is_source(text: str) -> bool:
@@ -158,10 +164,13 @@ def _open(source: str, exclude, schema: str | None, csv: Written, stack: ExitSta
     if kind == "sqlite":
         raise LabkitError(f"{path} is a SQLite file already: use it as it is.")
     files = [path] if kind else sorted(path.iterdir()) if path.is_dir() else []
-    texts = {_table_name(f): f for f in files if _kind(f) == "csv"}
-    columnar = _parquet_tables(path) if path.is_dir() else {_table_name(f): [f] for f in files if kind == "parquet"}
+    texts = [(_table_name(f), [f]) for f in files if _kind(f) == "csv"]
+    columnar = _parquet_tables(path) if path.is_dir() else [(_table_name(f), [f]) for f in files if kind == "parquet"]
     if not texts and not columnar:
         raise LabkitError(f"{path} is neither a CSV, Parquet or DuckDB file nor a folder that holds some.")
+    names = iter(distinct([name for name, _ in (*texts, *columnar)]))  # orders.csv beside orders.parquet
+    texts = {next(names): paths[0] for _, paths in texts}
+    columnar = {next(names): paths for _, paths in columnar}
     parts = [_csv_tables(texts, str(path), exclude, csv)] if texts else []
     parts += [stack.enter_context(parquet_files(columnar, str(path), exclude))] if columnar else []
     return Source(str(path), tuple(t for p in parts for t in p.tables), tuple(n for p in parts for n in p.notes))
@@ -177,13 +186,13 @@ def _csv_tables(files: dict[str, Path], shown: str, exclude, written: Written) -
     return Source(shown, tuple(table for table, _ in read), tuple(note for _, notes in read for note in notes))
 
 
-def _parquet_tables(folder: Path) -> dict[str, list[Path]]:
+def _parquet_tables(folder: Path) -> list[tuple[str, list[Path]]]:
     """A table for each file, and one for each subfolder with all that lies in it; a folder of parts is one table."""
-    files = sorted(f for f in folder.iterdir() if _kind(f) == "parquet")
-    inside = {
-        f: sorted(p for p in f.rglob("*") if _kind(p) == "parquet") for f in sorted(folder.iterdir()) if f.is_dir()
-    }
-    inside = {f: paths for f, paths in inside.items() if paths}
-    if all("=" in f.name for f in inside) and all(f.name.startswith("part-") for f in files) and (files or inside):
-        return {_table_name(folder): [*files, *(p for paths in inside.values() for p in paths)]}
-    return {**{_table_name(f): [f] for f in files}, **{_table_name(f): paths for f, paths in inside.items()}}
+    entries = sorted(folder.iterdir())
+    files = [f for f in entries if _kind(f) == "parquet"]
+    inside = [(f, sorted(p for p in f.rglob("*") if _kind(p) == "parquet")) for f in entries if f.is_dir()]
+    inside = [(f, paths) for f, paths in inside if paths]
+    parts = all(f.name.startswith("part-") for f in files) and all("=" in f.name for f, _ in inside)
+    if parts and (files or inside):
+        return [(_table_name(folder), [*files, *(p for _, paths in inside for p in paths)])]
+    return [*((_table_name(f), [f]) for f in files), *((_table_name(f), paths) for f, paths in inside)]

@@ -22,7 +22,7 @@ def looks_like_one(text: str) -> bool:
 
 
 def parse(address: str):
-    """The address as SQLAlchemy has it, with the driver that the kit installs. `LabkitError` without the address in it."""
+    """The address as SQLAlchemy has it, with the kit's driver. `LabkitError` where it is none; that never quotes it."""
     try:
         from sqlalchemy.engine import make_url
         from sqlalchemy.exc import ArgumentError

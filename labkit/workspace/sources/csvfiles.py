@@ -93,7 +93,7 @@ def read_csv(path: Path, name: str, exclude=(), encoding=None, delimiter=None) -
     columns = [Column(names[i], scan.shapes[i].type) for i in kept]
     key = _key(name, columns, [scan.shapes[i] for i in kept])
     read = lambda: _values(path, dialect, columns, kept)  # noqa: E731
-    return Table(name, tuple(columns), read, key, key_guessed=True, rows=scan.rows), notes
+    return Table(name, tuple(columns), read, key, key_guessed=bool(key), rows=scan.rows), notes
 
 
 # --- the two passes ---------------------------------------------------------------------------------------------------
@@ -200,11 +200,11 @@ def _names(scan: _Scan, table: str, notes: list[Note]) -> list[str]:
 
 def _tell(scan: _Scan, names: list[str], table: str, notes: list[Note]) -> None:
     if scan.short:
-        text = f"{scan.short:,} rows are too short, the first in line {scan.first_short}: what they lack is NULL"
+        text = f"rows that are too short: {scan.short:,}, the first in line {scan.first_short}; what they lack is NULL"
         notes.append(Note("row", table, text))
     if scan.long:
         extra = ", ".join(names[len(scan.header) :])
-        text = f"{scan.long:,} rows are longer than the header, the first in line {scan.first_long}: see {extra}"
+        text = f"rows longer than the header: {scan.long:,}, the first in line {scan.first_long}; see {extra}"
         notes.append(Note("row", table, text))
     for shape, name in zip(scan.shapes, names, strict=True):
         if shape.type == "REAL" and shape.trailing:

@@ -23,7 +23,7 @@ _WHOLE = {
     "HUGEINT",
     "UHUGEINT",
 }
-_CLOSED = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_CONFIG = {"TimeZone": "UTC", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _QUIET = (
     "DATE",
     "TIME",
@@ -44,8 +44,7 @@ def _connected(path: str, **settings) -> Iterator:
             "DuckDB and Parquet files are read with duckdb, which is not installed. pip install 'labkit[sources]'."
         ) from None
     try:
-        with duckdb.connect(path, config={**_CLOSED, **settings}) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with duckdb.connect(path, config={**_CONFIG, **settings}) as connection:
             yield connection
     except duckdb.Error as error:
         raise LabkitError(f"DuckDB cannot read this source: {error}") from None
@@ -58,7 +57,11 @@ def duckdb_file(path: Path, exclude=(), schema: str | None = None) -> Iterator[S
         schema = schema or "main"
         rows = _ask(connection, "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY ALL")
         names = [name for where, name in rows if where == schema and not is_excluded(name, "", exclude)]
-        notes = [Note("schema", t, f"in the schema {where}, not {schema}") for where, t in rows if where != schema]
+        notes = [
+            Note("schema", t, f"in the schema {where}, not {schema}: not carried over")
+            for where, t in rows
+            if where != schema
+        ]
         notes += _left_behind(connection, schema)
         tables = []
         for name in names:
@@ -78,6 +81,8 @@ def parquet_files(files: dict[str, list[Path]], shown: str, exclude=()) -> Itera
     with _connected(":memory:") as connection:
         tables, notes = [], []
         for name, paths in files.items():
+            if is_excluded(name, "", exclude):
+                continue
             listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
             relation = f"read_parquet([{listed}], hive_partitioning = {len(paths) > 1}, union_by_name = true)"
             columns, select, found = _columns(connection, name, relation, exclude)

@@ -108,37 +108,36 @@ def settle(source: Source) -> Source:
     safe = [f"t_{t.name}" if t.name.casefold().startswith("sqlite_") else t.name for t in source.tables]
     named = dict(zip((t.name for t in source.tables), distinct(safe), strict=True))
     renamed = {t.name: dict(zip(_names(t), distinct(_names(t)), strict=True)) for t in source.tables}
-    tables = []
-    for table in source.tables:
-        columns = renamed[table.name]
-        changed = [(old, new) for old, new in columns.items() if old != new]
-        notes += [Note("name", table.name, f"stored as {new}", old) for old, new in changed]
-        notes += [Note("name", table.name, f"stored as {named[table.name]}")] * (named[table.name] != table.name)
-        references = []
-        for reference in table.references:
-            there = renamed.get(reference.other, {})
-            if set(reference.columns) <= columns.keys() and set(reference.other_columns) <= there.keys():
-                mine, others = ([there[c] for c in reference.other_columns], [columns[c] for c in reference.columns])
-                references.append(Reference(tuple(others), named[reference.other], tuple(mine)))
-            else:
-                text = f"refers to {reference.other}, which is not carried over with these columns"
-                notes.append(Note("reference", table.name, text, ", ".join(reference.columns)))
-        keys = [key for key in (table.key, *table.unique) if key and set(key) <= columns.keys()]
-        keys = [tuple(columns[c] for c in key) for key in keys]
-        has_key = bool(table.key) and set(table.key) <= columns.keys()
-        if table.key and not has_key:
-            notes.append(Note("key", table.name, "the key holds a column that is not carried over"))
-        tables.append(
-            replace(
-                table,
-                name=named[table.name],
-                columns=tuple(replace(c, name=columns[c.name]) for c in table.columns),
-                key=keys[0] if has_key else (),
-                unique=tuple(keys[has_key:]),
-                references=tuple(references),
-            )
-        )
-    return Source(source.shown, tuple(tables), tuple(notes))
+    notes += [Note("name", old, f"stored as {new}") for old, new in named.items() if old != new]
+    for table, columns in renamed.items():
+        notes += [Note("name", table, f"stored as {new}", old) for old, new in columns.items() if old != new]
+    return Source(source.shown, tuple(_settled(t, named, renamed, notes) for t in source.tables), tuple(notes))
+
+
+def _settled(table: Table, named: dict[str, str], renamed: dict[str, dict[str, str]], notes: list[Note]) -> Table:
+    columns = renamed[table.name]
+    key, *unique = [
+        tuple(columns[c] for c in k) if set(k) <= columns.keys() else () for k in (table.key, *table.unique)
+    ]
+    if table.key and not key:
+        notes.append(Note("key", table.name, "the key holds a column that is not carried over"))
+    references = []
+    for r in table.references:
+        there = renamed.get(r.other, {})
+        if set(r.columns) <= columns.keys() and set(r.other_columns) <= there.keys():
+            mine, others = (columns[c] for c in r.columns), (there[c] for c in r.other_columns)
+            references.append(Reference(tuple(mine), named[r.other], tuple(others)))
+        else:
+            text = f"the reference to {r.other} is not carried over: the table or a column of it is left out"
+            notes.append(Note("reference", table.name, text, ", ".join(r.columns)))
+    return replace(
+        table,
+        name=named[table.name],
+        columns=tuple(replace(c, name=columns[c.name]) for c in table.columns),
+        key=key,
+        unique=tuple(u for u in unique if u),
+        references=tuple(references),
+    )
 
 
 def _names(table: Table) -> list[str]:
@@ -162,7 +161,7 @@ class _Narrowed:
         if kind is int:
             if value in _INTEGERS:
                 return value
-            return self._told(column, "too large for 64 bits, stored as text", str(value))
+            return self._told(column, "too large for 64 bits, stored as a binary number", float(value))
         if kind is float:
             return value if value == value else self._told(column, "not a number, stored as NULL", None)
         if kind is bool:
