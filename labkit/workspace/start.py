@@ -59,8 +59,8 @@ def init(folder: str | Path, database: str | Path, questions: str | Path | None 
     """Make a workspace in `folder`, which must be new or empty, for a SQLite file or a source that `convert` takes.
 
     A source becomes `database.sqlite` in the folder, without what is excluded, and `source.json` says what was carried
-    over. questions: a question set of your own, copied in; it measures and never trains. exclude: private tables and columns.
-    `LabkitError` when the folder is taken, or the file is no database or holds nothing to ask about.
+    over. questions: a question set of your own, copied in; it measures and never trains. exclude: private tables and
+    columns. `LabkitError` when the folder is taken, or the file is no database or holds nothing to ask about.
     """
     folder, exclude = Path(folder), tuple(exclude)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

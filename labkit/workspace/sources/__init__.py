@@ -117,6 +117,7 @@ def convert(
                 raise LabkitError(f"{opened.shown} has no table to carry over.{there}")
             settled = settle(opened)
             carried, found = write(settled, made, not quiet)
+            os.chmod(made, 0o600)  # as the kit's other files that hold data
             os.replace(made, out)
     except sqlite3.OperationalError as error:
         raise LabkitError(f"{out} cannot be written: {error}.") from error
