@@ -23,7 +23,7 @@ _WHOLE = {
     "HUGEINT",
     "UHUGEINT",
 }
-_CONFIG = {"TimeZone": "UTC", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _QUIET = (
     "DATE",
     "TIME",
@@ -45,6 +45,7 @@ def _connected(path: str, **settings) -> Iterator:
         ) from None
     try:
         with duckdb.connect(path, config={**_CONFIG, **settings}) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
             yield connection
     except duckdb.Error as error:
         raise LabkitError(f"DuckDB cannot read this source: {error}") from None
