@@ -5,6 +5,7 @@ LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env clean
+.PHONY: env env-test model lab test test-fast test-sources check notebooks bench climb starter bench-mome bench-gpu bench-elsewhere bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -28,10 +29,14 @@ lab: model
 	@$(BIN)/labkit lab $(LAB_ARGS)
 
 test: .venv/.test model check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not servers"
 
 test-fast: .venv/.test
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser"
+	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not servers"
+
+test-sources: .venv/.test
+	$(BIN)/python -m pytest tests/test_sources.py tests/test_servers.py
 
 check: .venv/.test
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from labkit.errors import LabkitError
-from labkit.terminal import DEFAULT_MODEL, Adapter, Database, Json, Model, chat_model, print_json
+from labkit.terminal import DEFAULT_MODEL, Adapter, Json, Model, chat_model, print_json
 
 app = typer.Typer()
 
@@ -18,7 +18,7 @@ app = typer.Typer()
 @app.command()
 def init(
     folder: Path,
-    db: Database,
+    db: Annotated[str, typer.Option("--db", help="A SQLite file, or any source that `labkit convert` takes.")],
     questions: Annotated[
         Path | None, typer.Option("--questions", "-q", help="Questions of your own: they measure, they never train.")
     ] = None,
@@ -34,9 +34,35 @@ def init(
     made = workspace.init(folder, db, questions, tuple(exclude or ()))
     if as_json:
         found = [{"kind": f.kind, "table": f.table, "column": f.column, "text": f.text} for f in made.findings]
-        print_json({"folder": str(made.folder), "drafts": made.drafts, "findings": found})
+        converted = made.converted and made.converted.to_json()
+        print_json({"folder": str(made.folder), "drafts": made.drafts, "findings": found, "converted": converted})
     else:
         print(made)
+    return 0
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="postgresql://..., mysql://..., a DuckDB, CSV or Parquet file, or a folder of those.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The SQLite file that is made.")],
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="A table or column that is left out; repeatable.")
+    ] = None,
+    schema: Annotated[str | None, typer.Option("--schema", help="Of a server or DuckDB file.")] = None,
+    encoding: Annotated[str | None, typer.Option("--encoding", help="Of CSV files; by default found out.")] = None,
+    delimiter: Annotated[str | None, typer.Option("--delimiter", help="Of CSV files; by default found out.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Make a SQLite file of another database or of files, and say what is not carried over."""
+    from labkit import workspace
+
+    made = workspace.convert(
+        source, out, exclude=exclude or (), schema=schema, encoding=encoding, delimiter=delimiter, force=force
+    )
+    print_json(made.to_json()) if as_json else print(made)
     return 0
 
 

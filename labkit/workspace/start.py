@@ -12,6 +12,7 @@ from labkit.home import write_atomically
 from labkit.schema import Schema, read_schema
 from labkit.workspace import check, drift
 from labkit.workspace.config import FILE, read_config, write_config
+from labkit.workspace.sources import Converted, convert, is_source
 
 DRAFTS = 40
 _DRAFT_SEED = 1_000_003  # another one than training draws from
@@ -38,34 +39,47 @@ class Started:
     folder: Path
     findings: tuple[check.Finding, ...]
     drafts: int
+    converted: Converted | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.folder}: a workspace with {self.drafts} draft questions; {len(self.findings)} things to know:"]
         lines += [f"  {f.kind}: {f.table}{'.' * bool(f.column)}{f.column}. {f.text}" for f in self.findings[:12]]
         lines += [f"  ... and {len(self.findings) - 12} more in schema.md"] if len(self.findings) > 12 else []
+        converted = [str(self.converted)] if self.converted else []
         return "\n".join(
-            [*lines, f"Edit {FILE} and glossary.md if you like, look at draft.jsonl, then: labkit run {self.folder}"]
+            [
+                *converted,
+                *lines,
+                f"Edit {FILE} and glossary.md if you like, look at draft.jsonl, then: labkit run {self.folder}",
+            ]
         )
 
 
 def init(folder: str | Path, database: str | Path, questions: str | Path | None = None, exclude=()) -> Started:
-    """Make a workspace in `folder`, which must be new or empty, for a SQLite file.
+    """Make a workspace in `folder`, which must be new or empty, for a SQLite file or a source that `convert` takes.
 
-    questions: a question set of your own, copied in; it measures and never trains. exclude: private tables and columns.
-    `LabkitError` when the folder is taken, or the file is no database or holds nothing to ask about.
+    A source becomes `database.sqlite` in the folder, without what is excluded, and `source.json` says what was carried
+    over. questions: a question set of your own, copied in; it measures and never trains. exclude: private tables and
+    columns. `LabkitError` when the folder is taken, or the file is no database or holds nothing to ask about.
     """
-    folder, database = Path(folder), Path(database).expanduser().resolve()
+    folder, exclude = Path(folder), tuple(exclude)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LabkitError(f"{folder} is not empty. Give a new folder, or go on in it with `labkit run {folder}`.")
-    schema = read_schema(database)
-    own = load_questions(questions, db_dir=database.parent) if questions else None
-    drafts = _drafts(database, own, tuple(exclude))  # before anything is written: it may find nothing
+    converted = None
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        found = check.findings(schema, tuple(exclude))
-        write_config(folder, database, tuple(exclude))
+        if is_source(str(database)):
+            converted = convert(database, folder / "database.sqlite", exclude=exclude)
+            (folder / "source.json").write_text(json.dumps(converted.to_json(), indent=1) + "\n", "utf-8")
+            database = converted.file
+        database = Path(database).expanduser().resolve()
+        schema = read_schema(database)
+        own = load_questions(questions, db_dir=database.parent) if questions else None
+        drafts = _drafts(database, own, exclude)
+        found = check.findings(schema, exclude)
+        write_config(folder, database, exclude)
         (folder / "glossary.md").write_text(_GLOSSARY, "utf-8")
-        describe(folder, schema, found, tuple(exclude))
+        describe(folder, schema, found, exclude)
         save_questions(folder / "draft.jsonl", drafts)
         if own:
             save_questions(folder / "questions.jsonl", [replace(q, database=str(database)) for q in own])
@@ -74,7 +88,7 @@ def init(folder: str | Path, database: str | Path, questions: str | Path | None 
     except BaseException:
         shutil.rmtree(folder)
         raise
-    return Started(folder, tuple(found), len(drafts))
+    return Started(folder, tuple(found), len(drafts), converted)
 
 
 def describe(folder: Path, schema: Schema, found: list[check.Finding], exclude: tuple[str, ...]) -> None:
