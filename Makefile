@@ -5,7 +5,6 @@ LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env clean
-.PHONY: env env-test model lab test test-fast test-sources check notebooks bench climb starter bench-mome bench-gpu bench-elsewhere bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -34,9 +33,6 @@ test: .venv/.test model check
 test-fast: .venv/.test
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser"
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not servers"
-
-test-sources: .venv/.test
-	$(BIN)/python -m pytest tests/test_sources.py tests/test_servers.py
 
 check: .venv/.test
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """What is no SQLite file becomes one: CSV and Parquet folders, DuckDB files; what is not carried over is said."""
 
+import importlib
 import json
 import sqlite3
 from pathlib import Path
@@ -126,15 +127,20 @@ def test_parquet_files_are_tables(shop, tmp_path):
 # --- what goes wrong
 
 
-def test_nothing_is_overwritten_and_nothing_is_left_half(tmp_path):
+def test_nothing_is_overwritten_and_nothing_is_left_half(tmp_path, monkeypatch):
     source = put(tmp_path / "in", people=PEOPLE)
     out = tmp_path / "out" / "people.sqlite"
     convert(source, out, progress=False)
     with pytest.raises(LabkitError, match="is there already"):
         convert(source, out, progress=False)
-    before = out.read_bytes()
-    (source / "people.csv").write_text('id,name\n1,"never closed' + "\n2,x" * 400_000)
-    with pytest.raises(LabkitError):
+    before, module = out.read_bytes(), importlib.import_module("labkit.workspace.sources")
+
+    def interrupted(source, file, progress):
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         convert(source, out, force=True, progress=False)
     assert out.read_bytes() == before and [p.name for p in out.parent.iterdir()] == ["people.sqlite"]
 
