@@ -28,11 +28,10 @@ lab: model
 	@$(BIN)/labkit lab $(LAB_ARGS)
 
 test: .venv/.test model check
-	$(BIN)/python -m pytest -m "not servers"
+	$(BIN)/python -m pytest
 
 test-fast: .venv/.test
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser"
-	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not servers"
 
 check: .venv/.test
 	$(BIN)/ruff check .
