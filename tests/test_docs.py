@@ -53,7 +53,7 @@ def _examples(text: str) -> doctest.DocTest:
 
 def _failures(example: doctest.DocTest) -> str:
     said = io.StringIO()
-    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=said.write, clear_globs=False)
+    doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=said.write, clear_globs=False)
     return said.getvalue()
 
 
