@@ -53,7 +53,8 @@ def _examples(text: str) -> doctest.DocTest:
 
 def _failures(example: doctest.DocTest) -> str:
     said = io.StringIO()
-    doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=said.write, clear_globs=False)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner.run(example, out=said.write, clear_globs=False)
     return said.getvalue()
 
 
