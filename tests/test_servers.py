@@ -49,7 +49,7 @@ CREATE TABLE many AS SELECT i, md5(i::text) AS x FROM generate_series(1, 300000)
 CREATE TABLE private (id integer PRIMARY KEY, secret text);
 """
 MARIADB = """
-CREATE TABLE customers (id int AUTO_INCREMENT PRIMARY KEY, name varchar(40) NOT NULL, code varchar(6) UNIQUE, born date,
+CREATE TABLE customers (id int PRIMARY KEY, name varchar(40) NOT NULL, code varchar(6) UNIQUE, born date,
   seen timestamp NULL, gone datetime(3), money decimal(10,2), big bigint unsigned, flag tinyint(1), bits bit(4), y year,
   kind enum('a','b'), kinds set('x','y'), data json, raw varbinary(10), pic blob, place point, lasted time, f float,
   twice int GENERATED ALWAYS AS (id * 2) STORED, CONSTRAINT paid CHECK (money > 0), KEY by_born (born)) ENGINE=InnoDB;
