@@ -143,7 +143,7 @@ def mariadb() -> Iterator[str]:
             f"--socket={name}/s",
             f"--pid-file={name}/pid",
             f"--port={port}",
-            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
         ]
         with started(prepare, run, Path(name), port):
             admin = [client, "--no-defaults", f"--socket={name}/s", "-uroot", "--default-character-set=utf8mb4"]

@@ -83,7 +83,8 @@ def _counted(number: int, noun: str) -> str:
 
 def is_source(text: str) -> bool:
     """Whether `convert` is for it: an address, a folder, a CSV, Parquet or DuckDB file. A SQLite file is none."""
-    return addresses.looks_like_one(text) or Path(text).expanduser().is_dir() or _kind(Path(text).expanduser()) != ""
+    path = Path(text).expanduser()
+    return addresses.looks_like_one(text) or path.is_dir() or _kind(path) not in ("", "sqlite")
 
 
 def convert(
