@@ -49,13 +49,21 @@ def server(address: str, exclude=(), schema: str | None = None) -> Iterator[Sour
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise LabkitError(f"{shown(url)} does not give its data: {_said(error, url)}") from None
     except BaseException:
-        if reader and reader.result and reader.kind == "postgresql":
+        if reader and reader.result:
+            _forget_the_rest(connection)
             reader.result.close()
-        connection.invalidate()  # without closing a result: MySQL's driver would first read the rest of its rows
+        connection.invalidate()
         raise
     finally:
         connection.close()
         engine.dispose()
+
+
+def _forget_the_rest(connection) -> None:
+    """MySQL's driver reads all rows of a query before it closes it: tell it that there are none."""
+    rest = getattr(connection.connection.dbapi_connection, "_result", None)
+    if rest is not None:
+        rest.unbuffered_active = False
 
 
 def _said(error: Exception, url) -> str:
