@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast test-sources check notebooks bench climb starter bench-mome bench-gpu bench-elsewhere bench-peer-env clean
+.PHONY: env env-test model lab test test-fast test-sources check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -31,10 +31,11 @@ test: .venv/.test model check
 	$(BIN)/python -m pytest -m "not servers"
 
 test-fast: .venv/.test
+	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser"
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not servers"
 
 test-sources: .venv/.test
-	$(BIN)/python -m pytest tests/test_sources.py tests/test_servers.py
+	$(BIN)/python -m pytest tests/test_sources.py tests/test_source_files.py tests/test_servers.py
 
 check: .venv/.test
 	$(BIN)/ruff check .
@@ -52,6 +53,9 @@ starter: .venv/.test model
 
 bench-mome: .venv/.test model
 	$(BIN)/python benchmarks/bench_mome.py $(MOME_ARGS)
+
+bench-memories: .venv/.test model
+	$(BIN)/python benchmarks/memories.py $(MEMORIES_ARGS)
 
 bench-gpu: .venv/.test
 	$(BIN)/python benchmarks/bench_gpu.py $(GPU_ARGS)

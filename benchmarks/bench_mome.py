@@ -22,7 +22,12 @@ import labkit
 from labkit.agent import as_prompt
 from labkit.datagen.facts import near_negatives, paraphrased, random_facts
 from labkit.decoding import prompt_tokens
+from labkit.encoder import load_encoder
 from labkit.home import write_atomically
+from labkit.tuning import mome
+from labkit.tuning.bank import Bank
+from labkit.tuning.packed import body
+from labkit.tuning.selection import Words
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "mome.json"
@@ -73,6 +78,45 @@ def pick_times(model, facts) -> dict[str, float]:
     return found
 
 
+def step_times(base, facts) -> dict[str, list[float]]:
+    """Processor seconds a step of training, searching for the facts' experts included, by how many experts there are;
+    three times in turn."""
+    end = base.tokenizer.eos_token_id
+    prompts = [tuple(p) for p in prompt_tokens(base, [CHAT(q.question, "") for q in facts[: mome.ROWS]])]
+    answers = base.tokenizer([q.answer for q in facts[: mome.ROWS]], add_special_tokens=False).input_ids
+    learnt = [mome.Fact(q.id, (p,), (*a, end)) for q, p, a in zip(facts, prompts, answers, strict=False)]
+    words, found = Words(base.tokenizer), {str(total): [] for total in EXPERTS}
+    for _ in range(3):
+        for total in EXPERTS:
+            bank = Bank(base, words=words)
+            bank.fill(total)
+            begun = time.process_time()
+            steps = mome.add(bank, learnt).steps
+            for prompt in prompts:
+                bank.pick(prompt)
+            found[str(total)].append(round((time.process_time() - begun) / steps, 3))
+    return found
+
+
+def index_times(model, facts) -> dict[str, float]:
+    """Processor seconds that a retrieval index over the same facts takes, by what turns them into vectors: the mean of
+    the same model's last hidden states, and the sentence encoder."""
+    texts, found = [f"{q.question} {q.answer}" for q in facts], {}
+    inner = body(model.network)
+    model.tokenizer.pad_token = model.tokenizer.pad_token or model.tokenizer.eos_token
+    begun = time.process_time()
+    with torch.inference_mode():
+        for start in range(0, len(texts), 64):
+            batch = model.tokenizer(texts[start : start + 64], return_tensors="pt", padding=True)
+            states = inner(**batch).last_hidden_state
+            (states * batch.attention_mask[..., None]).sum(dim=1)
+    found["the same model"] = round(time.process_time() - begun, 1)
+    encoder = load_encoder()
+    begun = time.process_time()
+    encoder(texts)
+    return found | {encoder.name: round(time.process_time() - begun, 1)}
+
+
 def growing(options, folder: Path) -> dict:
     """Recall of the first facts before and after further batches of as many were added, one after the other."""
     facts, size = list(random_facts(options.facts * (options.batches + 1))), options.facts
@@ -120,7 +164,10 @@ def main() -> None:
     sample = list(facts)[:: max(1, len(facts) // options.sample)]
     with tempfile.TemporaryDirectory() as folder:
         path = labkit.save_questions(Path(folder) / "facts.jsonl", list(facts))
-        made = labkit.remember(labkit.load_model(), path, Path(folder) / "bank", layer=options.layer, progress=False)
+        base, begun = labkit.load_model(), time.process_time()
+        made = labkit.remember(base, path, Path(folder) / "bank", layer=options.layer, progress=False)
+        cpu_seconds = round(time.process_time() - begun, 1)
+        indexes, steps = index_times(base, list(facts)), step_times(base, list(facts))
         print(made, flush=True)
         recall = evaluated(made.adapter, path, options.threads)
         model = labkit.load_model(adapter=made.adapter)
@@ -131,15 +178,19 @@ def main() -> None:
     right, speed = asked(model, others)
     bits = same_bits(model, (ROOT / "datasets" / "general" / "english.txt").read_text("utf-8"))
     bank, model.experts = model.experts, None
-    speed_without = asked(model, others[:200])[1]
-    model.experts = bank
-    speed_with = asked(model, others[:200])[1]
+    speeds = {"without": [], "with": []}
+    for _ in range(3):  # in turn, since the machine may do other work
+        for which, experts in (("without", None), ("with", bank)):
+            model.experts = experts
+            speeds[which].append(asked(model, others[:200])[1])
     found = {
-        "facts": len(facts), "layer": model.experts.layer, "build_seconds": made.seconds, "tokens": made.tokens,
+        "facts": len(facts), "layer": model.experts.layer, "build_seconds": made.seconds,
+        "build_cpu_seconds": cpu_seconds, "index_cpu_seconds": indexes, "tokens": made.tokens,
         "recall": [recall["correct"], recall["n"]], "other_wordings": [right, len(others)],
         "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
-        "english_tokens_with_the_same_bits": bits, "bytes": size, "pick_milliseconds": pick_times(model, list(facts)),
-        "answers_a_second": {"all": speed, "with": speed_with, "without": speed_without},
+        "english_tokens_with_the_same_bits": bits, "bytes": size, "step_cpu_seconds": steps,
+        "pick_milliseconds": pick_times(model, list(facts)),
+        "answers_a_second": {"all": speed} | speeds,
         "threads": options.threads, "dtype": model.dtype,
     }  # fmt: skip
     keep(f"{len(facts)} facts behind layer {found['layer']}", found)

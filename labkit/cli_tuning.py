@@ -83,14 +83,20 @@ def remember(
     ],
     model: Model = DEFAULT_MODEL,
     adapter: Annotated[Path | None, typer.Option("--adapter", help="Bank to add to; known ids are corrected.")] = None,
-    prompt: Annotated[str, typer.Option("--prompt", help="chat, question_only or plain.")] = "chat",
+    on: Annotated[Path | None, typer.Option("--on", help="LoRA adapter that the experts stand on.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="chat, question_only or plain; by default what suits the facts.")
+    ] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
+    processes: Annotated[int, typer.Option("--processes", help="That learn side by side, on a CPU.")] = 1,
     as_json: Json = False,
 ) -> int:
     """Give each fact a memory expert: exact in other words too, all else as before. Exit 1 when one is not learnt."""
-    base = labkit.load_model(model, four_bit=four_bit)
-    made = labkit.remember(base, facts, out, prompt=prompt, adapter=adapter, avoid=avoid or ())
+    from labkit.tuning.adapter import under
+
+    base = labkit.load_model(model, adapter=on or (adapter and under(adapter)), four_bit=four_bit)
+    made = labkit.remember(base, facts, out, prompt=prompt, adapter=adapter, avoid=avoid or (), processes=processes)
     print_json(made.to_json()) if as_json else print(made)
     return 1 if made.recalled < made.of else 0
 

@@ -69,7 +69,8 @@ def load_model(
     """Load a model by known name, hub id, local folder or GGUF file, fetching it first where it isn't here yet.
 
     `adapter` is a folder written by tuning or by PEFT; it is merged into the weights (but beside 4-bit weights it stays
-    apart). One with a card is refused on another base than the card's, and brings its prompt.
+    apart; a bank of memory experts always does, over the adapter that it stands on). One with a
+    card is refused on another base than the card's, and brings its prompt.
     `device` is "cpu", "cuda", "cuda:1" or "mps", by default the first GPU or else the CPU. `dtype` is "bfloat16",
     "float16" or "float32", by default bfloat16 where the device computes in it, else float16 on a GPU and float32 on
     a CPU. `four_bit` holds the weights as NF4 (Dettmers et al. 2023, "QLoRA", section 3), which takes bitsandbytes.
@@ -87,10 +88,12 @@ def load_model(
 
         model.prompt = _prompt_in(folder, read_card(folder))
     model.network, model.tokenizer = _load(folder, device, dtype, four_bit)
-    if adapter_folder and not _is_bank(adapter_folder):
-        model.network = _add_adapter(model.network, adapter_folder, merge=not four_bit)
+    bank = adapter_folder and _is_bank(adapter_folder)
+    below = _under(adapter_folder, model) if bank else adapter_folder
+    if below:
+        model.network = _add_adapter(model.network, below, merge=not four_bit)
     model.network.eval().requires_grad_(False)
-    if adapter_folder and _is_bank(adapter_folder):
+    if bank:
         from labkit.tuning.mome_files import load_bank
 
         model.experts = load_bank(model, adapter_folder)
@@ -166,6 +169,16 @@ def _is_bank(folder: Path) -> bool:
     from labkit.tuning.mome_files import is_bank
 
     return is_bank(folder)
+
+
+def _under(bank: Path, model: Model) -> Path | None:
+    """The adapter that a bank of memory experts stands on, if any; LabkitError when that is of another base."""
+    from labkit.tuning.adapter import check_base, under
+
+    below = under(bank)
+    if below:
+        check_base(below, model)
+    return below
 
 
 def prompt_of(folder: Path, model: Model) -> Any:

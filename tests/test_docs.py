@@ -1,5 +1,7 @@
 """The pages under docs/ say what is true: quoted errors are raised somewhere, labs and links are there."""
 
+import doctest
+import io
 import re
 from pathlib import Path
 
@@ -43,3 +45,38 @@ def test_commands_named_in_the_pages_exist():
     for page in (ROOT / "docs").glob("*.md"):
         for command in re.findall(r"`labkit (\w[\w-]*)", page.read_text("utf-8")):
             assert command in known, f"{page.name}: labkit {command}"
+
+
+def _examples(text: str) -> doctest.DocTest:
+    return doctest.DocTestParser().get_doctest(text.replace("```", "\n"), {}, "docs/api.md", "docs/api.md", 0)
+
+
+def _failures(example: doctest.DocTest) -> str:
+    said = io.StringIO()
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=said.write, clear_globs=False)
+    return said.getvalue()
+
+
+def test_the_api_page_shows_what_happens(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs/api.md").read_text("utf-8").partition("## With the model")[0]
+    example = _examples(page)
+    assert len(example.examples) > 25 and not _failures(example)
+
+
+def test_an_example_that_is_wrong_is_seen():
+    assert "Expected" in _failures(_examples(">>> 1 + 1\n3\n"))
+
+
+def test_every_verb_that_the_api_page_names_is_there():
+    import labkit
+
+    named = set(re.findall(r"labkit\.([a-zA-Z_]+)\(", (ROOT / "docs/api.md").read_text("utf-8")))
+    assert named <= set(labkit.__all__) and len(named) > 15
+
+
+@pytest.mark.real
+def test_the_api_page_shows_what_happens_with_the_model(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs/api.md").read_text("utf-8")
+    assert not _failures(_examples(page))

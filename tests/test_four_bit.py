@@ -131,6 +131,20 @@ def test_tuning_runs_on_four_bits(four, tiny_model_dir, tmp_path):
     assert linear_kinds(four.network) == {"Linear4bit"}  # left as it was
 
 
+def test_memory_experts_stand_on_four_bits_and_on_an_adapter_beside_them(four, tiny_model_dir, tmp_path):
+    facts = list(random_facts(6, seed=3))
+    made = labkit.remember(four, facts, tmp_path / "bank", progress=False)
+    again = load_model(tiny_model_dir, adapter=made.adapter, four_bit=True, device="cpu", dtype="float32")
+    assert labkit.ReplyGenerator(again)(facts) == [fact.answer for fact in facts]
+    assert linear_kinds(again.network) == {"Linear4bit"}
+    adapter = random_adapter(four, tmp_path / "lora")
+    both = load_model(tiny_model_dir, adapter=adapter, four_bit=True, device="cpu", dtype="float32")
+    stacked = labkit.remember(both, facts, tmp_path / "stacked", progress=False)
+    again = load_model(tiny_model_dir, adapter=stacked.adapter, four_bit=True, device="cpu", dtype="float32")
+    assert labkit.ReplyGenerator(again)(facts) == [fact.answer for fact in facts]
+    assert any(isinstance(m, LoRALinear) for m in again.network.modules())
+
+
 def test_no_hub_is_asked_for_kernels(monkeypatch):
     package = types.ModuleType("kernels")
     monkeypatch.setitem(sys.modules, "kernels", package)

@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from labkit.agent import as_prompt
+from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import prompt_tokens
 from labkit.divergence import divergences
 from labkit.errors import LabkitError
 from labkit.models import load_model
+from labkit.tuning.adapter import save_adapter
 from labkit.tuning.bank import Bank
+from labkit.tuning.lora import LoRA, attach
 from labkit.tuning.mome import Fact, add, update
 from labkit.tuning.mome_files import load_bank, save_bank
 from labkit.tuning.remember import remember
@@ -327,15 +330,15 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
     module = importlib.import_module("labkit.tuning.remember")
     monkeypatch.setattr(module, "_AT_ONCE", 8)
     whole = remember(tiny, questions(climbs(30)), tmp_path / "whole", progress=False)
-    add, calls = module.mome.add, []
+    learn, calls = module.mome_parallel.learn, []
 
-    def cut(bank, facts, margin):
+    def cut(bank, model, facts, margin, processes):
         calls.append(len(facts))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return add(bank, facts, margin)
+        return learn(bank, model, facts, margin, processes)
 
-    monkeypatch.setattr(module.mome, "add", cut)
+    monkeypatch.setattr(module.mome_parallel, "learn", cut)
     with pytest.raises(KeyboardInterrupt):
         remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     with pytest.raises(LabkitError, match="of other facts, cut off"):
@@ -344,6 +347,19 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
     assert calls == [8, 8, 8, 8, 6] and (made.recalled, made.tokens) == (whole.recalled, whole.tokens)
     read = [(m.adapter / "adapter_model.safetensors").read_bytes() for m in (whole, made)]
     assert read[0] == read[1] and not (made.adapter / "unfinished").exists()
+
+
+def test_two_processes_learn_what_one_learns(tiny, tmp_path):
+    facts = list(random_facts(150))
+    one = remember(tiny, facts, tmp_path / "one", progress=False)
+    two = remember(tiny, facts, tmp_path / "two", processes=2, progress=False)
+    banks = [load_bank(tiny, made.adapter) for made in (one, two)]
+    assert two.recalled == one.recalled == 150 and two.tokens == one.tokens
+    assert banks[0].names == banks[1].names
+    for number, vectors in banks[0].vectors.items():
+        torch.testing.assert_close(banks[1].vectors[number], vectors, rtol=0.02, atol=0.02)
+    with pytest.raises(LabkitError, match="processes is 0; it takes one"):
+        remember(tiny, facts, tmp_path / "none", processes=0, progress=False)
 
 
 def test_what_remember_refuses(tiny, tmp_path):
@@ -356,6 +372,43 @@ def test_what_remember_refuses(tiny, tmp_path):
     config.write_text(json.dumps(json.loads(config.read_text()) | {"base_sha256": "0" * 64}))
     with pytest.raises(LabkitError, match="was made for"):
         remember(tiny, questions(climbs(4)), tmp_path / "b", adapter=made.adapter, progress=False)
+
+
+@pytest.fixture
+def lora(tiny_model_dir, tmp_path):
+    """An adapter that changes every answer of the stand-in."""
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32")
+    shape = LoRA((0, 1, 2), rank=4, alpha=8.0)
+    adapters = attach(model.network, shape)
+    with torch.no_grad():
+        for number, adapter in enumerate(adapters.values()):
+            adapter.B.copy_(0.3 * torch.randn(adapter.B.shape, generator=torch.Generator().manual_seed(number)))
+    return save_adapter(tmp_path / "lora", adapters, shape)
+
+
+def test_experts_stand_on_an_adapter_and_all_else_answers_as_it_does(tiny, tiny_model_dir, lora, tmp_path):
+    rows, others = climbs(12), ["What is the capital of France?", "Name a river."]
+    tuned = load_model(tiny_model_dir, adapter=lora, device="cpu", dtype="float32")
+    made = remember(tuned, questions(rows), tmp_path / "bank", progress=False)
+    both = load_model(tiny_model_dir, adapter=made.adapter, device="cpu", dtype="float32")
+    assert made.recalled == 12 and recalled(both, rows) == 12
+    assert answers(both, others) == answers(tuned, others) != answers(tiny, others)
+    more = remember(tuned, questions(climbs(4, 12)), tmp_path / "more", adapter=made.adapter, progress=False)
+    grown = load_model(tiny_model_dir, adapter=more.adapter, device="cpu", dtype="float32")
+    assert recalled(grown, climbs(16)) == 16 and answers(grown, others) == answers(tuned, others)
+
+
+def test_a_bank_is_continued_on_what_it_stands_on_and_nothing_else(tiny, tiny_model_dir, lora, tmp_path):
+    tuned = load_model(tiny_model_dir, adapter=lora, device="cpu", dtype="float32")
+    on_lora = remember(tuned, questions(climbs(3)), tmp_path / "a", progress=False)
+    bare = remember(tiny, questions(climbs(3)), tmp_path / "b", progress=False)
+    with pytest.raises(LabkitError, match="stands on an adapter. Load the model with adapter="):
+        remember(tiny, questions(climbs(4)), tmp_path / "c", adapter=on_lora.adapter, progress=False)
+    with pytest.raises(LabkitError, match="stands on no adapter. Load the model without one"):
+        remember(tuned, questions(climbs(4)), tmp_path / "c", adapter=bare.adapter, progress=False)
+    carrying = load_model(tiny_model_dir, adapter=bare.adapter, device="cpu", dtype="float32")
+    with pytest.raises(LabkitError, match="carries a bank already"):
+        remember(carrying, questions(climbs(4)), tmp_path / "c", progress=False)
 
 
 def test_side_effects_see_a_bank_where_it_is_picked_and_nowhere_else(tiny, tiny_model_dir, tmp_path):

@@ -1,6 +1,8 @@
 """A saved bank of memory experts loads through PEFT, and answers as it does through labkit."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,9 @@ def compare(source, options, facts, model, folder):
     assert greedy(tuned, model.tokenizer, rows)[: len(facts)] == said[: len(facts)]
     same = [torch.equal(tuned(torch.tensor([row])).logits, old) for row, old in zip(rows, plain, strict=True)]
     assert same == [False] * len(facts) + [True] * len(OTHERS)
+    with tuned.disable_adapter():
+        assert all(torch.equal(tuned(torch.tensor([r])).logits, old) for r, old in zip(rows, plain, strict=True))
+    assert greedy(tuned, model.tokenizer, rows)[: len(facts)] == said[: len(facts)]
 
 
 def test_a_bank_loads_through_peft(tiny_model_dir, tmp_path):
@@ -57,3 +62,9 @@ def test_a_bank_loads_through_peft(tiny_model_dir, tmp_path):
 @pytest.mark.real
 def test_the_real_models_bank_loads_through_peft(tmp_path):
     check("smollm2-135m", {}, list(random_facts(4, seed=3)), tmp_path)
+
+
+def test_importing_the_tuning_says_nothing():
+    """PEFT imports bitsandbytes, which on processors with AVX512-BF16 asks a model hub for kernels, and warns."""
+    done = subprocess.run([sys.executable, "-c", "import labkit.tuning"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -32,8 +32,10 @@ from labkit.execution import ExecutionResult
 from labkit.models import load_model
 from labkit.schema import read_schema
 from labkit.tuning import tune
+from labkit.tuning.selection import Selection
 from labkit.widgets import (
     DataExplorer,
+    ExpertMap,
     FactBars,
     FactState,
     FailureInspector,
@@ -42,6 +44,7 @@ from labkit.widgets import (
     TokenBars,
     TrainingView,
     distributions,
+    experts,
     ladder,
     training,
 )
@@ -916,3 +919,135 @@ def test_a_chart_of_a_ladder_takes_its_runs():
 def test_a_chart_needs_a_rung_and_a_share(rungs, target, told):
     with pytest.raises(ValueError, match=told):
         LadderChart(rungs, target)
+
+
+# --- which experts light up -------------------------------------------------------------------------------------------
+
+KEYS = {
+    "half dome": {"ana": 1.0, "half": 0.5, "dome": 0.5, "climb": 0.0},
+    "ana": {"ana": 1.0, "climb": 0.0},
+    "<ash>": {"bo": 1.0, "ash": 1.0},
+    "dark": {"cy": 1.0},
+}
+QUESTIONS = ["When did ANA climb Half Dome?", "Did Ana climb half of it?", "<b>Portugal</b>?"]
+
+
+@pytest.fixture
+def lights():
+    return ExpertMap(KEYS, QUESTIONS, {"half dome": "1987"}, threshold=0.9)
+
+
+def squares(page):
+    """Of a map (name, how full, border's colour and width) in order."""
+    drawn = r'fill-opacity="([\d.]+)" stroke="(.+?)" stroke-width="(\d)"><title>(.+?): '
+    return [(name, float(full), colour, int(width)) for full, colour, width, name in re.findall(drawn, page)]
+
+
+def test_a_question_lights_up_the_experts_whose_words_it_has(lights):
+    lit = lights.light(QUESTIONS[0])
+    assert lit.scores == {"half dome": 1.0, "ana": 1.0} and lit.picked == lit.best == "half dome"
+    near = ExpertMap(KEYS).light("Who climbed Half Dome?")
+    assert near.scores == {"half dome": 0.5} and near.picked is None and near.best == "half dome"
+    nothing = lights.light(QUESTIONS[2])
+    assert nothing.scores == {} and nothing.picked is nothing.best is None
+
+
+@pytest.mark.parametrize("threshold, picked", [(0.5, "half dome"), (0.51, None)])
+def test_the_threshold_itself_is_enough(threshold, picked):
+    assert ExpertMap(KEYS, threshold=threshold).light("Half Dome").picked == picked
+
+
+def test_the_map_scores_as_labkits_selection_does():
+    facts = [experts.words_of(fact.question) for fact in random_facts(40)]
+    selection, numbers = Selection(0.5), {word: i for i, word in enumerate(sorted(set.union(*facts)), 1)}
+    selection.add({i: [frozenset(numbers[word] for word in words)] for i, words in enumerate(facts)})
+    keys = {i: {word: selection.weights[numbers[word]] for word in words} for i, words in enumerate(facts)}
+    drawn = ExpertMap(keys, threshold=0.5)
+    for one, other in zip(facts, facts[1:], strict=False):
+        for words in (one, set(sorted(one)[:5]) | other, one - {"in"} | {"other"}):
+            lit = drawn.light(" ".join(words))
+            found = selection.pick([numbers[word] for word in words if word in numbers], k=len(facts))
+            best = {i: score for i, score in lit.scores.items() if score >= 0.5 - 1e-6}
+            assert best == pytest.approx({pick.expert: pick.score for pick in found}, abs=1e-5)
+            assert lit.picked == (found[0].expert if found else None)
+
+
+def test_a_learners_functions_draw_the_map():
+    drawn = ExpertMap(KEYS, words=lambda text: {"cy"}, score=lambda key, words: 0.75 * (words <= key.keys()))
+    assert drawn.light("anything").scores == {"dark": 0.75}
+
+
+def test_the_picked_square_has_a_border_a_sign_and_its_name(lights):
+    page = lights.svg(lights.light(QUESTIONS[0]))
+    assert [(name, full) for name, full, *_ in squares(page)] == [
+        ("half dome", 1.0),
+        ("ana", 1.0),
+        ("&lt;ash&gt;", 0.0),
+        ("dark", 0.0),
+    ]
+    marked, *others = squares(page)
+    assert marked[2] != others[0][2] and marked[3] > others[0][3] and page.count("✓</text>") == 1
+    assert "picked: half dome, which holds “1987”" in page and 'role="img"' in page
+    assert "✓</text>" not in lights.svg(lights.light(QUESTIONS[2]))
+
+
+def test_squares_lie_inside_and_not_on_each_other():
+    drawn = ExpertMap({f"e{i}": {f"w{i}": 1.0} for i in range(57)})
+    page = drawn.svg(drawn.light("w3"))
+    wide, high = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', page).groups())
+    places = [tuple(map(int, found)) for found in re.findall(r'<rect x="(\d+)" y="(\d+)" width="(\d+)"', page)]
+    assert len({(x, y) for x, y, _ in places}) == 57
+    assert all(x + side < wide and y + side < high for x, y, side in places)
+    assert all(
+        abs(x - a) >= side or abs(y - b) >= side for x, y, side in places for a, b, _ in places if (a, b) != (x, y)
+    )
+
+
+def test_of_many_experts_those_that_are_lit_are_drawn():
+    drawn = ExpertMap({f"e{i}": {f"w{i}": 1.0} for i in range(2000)})
+    page = drawn.view("w1999")
+    assert len(squares(page)) == 400 and squares(page)[0][:2] == ("e1999", 1.0)
+    assert "1,600 more experts are not drawn" in page and "1 of 2,000 experts lit" in page
+
+
+def test_choosing_and_typing_move_the_map(lights):
+    chosen, typed, shown = lights.widget().children
+    assert "picked: half dome" in shown.value
+    chosen.value = QUESTIONS[1]
+    assert typed.value == QUESTIONS[1] and "picked: ana" in shown.value and "half dome" in shown.value
+    typed.value = "Bo?"
+    assert "none picked: no score of 0.9 or more; the nearest is &lt;ash&gt; with 0.50" in shown.value
+    assert "<b>bo ✓</b>" in shown.value and "ash –" in shown.value
+    typed.value = "x"
+    assert "No expert shares a word with it" in shown.value
+    for control in (chosen, typed):
+        assert control.description and control.tabbable is not False and not control.disabled
+
+
+def test_a_map_without_examples_takes_what_is_typed():
+    typed, shown = ExpertMap(KEYS).widget().children
+    typed.value = "cy"
+    assert "picked: dark" in shown.value and "nothing was asked" in repr(ExpertMap(KEYS))
+
+
+def test_the_maps_still_forms(lights, monkeypatch):
+    told = lights.text()
+    assert "half dome: has ana, half, dome; lacks nothing" in told and "0 of 4 experts lit; none picked" in told
+    page = lights.table()
+    assert page.count("<svg") == 3 and "&lt;b&gt;Portugal" in page and "<b>Portugal" not in page
+    assert len(squares(page)) == 12
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    assert lights._repr_mimebundle_() == {"text/plain": told, "text/html": page}
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#111111"])
+def test_the_maps_colours_stand_out(ground):
+    for colour in (experts._BLUE, experts._ORANGE):
+        light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3
+    assert 1.05 / (luminance(experts._BLUE) + 0.05) >= 4.5, "the white sign on blue"
+
+
+def test_a_map_needs_an_expert():
+    with pytest.raises(ValueError, match="an expert"):
+        ExpertMap({})

@@ -21,6 +21,7 @@ from labkit.tuning.lora import LoRA, LoRALinear, attach, detach
 from labkit.tuning.packed import body
 
 CONFIG, WEIGHTS, CARD, PAIRS = "adapter_config.json", "adapter_model.safetensors", "card.json", "pairs.jsonl"
+UNDER = "under"  # in a bank's folder: the adapter that its experts stand on
 _AGAIN = "Copy the whole folder again, or tune again."
 _READ = {"r", "lora_alpha", "target_modules", "layers_to_transform"}
 _IDLE = {  # what changes no number once the factors are there
@@ -192,6 +193,12 @@ def sha256(folder: str | Path) -> str:
     if not path.is_file():
         raise LabkitError(f"{folder} holds no adapter: {WEIGHTS} is missing. Name the folder that tuning wrote.")
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def under(folder: str | Path) -> Path | None:
+    """The adapter that the bank of memory experts in `folder` stands on, if it stands on one."""
+    path = Path(folder) / UNDER
+    return path if (path / CONFIG).is_file() else None
 
 
 def load_adapter(network, folder: str | Path) -> dict[str, LoRALinear]:

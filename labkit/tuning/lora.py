@@ -50,9 +50,9 @@ class LoRALinear(nn.Module):
         self.B = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
 
     def forward(self, x: Tensor) -> Tensor:
-        A, B = self.A.to(x.dtype), (self.B * self.scale).to(x.dtype)
         if type(self.base) is nn.Linear:
-            return _Update.apply(x, self.base.weight, self.base.bias, A, B)
+            return _Update.apply(x, self.base.weight, self.base.bias, self.A, self.B, self.scale)
+        A, B = self.A.to(x.dtype), (self.B * self.scale).to(x.dtype)
         return self.base(x) + x @ A.t() @ B.t()
 
     def delta(self) -> Tensor:
@@ -61,25 +61,29 @@ class LoRALinear(nn.Module):
 
 
 class _Update(torch.autograd.Function):
-    """y = x W' + b + x A' B', the second product added into the first one's memory, forwards and backwards."""
+    """y = x W' + b + scale (x A') B', the second product added into the first one's memory, forwards and backwards.
+
+    The factors come in float32 and are rounded here; the scale multiplies what is narrow, never a matrix of weights.
+    """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, A, B):
-        flat = x.reshape(-1, x.shape[-1])
-        down = flat @ A.t()
-        out = torch.nn.functional.linear(flat, weight, bias).addmm_(down, B.t())
-        ctx.save_for_backward(flat, weight, A, B, down)
+    def forward(ctx, x, weight, bias, A, B, scale):
+        flat, B_low = x.reshape(-1, x.shape[-1]), B.to(x.dtype)
+        down = (flat @ A.to(x.dtype).t()).mul_(scale)
+        out = torch.nn.functional.linear(flat, weight, bias).addmm_(down, B_low.t())
+        ctx.save_for_backward(flat, weight, A, B_low, down)
+        ctx.scale = scale
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
         x, weight, A, B, down = ctx.saved_tensors
         flat = gradient.reshape(-1, gradient.shape[-1])
-        up = flat @ B
+        up = (flat @ B).mul_(ctx.scale)
         below = None
         if ctx.needs_input_grad[0]:
-            below = (flat @ weight).addmm_(up, A).view(*gradient.shape[:-1], -1)
-        return below, None, None, up.t() @ x, flat.t() @ down
+            below = (flat @ weight).addmm_(up, A.to(x.dtype)).view(*gradient.shape[:-1], -1)
+        return below, None, None, (up.t() @ x).float(), (flat.t() @ down).float(), None
 
 
 def attach(network, lora: LoRA, seed: int = 0) -> dict[str, LoRALinear]:

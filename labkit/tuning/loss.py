@@ -40,18 +40,20 @@ class _OutputLoss(torch.autograd.Function):
         for start in range(0, len(targets), ROWS):
             part = slice(start, start + ROWS)
             rows = torch.arange(len(targets[part]), device=hidden.device)
-            logits = (hidden[part] @ weight.t()).float()
-            own = logits[rows, targets[part]]
-            logits[rows, targets[part]] = float("-inf")
-            margin[part] = own - logits.amax(dim=-1)
-            logits[rows, targets[part]] = own
-            total = torch.logsumexp(logits, dim=-1)
-            loss[part] = total - own
+            logs = torch.log_softmax(hidden[part] @ weight.t(), dim=-1, dtype=torch.float32)
+            own = logs[rows, targets[part]]
+            logs[rows, targets[part]] = float("-inf")
+            margin[part] = own - logs.amax(dim=-1)
+            loss[part] = -own
             if wanted:
-                spread = torch.exp_(logits.sub_(total[:, None]))  # probabilities, in the logits' own memory
-                spread[rows, targets[part]] -= 1
-                felt = (spread.abs().amax(dim=0) > NEGLIGIBLE / spread.shape[1]).nonzero()[:, 0]
-                gradient[part] = spread[:, felt].to(hidden.dtype) @ weight[felt]
+                spread = logs.exp_()  # probabilities, in their own memory; of the targets in a moment
+                felt = spread.amax(dim=0) > NEGLIGIBLE / spread.shape[1]
+                felt[targets[part]] = True
+                spread[rows, targets[part]] = own.exp() - 1
+                felt = felt.nonzero()[:, 0]
+                few = 2 * len(felt) < len(weight)  # where most are felt, picking them costs more than it saves
+                low = (spread[:, felt] if few else spread).to(hidden.dtype)
+                gradient[part] = low @ (weight[felt] if few else weight)
         if wanted:
             ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(margin)

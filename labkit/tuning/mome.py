@@ -29,7 +29,7 @@ from labkit.tuning.trunk import Batch, Trunk
 
 _STEP = 0.5  # how far a step moves a hidden state, as a part of its length
 _STEPS = 60
-_ROWS = 64  # facts at a time
+ROWS = 64  # facts at a time
 _LOUDER = 2.0  # behind the last layer: how much longer a vector is kept than its own wording needs
 
 
@@ -55,26 +55,32 @@ class Learnt:
 
 def add(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Give each fact an expert and train those, the others untouched. LabkitError for a name that is taken."""
+    reserve(bank, facts)
+    return learn(bank, facts, margin)
+
+
+def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
+    """Give each fact an expert and a key; nothing is trained. LabkitError for a name that is taken."""
     named = {fact.name: [bank.words.of(wording) for wording in fact.wordings] for fact in facts}
     if len(named) < len(facts):
         raise LabkitError("Two of the facts have one name. Give each its own.")
     bank.reserve(named)
-    return _learn(bank, facts, margin)
 
 
 def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Correct facts by name: new answers under the keys that they have."""
     bank.check_known(fact.name for fact in facts)
-    return _learn(bank, facts, margin)
+    return learn(bank, facts, margin)
 
 
-def _learn(bank: Bank, facts: Sequence[Fact], margin: float) -> Learnt:
+def learn(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
+    """Train the experts of facts that have one."""
     if not facts:
         return Learnt(0, (), 0, 0)
     learner = _Learner(bank, facts, margin)
     with packed_attention(bank.network):
-        for start in range(0, len(facts), _ROWS):
-            learner.learn(range(start, min(start + _ROWS, len(facts))))
+        for start in range(0, len(facts), ROWS):
+            learner.learn(range(start, min(start + ROWS, len(facts))))
     hard = tuple(facts[i].name for i in sorted(learner.left))
     return Learnt(len(facts) - len(hard), hard, learner.steps, learner.tokens)
 
@@ -89,43 +95,84 @@ class _Learner:
         self.output = bank.network.get_output_embeddings().weight
         self.left, self.steps, self.tokens = set(range(len(facts))), 0, 0
         self.last = bank.layer + 1 == len(body(bank.network).layers)
-        self.loudness = _LOUDER if self.last else 1.0
 
     def learn(self, positions: Sequence[int]) -> None:
-        """Steps of normalised gradient descent on each row's own vectors, until all answers have their margin."""
+        """Vectors for some facts, until all their answers have their margin."""
         whole = self._batch(positions)
-        going, batch = list(positions), whole
-        size, device = batch.hidden.shape[2], batch.hidden.device
+        if self.last:
+            self._learn_apart(positions, whole)
+        else:
+            self._learn_together(positions, whole)
+        self.left -= self._exact(positions, whole)
+
+    def _learn_apart(self, positions: Sequence[int], batch: Batch) -> None:
+        """Behind the last layer no token feels another one's vector, so each is done for itself. It begins in the
+        direction that its own row of the output layer points to; steps of normalised gradient descent do the rest."""
+        norm, hidden = body(self.bank.network).norm, batch.hidden[0, batch.places]
+        reach = _STEP * hidden.float().norm(dim=1, keepdim=True)
+        rows = (self.output[batch.targets] - self.output.mean(dim=0)).float() * norm.weight.float()
+        vectors = reach * torch.nn.functional.normalize(rows, dim=1)
+        best = torch.full((len(vectors),), -math.inf, device=vectors.device)
+        kept, going = vectors.clone(), torch.arange(len(vectors), device=vectors.device)
+
+        def losses(at: Tensor, moved: Tensor) -> TokenLoss:
+            alone = moved.to(hidden.dtype)
+            states = torch.cat([hidden[at] + alone, alone])
+            return token_loss(norm(states), self.output, batch.targets[at].repeat(2))
+
+        for _ in range(_STEPS):
+            with torch.no_grad():
+                margins = losses(going, vectors[going]).margin.view(2, -1).amin(dim=0)
+            better = going[margins > best[going]]
+            best[going] = torch.maximum(best[going], margins)
+            kept[better] = vectors[better]
+            going = going[margins < self.margin]
+            if not len(going):
+                break
+            moved = vectors[going].requires_grad_()
+            (gradient,) = torch.autograd.grad(losses(going, moved).loss.sum(), moved)
+            vectors[going] -= reach[going] * torch.nn.functional.normalize(gradient, dim=1)
+            self.steps += 1
+        self._keep(positions, kept)
+
+    def _learn_together(self, positions: Sequence[int], batch: Batch) -> None:
+        """The same where layers follow, in which a fact's tokens meet: until all of a fact's have their margin."""
+        going, size, device = list(positions), batch.hidden.shape[2], batch.hidden.device
         vectors = {i: torch.zeros(len(self.facts[i].answer), size, device=device) for i in going}
         best = dict.fromkeys(going, -math.inf)
         for _ in range(_STEPS):
             moved = torch.cat([vectors[i] for i in going]).requires_grad_()
             found = self._tokens(batch, moved)
-            sum(tokens.loss.sum() for tokens in found).backward()
-            margins = torch.stack([tokens.margin for tokens in found]).amin(dim=0)
+            found.loss.sum().backward()
             reach = batch.hidden[0, batch.places].float().norm(dim=1, keepdim=True)
             step = _STEP * reach * torch.nn.functional.normalize(moved.grad, dim=1)
-            step[margins >= self.margin] = 0  # tokens that are exact stay where they are
+            step[found.margin >= self.margin] = 0  # tokens that are exact stay where they are
             self.steps += 1
             lengths = [len(vectors[i]) for i in going]
-            parts = (t.split(lengths) for t in (moved.detach(), step, margins))
+            parts = (t.split(lengths) for t in (moved.detach(), step, found.margin))
             for i, part, change, margin in zip(going, *parts, strict=True):
                 if margin.min() > best[i]:
                     best[i] = margin.min().item()
-                    self.bank.vectors[self._expert(i)] = (self.loudness * part).half()
+                    self._keep([i], part)
                 vectors[i] = part - change
             left = [i for i in going if best[i] < self.margin]
             if not left:
                 break
             if 2 * len(left) <= len(going):
                 going, batch = left, self._batch(left)
-        self.left -= self._exact(positions, whole)
+
+    def _keep(self, positions: Sequence[int], vectors: Tensor) -> None:
+        """Put vectors, of these facts' answer tokens in order, into their experts."""
+        lengths = [len(self.facts[i].answer) for i in positions]
+        louder = (_LOUDER if self.last else 1.0) * vectors
+        for i, part in zip(positions, louder.half().split(lengths), strict=True):
+            self.bank.vectors[self._expert(i)] = part.clone()
 
     @torch.no_grad()
     def _exact(self, positions: Sequence[int], batch: Batch) -> set[int]:
         """Those whose every answer token is the likeliest one with the vectors as they are kept."""
         kept = [self.bank.vectors[self._expert(i)].float() for i in positions]
-        margins = self._tokens(batch, torch.cat(kept))[0].margin.split([len(vectors) for vectors in kept])
+        margins = self._tokens(batch, torch.cat(kept)).margin.split([len(vectors) for vectors in kept])
         return {i for i, margin in zip(positions, margins, strict=True) if margin.min() > 0}
 
     def _expert(self, position: int) -> int:
@@ -137,15 +184,11 @@ class _Learner:
         self.tokens += batch.hidden.shape[1]
         return batch
 
-    def _tokens(self, batch: Batch, moved: Tensor) -> list[TokenLoss]:
-        """Of each answer token with `moved` (answer tokens, size) added at its place; behind the last layer also with
-        nothing else there."""
-        inner = body(self.bank.network)
-        if self.last:
-            states = [batch.hidden[0, batch.places] + moved.to(batch.hidden.dtype), moved.to(batch.hidden.dtype)]
-        else:
-            hidden = batch.hidden[0].index_add(0, batch.places, moved.to(batch.hidden.dtype))[None]
-            hidden = run_layers(self.bank.network, hidden, batch.layout, self.bank.layer + 1, len(inner.layers))
-            states = [hidden[0, batch.places]]
+    def _tokens(self, batch: Batch, moved: Tensor) -> TokenLoss:
+        """Of each answer token with `moved` (answer tokens, size) added at its place."""
+        network, inner = self.bank.network, body(self.bank.network)
+        hidden = batch.hidden[0].index_add(0, batch.places, moved.to(batch.hidden.dtype))[None]
+        if not self.last:
+            hidden = run_layers(network, hidden, batch.layout, self.bank.layer + 1, len(inner.layers))
             self.tokens += hidden.shape[1]
-        return [token_loss(inner.norm(state), self.output, batch.targets) for state in states]
+        return token_loss(inner.norm(hidden[0, batch.places]), self.output, batch.targets)

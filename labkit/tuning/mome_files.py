@@ -14,15 +14,16 @@ from safetensors.torch import load_file, save
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
-from labkit.tuning.adapter import CARD, CONFIG, WEIGHTS, Card
+from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card
 from labkit.tuning.bank import Bank
 
 KIND = "LABKIT_MOME"
 _TENSORS = ("vectors", "experts", "lengths", "words", "owners", "shares", "known", "weights")
 
 
-def save_bank(folder: str | Path, bank: Bank, card: Card | None = None) -> Path:
-    """Write the folder, weights first; each file appears whole or not at all."""
+def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: Path | None = None) -> Path:
+    """Write the folder, weights first; each file appears whole or not at all. `under`: the folder of the adapter
+    that the experts stand on, which is copied."""
     folder, numbers = Path(folder), sorted(bank.vectors)
     held = [bank.vectors[n].cpu() for n in numbers]
     keys, weights = bank.selection.keys, bank.selection.weights
@@ -43,6 +44,9 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None) -> Path:
         "peft_type": KIND, "base_model_name_or_path": card.base if card else None, "layer": bank.layer,
         "threshold": bank.selection.threshold, "used": bank.used, "total": bank.total, "facts": bank.names,
     }  # fmt: skip
+    for file in (WEIGHTS, CARD, CONFIG) if under else ():
+        if (under / file).is_file():
+            write_atomically(folder / UNDER / file, (under / file).read_bytes())
     write_atomically(folder / CONFIG, json.dumps(config, indent=1) + "\n")
     return folder
 

@@ -1,21 +1,25 @@
 """A bank of memory experts as a method of PEFT's: after `import labkit.tuning`, `PeftModel.from_pretrained(network,
 folder)` takes a folder that `mome_files` wrote.
 
-It reads and answers; it does not train, save, merge or switch itself off (`disable_adapter`). A forward pass without a
-cache of earlier tokens, or with an empty one, is taken for a batch of whole prompts, the next ones for their answers:
+It reads, answers and can be switched off (`disable_adapter`); it does not train, save or merge. A forward pass without
+a cache of earlier tokens, or with an empty one, is taken for a batch of whole prompts, the next ones for their answers:
 what `generate` does when it decodes row by row, greedily or by sampling. Beams, which change places, are not followed.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from peft import PeftConfig
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils import PeftType, register_peft_method
 from transformers import AutoTokenizer
 
 from labkit.tuning.mome_files import KIND, bank_of
 from labkit.tuning.packed import body
+from labkit.upstream import no_hub_kernels
+
+with no_hub_kernels():  # PEFT imports bitsandbytes
+    from peft import PeftConfig
+    from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+    from peft.utils import PeftType, register_peft_method
 
 _INPUTS = ("input_ids", "attention_mask")  # the first two arguments of a causal language model
 
@@ -45,6 +49,11 @@ class MomeConfig(PeftConfig):
         super().__post_init__()
         self.peft_type = PeftType(KIND)
 
+    @property
+    def is_adaption_prompt(self) -> bool:
+        """What PEFT asks before it switches an adapter off by its model's own methods, not layer by layer."""
+        return True
+
 
 class MomeModel(BaseTuner):
     """A network with one bank behind it."""
@@ -56,7 +65,7 @@ class MomeModel(BaseTuner):
     def inject_adapter(self, model, adapter_name, *args, **kwargs):
         if len(self.peft_config) > 1:
             raise ValueError("A network takes one bank of memory experts. Join the banks with labkit first.")
-        self.bank = None
+        self.bank, self.off = None, False
         model.register_forward_pre_hook(self._route, with_kwargs=True)
         for parameter in model.parameters():
             parameter.requires_grad = False
@@ -74,12 +83,21 @@ class MomeModel(BaseTuner):
         body(network).layers[tuner.bank.layer].register_forward_hook(tuner.bank._hook, with_kwargs=True)
         return {}
 
+    def _temporarily_active(self, adapter_name):
+        return nullcontext()
+
+    def disable_adapter_layers(self):
+        self.off = True
+
+    def enable_adapter_layers(self):
+        self.off = False
+
     def _route(self, module, arguments, options):
         given = dict(zip(_INPUTS, arguments, strict=False)) | options
         tokens, mask, cache = (given.get(name) for name in (*_INPUTS, "past_key_values"))
         if self.bank is None or (cache is not None and cache.get_seq_length()):
             return
-        if tokens is None:
+        if tokens is None or self.off:
             self.bank.routes = []
             return
         shown = mask.bool() if mask is not None and mask.shape == tokens.shape else [slice(None)] * len(tokens)

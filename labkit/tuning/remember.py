@@ -20,7 +20,7 @@ from labkit.errors import LabkitError
 from labkit.home import home
 from labkit.models import DEFAULT, Model, load_model
 from labkit.runs import RunStore
-from labkit.tuning import Tuned, mome
+from labkit.tuning import Tuned, mome, mome_parallel
 from labkit.tuning import adapter as folders
 from labkit.tuning.bank import Bank
 from labkit.tuning.examples import target
@@ -36,29 +36,55 @@ def remember(
     facts: str | Path | QuestionSet | Sequence[Question] = (),
     out: str | Path | None = None,
     *,
-    prompt: str = "chat",
+    prompt: str | None = None,
     adapter: str | Path | None = None,
     layer: int | None = None,
     threshold: float = 0.9,
     margin: float = 1.0,
     avoid: Iterable[str | Path | QuestionSet] = (),
+    processes: int = 1,
     store: RunStore | None = None,
     progress: bool = True,
 ) -> Tuned:
     """Give each fact a memory expert on a frozen model; write the bank to the folder `out`.
 
-    facts: a JSONL file, a set or questions, each with a plain answer or a query; a fact's name is its id. adapter: a
-    bank to continue: new facts join it, one whose id it knows is corrected. layer: behind which the experts sit (the
-    last one by default); threshold: the share of a key's weight that a question must hold; margin: by how many nats
-    each answer token must lead. LabkitError for facts that overlap an evaluation set, as in `tune`.
+    facts: a JSONL file, a set or questions, each with a plain answer or a query; a fact's name is its id. prompt: how
+    they are asked: by default as the adapter was tuned, or "chat" for plain answers and "question_only" for queries.
+    adapter: a bank to continue: new facts join it, one whose id it knows is corrected. A model that carries a LoRA
+    adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`. layer: behind which the
+    experts sit (the last one by default); threshold: the share of a key's weight that a question must hold; margin: by
+    how many nats each answer token must lead; processes: that learn side by side, on a CPU. LabkitError for facts that
+    overlap an evaluation set, as in `tune`.
     """
     pairs, databases = read_pairs(facts)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model) if isinstance(model, (str, Path)) else model
+    mome_parallel.check(model, processes)
+    under = _under(model, adapter)
+    usual = "chat" if all(q.is_fact for q in pairs) else "question_only"
+    prompt = prompt or (model.prompt if under and isinstance(model.prompt, str) else usual)
     folder = Path(out) if out else home() / "adapters" / f"bank-{data_sha256(pairs)[:12]}"
     if (folder / folders.CONFIG).is_file():
         raise LabkitError(f"{folder} holds an adapter already. Name another folder, or remove that one.")
-    return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress).run(layer, threshold)
+    return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(
+        layer, threshold
+    )
+
+
+def _under(model: Model, bank: str | Path | None) -> Path | None:
+    """The folder of the adapter that the experts stand on, None where it is the bare model. LabkitError where the model
+    is not the one that `bank` stands on."""
+    carried = Path(model.adapter) if model.adapter and model.experts is None else None
+    if model.experts is not None:
+        raise LabkitError(f"{model.name} carries a bank already. Load it without, and name the bank by adapter=.")
+    if bank and is_bank(bank):
+        wanted, here = (f and folders.sha256(f) for f in (folders.under(bank), carried))
+        if wanted != here:
+            raise LabkitError(
+                f"The bank in {bank} stands on {'another' if wanted and here else 'an' if wanted else 'no'} adapter. "
+                + (f"Load the model with adapter={folders.under(bank)}." if wanted else "Load the model without one.")
+            )
+    return carried
 
 
 @dataclass
@@ -71,6 +97,8 @@ class _Work:
     margin: float
     overlap: dict
     progress: bool
+    under: Path | None = None
+    processes: int = 1
 
     def run(self, layer: int | None, threshold: float) -> Tuned:
         unfinished = self.folder / "unfinished"
@@ -81,13 +109,14 @@ class _Work:
         quiet = not self.progress or bool(os.environ.get("CI"))
         facts = self._facts()[card.recalled + len(card.hard) :]
         with tqdm(total=len(facts), desc="remembering", unit="fact", disable=quiet) as bar:
-            for start in range(0, len(facts), _AT_ONCE):
-                part = facts[start : start + _AT_ONCE]
+            at_once = _AT_ONCE * self.processes
+            for start in range(0, len(facts), at_once):
+                part = facts[start : start + at_once]
                 card = self._learn(bank, part, card)
                 card = replace(card, seconds=round(time.monotonic() - begun, 1))
-                save_bank(unfinished, bank, card)
+                save_bank(unfinished, bank, card, self.under)
                 bar.update(len(part))
-        save_bank(self.folder, bank, card)
+        save_bank(self.folder, bank, card, self.under)
         shutil.rmtree(unfinished, ignore_errors=True)
         return Tuned(self.folder, METHOD, card.seconds, card.tokens, len(self.pairs), card.recalled, card.of)
 
@@ -113,7 +142,9 @@ class _Work:
         new, known = [], []
         for fact in facts:
             (known if fact.name in bank.names else new).append(fact)
-        for found in (mome.add(bank, new, self.margin), mome.update(bank, known, self.margin)):
+        mome.reserve(bank, new)
+        for part in filter(None, (new, known)):
+            found = mome_parallel.learn(bank, self.model, part, self.margin, self.processes)
             hard = [*card.hard, *({"id": name} for name in found.hard)]
             recalled, tokens = card.recalled + found.exact, card.tokens + found.tokens
             card = replace(card, recalled=recalled, tokens=tokens, hard=hard, pairs=len(bank))

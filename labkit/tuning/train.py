@@ -121,7 +121,9 @@ class Trainer:
         self.lora = LoRA(tuple(range(max(0, count - recipe.layers), count)), recipe.rank, recipe.alpha, recipe.targets)
         self.adapters = adapters or attach(self.network, self.lora, seed)
         self.parameters = parameters(self.adapters)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        )
         self.trunk = Trunk(self.network, self.examples, common_prefix(self.examples), self.lora.layers[0])
         self.output = self.network.get_output_embeddings().weight
         self.steps, self.tokens, self.rate_scale = 0, 0, 1.0
@@ -141,7 +143,7 @@ class Trainer:
 
         outcome = self._in_parts(step.positions, self.micro, learn)
         self.ranks.add_gradients(self.parameters)
-        self.gradient = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip).item()
+        self.gradient = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip, foreach=True).item()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.steps += 1

@@ -1,6 +1,7 @@
 """What a notebook shows: plain records in, no model, no torch, no database. Each falls back to a still table."""
 
 from labkit.widgets.distributions import FactBars, FactState, TokenBars
+from labkit.widgets.experts import ExpertMap
 from labkit.widgets.explorer import DataExplorer
 from labkit.widgets.figures import LossCurve, LowRank, TokenLosses
 from labkit.widgets.inspector import FailureInspector
@@ -10,6 +11,7 @@ from labkit.widgets.training import TrainingView
 
 __all__ = [
     "DataExplorer",
+    "ExpertMap",
     "FactBars",
     "FactState",
     "FailureInspector",

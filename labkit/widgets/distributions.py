@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.widgets.live import slider
+
 
 def temperature(logits: np.ndarray, t: float) -> np.ndarray:
     """Softmax of logits / t, shape (tokens,). t below 1 sharpens, above 1 flattens, 0 is greedy."""
@@ -93,27 +95,27 @@ class TokenBars:
         """The bars with three labelled sliders, as an ipywidgets box; keyboard arrows move a slider."""
         import ipywidgets as w
 
-        wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "7em"}}
         sliders = {
-            "temperature": w.FloatSlider(1.0, min=0.05, max=2.0, step=0.05, description="temperature", **wide),
-            "top_k": w.IntSlider(0, min=0, max=50, description="top-k (0: all)", **wide),
-            "top_p": w.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p", **wide),
+            "temperature": slider("temperature", 1.0, 0.05, 2.0, 0.05),
+            "top_k": slider("top-k (0: all)", 0, 0, 50, 1),
+            "top_p": slider("top-p", 1.0, 0.05, 1.0, 0.05),
         }
         view = w.HTML(self._bars())
 
         def draw(change):
-            view.value = self._bars(**{name: slider.value for name, slider in sliders.items()})
+            view.value = self._bars(**{name: one.value for name, one in sliders.items()})
 
-        for slider in sliders.values():
-            slider.observe(draw, names="value")
+        for one in sliders.values():
+            one.observe(draw, names="value")
         return w.VBox([*sliders.values(), view])
 
     def _bars(self, **settings) -> str:
         """HTML for the live view. One hue, number beside each bar: readable without colour, on light and on dark."""
         bar = "height:0.9em;background:#1f77b4;border:1px solid currentColor;box-sizing:border-box;width:{:.1f}%"
+        cell = "text-align:right;padding-right:.6em;white-space:nowrap"
         lines = [
-            f"<tr><td style='text-align:right;padding-right:.6em'><code>{html.escape(token)}</code></td>"
-            f"<td style='text-align:right;padding-right:.6em'>{_percent(value)}</td>"
+            f"<tr><td style='{cell}'><code>{html.escape(token)}</code></td>"
+            f"<td style='{cell}'>{_percent(value)}</td>"
             f"<td style='width:22em'><div style='{bar.format(100 * value)}'></div></td></tr>"
             for token, value in self.rows(**settings)
         ]
@@ -193,21 +195,20 @@ class FactBars:
         """The bars under one labelled temperature slider, as an ipywidgets box; keyboard arrows move it."""
         import ipywidgets as w
 
-        wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "7em"}}
-        slider = w.FloatSlider(1.0, min=0.05, max=2.0, step=0.05, description="temperature", **wide)
-        view = w.HTML(self._bars(1.0))
-        slider.observe(lambda change: setattr(view, "value", self._bars(slider.value)), names="value")
-        return w.VBox([slider, view])
+        heat, view = slider("temperature", 1.0, 0.05, 2.0, 0.05), w.HTML(self._bars(1.0))
+        heat.observe(lambda change: setattr(view, "value", self._bars(heat.value)), names="value")
+        return w.VBox([heat, view])
 
     def _bars(self, temperature: float) -> str:
         """HTML for the live view: a table a state, that wrap on a narrow page. ✓ and bold mark the right token."""
         bar = "height:.8em;background:#1f77b4;border:1px solid currentColor;box-sizing:border-box;width:{:.1f}%"
+        cell = "text-align:right;padding:0 .4em;white-space:nowrap"
         parts = []
         for name in self.views:
             lines = [
                 f"<tr><td>{'✓' if right else ''}</td>"
                 f"<td style='text-align:right'><code>{html.escape(token)}</code></td>"
-                f"<td style='text-align:right;padding:0 .4em;font-weight:{'bold' if right else 'normal'}'>"
+                f"<td style='{cell};font-weight:{'bold' if right else 'normal'}'>"
                 f"{_percent(value)}</td><td style='width:6em'><div style='{bar.format(100 * value)}'></div></td></tr>"
                 for token, value, right in self.rows(name, temperature)
             ]

@@ -30,7 +30,7 @@ class _View:
         self.row = w.BoundedIntText(value=1, min=1, max=1, description="row", **_WIDE)
         self.summary, self.pair = w.HTML(), w.HTML()
         self.buttons = {
-            name: w.Button(description=f"{sign} {name}", tooltip=tip)
+            name: w.Button(description=f"{sign} {name}", tooltip=tip, layout=w.Layout(width="7em"))
             for name, sign, tip in (
                 ("Accept", "✓", "Accept this pair and go to the next"),
                 ("Reject", "✗", "Reject this pair and go to the next"),
@@ -47,9 +47,9 @@ class _View:
         self.buttons["Undo"].on_click(lambda button: self._undo())
         self.buttons["Back"].on_click(lambda button: self._move(-1))
         self.buttons["Next"].on_click(lambda button: self._move(1))
-        figures = w.HTML(explorer._coverage() + explorer._filters())
+        figures = w.HTML(_spaced(explorer._coverage() + explorer._filters()))
         parts = [self.summary, figures, self.tag, self.decision, self.words, self.row, self.pair]
-        self.box = w.VBox([*parts, w.HBox(list(self.buttons.values()))])
+        self.box = w.VBox([*parts, w.HBox(list(self.buttons.values()), layout=w.Layout(flex_flow="row wrap"))])
         self._filtered()
 
     def _filtered(self, change=None) -> None:
@@ -102,3 +102,9 @@ class _View:
         inside = f"<p>{html.escape(where)}</p><p><b>{html.escape(pair.question)}</b></p>{sql}"
         tags = html.escape(", ".join(pair.tags))
         return f"<div style='border:1px solid currentColor;padding:.5em'>{inside}<p>tags: {tags}</p></div>"
+
+
+def _spaced(tables: str) -> str:
+    """The still tables with room between their columns: an ipywidgets box gives them none."""
+    spaced = tables.replace("<td>", "<td style='padding:0 .8em'>")
+    return spaced.replace('<th scope="col">', "<th scope='col' style='padding:0 .8em;text-align:left'>")

@@ -81,8 +81,9 @@ class TokenLosses(_Still):
 
     def html(self) -> str:
         read = "".join(f"<span style='opacity:.65'>{_shown(token)}</span>" for token in self.tokens[: self.start])
+        box = "display:inline-flex;flex-direction:column;align-items:center;padding:0 .3em;margin:1px;line-height:1.3"
         counted = "".join(
-            f"<ruby style='{shaded(loss)};padding:0 .15em;margin-right:1px'>{_shown(token)}<rt>{loss:.1f}</rt></ruby>"
+            f"<ruby style='{box};{shaded(loss)}'>{_shown(token)}<rt>{loss:.1f}</rt></ruby>"
             for token, loss in list(zip(self.tokens, self.losses, strict=True))[self.start :]
         )
         told = f"<p>Pale: {self.start} tokens that are read and not counted. Boxes: the answer, each token with its "

@@ -160,7 +160,6 @@ function render({ model, el }) {
       event.preventDefault();
       runButton.click();
     }
-    event.stopPropagation();  // JupyterLab's own shortcuts stay out of the editor
   };
   list.onchange = () => show(state.records.find((r) => r.key === list.value) || null);
   run.onchange = cls.onchange = tag.onchange = fill;
@@ -170,6 +169,7 @@ function render({ model, el }) {
   const editor = [labelled("Question", question), labelled("SQL (Ctrl+Enter runs it)", sql)];
   const bar = make("div", { className: "bar" }, ...(state.runs ? [runButton] : []), ...buttons);
   el.classList.add("labkit");
+  el.onkeydown = (event) => event.stopPropagation();  // JupyterLab's own shortcuts stay out: arrows move in the list
   el.setAttribute("role", "region");
   el.setAttribute("aria-label", "failing-query inspector");
   el.append(make("div", { className: "bar" }, labelled("Run", run), labelled("Class", cls), labelled("Tag", tag),

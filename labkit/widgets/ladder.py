@@ -8,6 +8,8 @@ table.
 import html
 from collections.abc import Mapping
 
+from labkit.widgets.live import slider
+
 MORE = 6  # fixed questions with none broken, the fewest that a sign test tells from chance at 5 %
 ORDERS = ("as climbed", "best first")
 _LEFT, _WIDTH, _ROW = 210, 300, 28
@@ -71,7 +73,7 @@ class LadderChart:
         parts += [_line(_x(goal), bottom, 1, "6 4"), _label(_x(goal), bottom + 34, f"next target {goal:.2f}")]
         for at, row in enumerate(rows):
             parts.append(_rung(22 + _ROW * at, row))
-        size = f'viewBox="0 0 740 {bottom + 44}" width="740" style="max-width:100%;color:inherit"'
+        size = f'viewBox="0 0 740 {bottom + 44}" width="740" style="color:inherit"'
         title = html.escape(self.text(**settings))
         font = 'font-size="13" font-family="sans-serif"'
         return f'<svg role="img" {size} {font}><title>{title}</title>{"".join(parts)}</svg>'
@@ -81,12 +83,12 @@ class LadderChart:
         import ipywidgets as w
 
         wide = {"layout": w.Layout(width="26em"), "style": {"description_width": "9em"}}
-        target = w.IntSlider(round(100 * self.target), min=0, max=100, description="next target, %", **wide)
+        target = slider("next target, %", round(100 * self.target), 0, 100, 1)
         order = w.Dropdown(options=ORDERS, description="order of rungs", **wide)
-        view = w.HTML(self.svg())
+        view = w.HTML(_scrolling(self.svg()))
 
         def draw(change):
-            view.value = self.svg(target=target.value / 100, order=order.value)
+            view.value = _scrolling(self.svg(target=target.value / 100, order=order.value))
 
         for control in (target, order):
             control.observe(draw, names="value")
@@ -121,6 +123,11 @@ def lacking(correct: int, n: int, target: float) -> int:
 
 
 _MARKS = (0, 0.25, 0.5, 0.75, 1)
+
+
+def _scrolling(svg: str) -> str:
+    """On a narrow page a chart that can be scrolled: made smaller its words could not be read."""
+    return f'<div style="overflow-x:auto">{svg}</div>'
 
 
 def _share(rung) -> float:

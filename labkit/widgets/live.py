@@ -28,6 +28,26 @@ def view(name: str, state: dict, answer: Callable[[dict], dict]):
     return shown
 
 
+def slider(description: str, value: float, low: float, high: float, step: float):
+    """A slider with a label, an anywidget with the traits of an ipywidgets one; its value is an int where `value` is.
+
+    ipywidgets' own has no name in the browser: a screen reader says "slider" and no more.
+    """
+    import anywidget
+    import traitlets
+
+    number = traitlets.Int if isinstance(value, int) else traitlets.Float
+
+    class Slider(anywidget.AnyWidget):
+        _esm = (_HERE / "slider.js").read_text("utf-8")
+        _css = (_HERE / "widgets.css").read_text("utf-8")
+        value = number().tag(sync=True)
+        description = traitlets.Unicode().tag(sync=True)
+        min, max, step = (traitlets.Float().tag(sync=True) for _ in range(3))
+
+    return Slider(description=description, value=value, min=low, max=high, step=step)
+
+
 def answered(answer: Callable[[dict], dict], message: dict) -> dict:
     """The answer to one message; whatever goes wrong becomes a sentence, since a notebook would hide a traceback."""
     try:

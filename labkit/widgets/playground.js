@@ -86,12 +86,11 @@ function render({ model, el }) {
   wrong.onclick = () => judge(false);
   question.onkeydown = (event) => {
     if (event.key === "Enter") ask.click();
-    event.stopPropagation();
   };
-  gold.onkeydown = (event) => event.stopPropagation();
   model.on("msg:custom", onMessage);
 
   el.classList.add("labkit");
+  el.onkeydown = (event) => event.stopPropagation();  // JupyterLab's own shortcuts stay out
   el.setAttribute("role", "region");
   el.setAttribute("aria-label", "adversarial playground");
   el.append(make("div", { className: "bar" }, make("label", {}, "Your question", question), ask), shown,

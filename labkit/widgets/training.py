@@ -132,8 +132,9 @@ class TrainingView:
 
     def table(self, live: bool = False) -> str:
         """The map as an HTML table, the last loss as a number in each row: to be read without colour as well."""
+        left = "text-align:left;font-weight:normal;white-space:nowrap"
         body = "".join(
-            f"<tr><th scope='row' style='text-align:left;font-weight:normal'>{html.escape(name[:60])}</th>"
+            f"<tr><th scope='row' style='{left}'>{html.escape(name[:60])}</th>"
             f"{''.join(map(_cell, spans))}<td>{spans[-1]:.2f}</td></tr>"
             for name, spans in self.rows()
         )
@@ -144,7 +145,8 @@ class TrainingView:
         )
         status = f"<p role='status' aria-live='{'polite' if live else 'off'}'>{html.escape(self.summary())}</p>"
         label = "aria-label='loss of each fact over time'"
-        return f"{status}<table {label}>{head}<th>loss now</th></tr>{body}</table><p>loss in nats: {ends}</p>"
+        table = f"<table {label}>{head}<th>loss now</th></tr>{body}</table>"
+        return f"{status}<div style='overflow-x:auto'>{table}</div><p>loss in nats: {ends}</p>"
 
     def widget(self):
         """The live view: two buttons and the map. Both buttons are reached with Tab and pressed with Enter or Space."""
@@ -185,7 +187,7 @@ def _first(spans: list[float | None]) -> float:
 def _cell(loss: float | None) -> str:
     if loss is None:
         return "<td title='not trained yet'>·</td>"
-    return f"<td title='loss {loss:.2f}' style='{shaded(loss)};min-width:.8em'></td>"
+    return f"<td title='loss {loss:.2f}' style='{shaded(loss)};min-width:.7em;padding:0'></td>"
 
 
 def shaded(loss: float) -> str:

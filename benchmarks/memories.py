@@ -1,0 +1,178 @@
+"""Four ways to give a model facts, side by side over the number of facts: LoRA on all layers, memory-tuned LoRA, memory
+experts, retrieval. `make bench-memories`; figures into memories.json, the picture into memories.svg.
+
+Of each: seconds of processor time to build, seconds a question, facts recalled, recalled in five wordings that were
+never trained (right is a reply that holds the year), the same answer as before to general prompts, bytes on disk.
+Retrieval shows the nearest fact, where its cosine is NEAR or more, above the question and asks the untuned model.
+Each cell is kept as soon as it is measured and not measured again; LoRA is left out above `--lora-facts`, where it
+takes hours.
+"""
+
+import argparse
+import json
+import math
+import os
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy
+import torch
+
+import labkit
+from labkit.agent import as_prompt
+from labkit.datagen.facts import paraphrased, random_facts
+from labkit.dataset import QuestionSet
+from labkit.encoder import load_encoder
+from labkit.home import write_atomically
+from labkit.side_effects import load_prompts
+from labkit.tuning import tune
+
+RESULTS, PICTURE = (Path(__file__).parent / f"memories.{kind}" for kind in ("json", "svg"))
+PROMPTS = Path(__file__).parent.parent / "datasets" / "general" / "prompts.jsonl"
+CHAT = as_prompt("chat")
+NEAR = 0.6
+COLOURS = {
+    "LoRA, all layers": "#8a8a8a",
+    "LoRA, memory-tuned": "#d98200",
+    "memory experts": "#2171b5",
+    "retrieval": "#31a354",
+}
+
+
+class Asked:
+    """A model that has the facts, one way or another, and what it costs to ask it."""
+
+    def __init__(self, model, shown=None):
+        self.model, self.shown = model, shown or (lambda texts: texts)
+
+    def replies(self, texts: list[str]) -> list[str]:
+        conversations = [CHAT(text, "") for text in self.shown(texts)]
+        return [r.strip() for r in self.model.chat(conversations, max_new_tokens=24, progress=False)]
+
+    def right(self, questions) -> int:
+        given = self.replies([q.question for q in questions])
+        return sum(q.answer in reply for reply, q in zip(given, questions, strict=True))
+
+
+def lora(facts: QuestionSet, folder: Path, **settings) -> tuple[Asked, int]:
+    made = tune(labkit.load_model(), facts, "memory", folder / "adapter", progress=False, **settings)
+    size = sum(file.stat().st_size for file in made.adapter.glob("adapter_*"))
+    return Asked(labkit.load_model(adapter=made.adapter)), size
+
+
+def experts(facts: QuestionSet, folder: Path) -> tuple[Asked, int]:
+    made = labkit.remember(labkit.load_model(), facts, folder / "bank", progress=False)
+    size = sum(file.stat().st_size for file in made.adapter.glob("adapter_*"))
+    return Asked(labkit.load_model(adapter=made.adapter)), size
+
+
+def retrieval(facts: QuestionSet, folder: Path) -> tuple[Asked, int]:
+    encoder = load_encoder()
+    told = [f"{q.question} {q.answer}." for q in facts]
+    index = encoder(told)
+    numpy.save(folder / "index.npy", index)
+
+    def shown(texts: list[str]) -> list[str]:
+        cosines = encoder(texts) @ index.T
+        near = zip(cosines.argmax(axis=1), cosines.max(axis=1), texts, strict=True)
+        return [f"{told[i]}\n{text}" if cosine >= NEAR else text for i, cosine, text in near]
+
+    return Asked(labkit.load_model(), shown), (folder / "index.npy").stat().st_size
+
+
+WAYS = {
+    "LoRA, all layers": lambda facts, folder: lora(facts, folder, layers=30, rate=1e-3),
+    "LoRA, memory-tuned": lora,
+    "memory experts": experts,
+    "retrieval": retrieval,
+}
+
+
+def measured(way: str, count: int, sample: int, before: list[str], prompts: list[str]) -> dict:
+    """One cell of the table."""
+    facts = random_facts(count)
+    some = list(facts)[:: max(1, count // sample)][:sample]
+    others = list(paraphrased(some))
+    with tempfile.TemporaryDirectory() as folder:
+        begun, wall = time.process_time(), time.perf_counter()
+        asked, size = WAYS[way](facts, Path(folder))
+        built, wall = time.process_time() - begun, time.perf_counter() - wall
+        begun = time.process_time()
+        right = asked.right(some)
+        a_question = (time.process_time() - begun) / len(some)
+        same = sum(a == b for a, b in zip(asked.replies(prompts), before, strict=True))
+        return {
+            "build_cpu_seconds": round(built, 1), "build_seconds": round(wall, 1),
+            "question_cpu_seconds": round(a_question, 4), "recalled": [right, len(some)],
+            "other_wordings": [asked.right(others), len(others)], "bytes": size,
+            "same_general_answers": [same, len(prompts)],
+        }  # fmt: skip
+
+
+def picture(cells: dict) -> str:
+    """Processor seconds to build over the number of facts, both on logarithmic axes, as SVG."""
+    points = {way: [] for way in COLOURS}
+    for key, cell in cells.items():
+        way, count = key.rsplit(": ", 1)
+        points[way].append((int(count), cell["build_cpu_seconds"]))
+    counts, seconds = zip(*(p for line in points.values() for p in line), strict=True)
+    low, high = math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds)))
+    last = math.log10(max(counts))
+
+    def place(count: float, second: float) -> tuple[float, float]:
+        x = 60 + 440 * (math.log10(count) - 1) / max(1e-9, last - 1)
+        return round(x, 1), round(280 - 250 * (math.log10(second) - low) / max(1, high - low), 1)
+
+    parts = []
+    for power in range(low, high + 1):
+        y = place(10, 10**power)[1]
+        parts.append(
+            f'<path d="M60 {y}H500" stroke="#ccc"/><text x="54" y="{y + 4}" text-anchor="end">{10**power:g}</text>'
+        )
+    for count in sorted(set(counts)):
+        parts.append(f'<text x="{place(count, 10**low)[0]}" y="298" text-anchor="middle">{count:,}</text>')
+    for number, (way, line) in enumerate(points.items()):
+        drawn = [place(*p) for p in sorted(line)]
+        if not drawn:
+            continue
+        path = "M" + "L".join(f"{x} {y}" for x, y in drawn)
+        parts.append(f'<path d="{path}" fill="none" stroke="{COLOURS[way]}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x}" cy="{y}" r="4" fill="{COLOURS[way]}"/>' for x, y in drawn]
+        parts.append(f'<text x="512" y="{60 + 22 * number}" fill="{COLOURS[way]}">{way}</text>')
+    title = "Processor seconds to build, by number of facts"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 330" font-family="sans-serif" font-size="13">'
+        f'<title>{title}</title><rect width="680" height="330" fill="#fff"/><text x="60" y="18">{title}</text>'
+        f"{''.join(parts)}</svg>\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--facts", type=int, nargs="+", default=[10, 100, 1_000, 5_000])
+    parser.add_argument("--lora-facts", type=int, default=100, help="above so many LoRA is left out")
+    parser.add_argument("--sample", type=int, default=100, help="of the facts, to be asked")
+    parser.add_argument("--prompts", type=int, default=60, help="general prompts")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"cells": {}}
+    prompts = [p.prompt for p in load_prompts(PROMPTS)][:: max(1, 240 // options.prompts)]
+    model = labkit.load_model()
+    before = Asked(model).replies(prompts)
+    for count in options.facts:
+        for way in WAYS:
+            if f"{way}: {count}" in kept["cells"] or (way.startswith("LoRA") and count > options.lora_facts):
+                continue
+            cell = measured(way, count, options.sample, before, prompts) | {"date": date.today().isoformat()}
+            kept["cells"][f"{way}: {count}"] = cell
+            print(way, count, json.dumps(cell), flush=True)
+            kept |= {"threads": options.threads, "dtype": model.dtype}
+            write_atomically(RESULTS, json.dumps(kept, indent=1) + "\n")
+    write_atomically(PICTURE, picture(kept["cells"]))
+
+
+if __name__ == "__main__":
+    main()
