@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env clean
+.PHONY: env env-test model lab test test-fast test-sources check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -32,6 +32,9 @@ test: .venv/.test model check
 
 test-fast: .venv/.test
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser"
+
+test-sources: .venv/.test
+	$(BIN)/python -m pytest tests/test_sources.py tests/test_source_files.py tests/test_servers.py
 
 check: .venv/.test
 	$(BIN)/ruff check .

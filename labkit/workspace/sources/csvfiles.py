@@ -69,6 +69,7 @@ class _Scan:
     first_short: int = 0  # line
     long: int = 0
     first_long: int = 0
+    quoted: bool = False  # some cell stands in quotes, where quotes are read as letters
 
 
 def read_csv(path: Path, name: str, exclude=(), encoding=None, delimiter=None) -> tuple[Table, list[Note]]:
@@ -132,7 +133,7 @@ def _scan_either_way(path: Path, name: str, dialect: Dialect, notes: list[Note])
             scan = _scan(path, plain)
         except LabkitError:
             raise error from None
-        if scan.short or scan.long or len(scan.header) < 2:
+        if scan.short or scan.long or scan.quoted or len(scan.header) < 2:
             raise
         notes.append(Note("text", name, "quotes do not come in pairs: they are letters of the text"))
         return scan, plain
@@ -146,6 +147,8 @@ def _scan(path: Path, dialect: Dialect) -> _Scan:
     scan = _Scan(header, [Shape() for _ in header])
     for line, row in lines:
         scan.rows += 1
+        if not dialect.quotes:
+            scan.quoted |= any(len(v) > 1 and v[0] == v[-1] == '"' for v in row)
         if len(row) > len(header):
             extra = row[len(header) :]
             if any(extra):

@@ -102,6 +102,7 @@ def _reader(connection, sql: str):
 
     def read() -> Iterator[tuple]:
         with connection.cursor() as cursor:
+            cursor.execute("SET TimeZone = 'UTC'")
             cursor.execute(sql)
             while rows := cursor.fetchmany(BATCH):
                 yield from rows

@@ -39,19 +39,31 @@ def server(address: str, exclude=(), schema: str | None = None) -> Iterator[Sour
         connection = engine.connect()
     except Exception as error:  # whatever a driver makes of an address: it may hold the password
         raise LabkitError(f"{shown(url)} cannot be reached: {_said(error, url)}") from None
+    reader = None
     try:
         for statement in _SESSION[url.get_backend_name()]:
             connection.execute(sqlalchemy.text(statement))
         connection.commit()
-        yield _Reader(connection, exclude, schema).source(shown(url))
+        reader = _Reader(connection, exclude, schema)
+        yield reader.source(shown(url))
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise LabkitError(f"{shown(url)} does not give its data: {_said(error, url)}") from None
     except BaseException:
-        connection.invalidate()  # else MySQL's driver would first read the rest of the rows
+        if reader and reader.result:
+            _forget_the_rest(connection)
+            reader.result.close()
+        connection.invalidate()
         raise
     finally:
         connection.close()
         engine.dispose()
+
+
+def _forget_the_rest(connection) -> None:
+    """MySQL's driver reads all rows of a query before it closes it: tell it that there are none."""
+    rest = getattr(connection.connection.dbapi_connection, "_result", None)
+    if rest is not None:
+        rest.unbuffered_active = False
 
 
 def _said(error: Exception, url) -> str:
@@ -71,6 +83,7 @@ class _Reader:
         if not self.schema:
             raise LabkitError("The address names no database. Write it behind the host: HOST/DATABASE.")
         self.notes: list[Note] = []
+        self.result = None
 
     def source(self, name: str) -> Source:
         """All tables of the schema that are not excluded."""
@@ -110,7 +123,8 @@ class _Reader:
     def _rows(self, query):
         def read() -> Iterator:
             streamed = self.connection.execution_options(stream_results=True, max_row_buffer=BATCH)
-            yield from streamed.execute(query)
+            self.result = streamed.execute(query)
+            yield from self.result
 
         return read
 
