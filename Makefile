@@ -28,10 +28,10 @@ lab: model
 	@$(BIN)/labkit lab $(LAB_ARGS)
 
 test: .venv/.test model check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not servers"
 
 test-fast: .venv/.test
-	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser"
+	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser and not servers"
 
 test-sources: .venv/.test
 	$(BIN)/python -m pytest tests/test_sources.py tests/test_source_files.py tests/test_servers.py

@@ -85,7 +85,6 @@ def is_source(text: str) -> bool:
     """Whether `convert` is for it: an address, a folder, a CSV, Parquet or DuckDB file. A SQLite file is none."""
     path = Path(text).expanduser()
     return addresses.looks_like_one(text) or path.is_dir() or _kind(path) in ("csv", "parquet", "duckdb")
-    return addresses.looks_like_one(text) or path.is_dir() or _kind(path) not in ("", "sqlite")
 
 
 def convert(
