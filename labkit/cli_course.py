@@ -1,4 +1,4 @@
-"""The commands around the course, which `cli` puts beside the others: progress, certificate, the disk used.
+"""The commands around the course, beside the others in `cli`: progress, certificate, assignments, the disk used.
 
 Each parses, calls the Python API, prints; nothing is decided here.
 """
@@ -28,6 +28,31 @@ def progress(
     else:
         print(standing)
         print(f"The certificate page: {page}") if page else None
+    return 0
+
+
+@app.command()
+def export(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="nbgrader or otter.")],
+    labs: Annotated[list[str] | None, typer.Argument(metavar="[LABS]", help="As lab02, or 2; without: all.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder that assignments are written below.")] = ...,
+    hidden: Annotated[Path | None, typer.Option("--hidden", help="Your own folder of points and hidden tests.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over assignments that differ.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Labs as assignments of nbgrader or otter-grader: points, solutions, hidden tests. Needs the course's sources."""
+    from labkit.course import exporting, nbgrader, otter
+    from labkit.errors import LabkitError
+
+    if form not in ("nbgrader", "otter"):
+        raise LabkitError(f"There is no form {form!r}. Assignments are written for nbgrader or for otter.")
+    write = {"nbgrader": nbgrader.write, "otter": otter.write}[form]
+    written = [write(assignment, out, replace) for assignment in exporting.assignments(labs or (), hidden)]
+    if as_json:
+        print_json({"format": form, "assignments": [exported.to_json() for exported in written]})
+        return 0
+    rows = [(e.assignment.lab, len(e.assignment.tasks), f"{e.assignment.points:g}", e.file) for e in written]
+    table(("lab", "exercises", "points", "file"), rows)
     return 0
 
 
