@@ -147,7 +147,7 @@ class TrainingView:
         label = "aria-label='loss of each fact over time'"
         table = f"<table {label}>{head}<th>loss now</th></tr>{body}</table>"
         return (
-            f"{status}<div style='overflow-x:auto'>{table}</div><p style='white-space:normal'>loss in nats: {ends}</p>"
+            f"{status}<div style='overflow-x:auto'>{table}</div><p>loss in nats: {ends}</p>"
         )
 
     def widget(self):
