@@ -146,9 +146,7 @@ class TrainingView:
         status = f"<p role='status' aria-live='{'polite' if live else 'off'}'>{html.escape(self.summary())}</p>"
         label = "aria-label='loss of each fact over time'"
         table = f"<table {label}>{head}<th>loss now</th></tr>{body}</table>"
-        return (
-            f"{status}<div style='overflow-x:auto'>{table}</div><p>loss in nats: {ends}</p>"
-        )
+        return f"{status}<div style='overflow-x:auto'>{table}</div><p>loss in nats: {ends}</p>"
 
     def widget(self):
         """The live view: two buttons and the map. Both buttons are reached with Tab and pressed with Enter or Space."""
