@@ -36,8 +36,14 @@ def own_home(request, tmp_path, monkeypatch):
 
 def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if any("Chromium is not installed" in str(report.longrepr) for report in reporter.stats.get("skipped", ())):
-        reporter.write_line("\nThe labs were not opened in a browser: Chromium is not installed.", yellow=True)
     if os.environ.get("LABKIT_FORBID_SKIPS") and reporter.stats.get("skipped"):
         reporter.write_line("Skipping is forbidden here, and tests were skipped (see above).", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config):
+    """The last line of a run that could not open the labs: a row of skips is easily overlooked."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", ()) if reporter else ()
+    if any("Chromium is not installed" in str(report.longrepr) for report in skipped):
+        reporter.write_line("The labs were not opened in a browser: Chromium is not installed.", yellow=True)

@@ -1,7 +1,7 @@
 """The labs and the widgets as a learner has them: a real JupyterLab, opened by `labkit lab` in a folder of its own, in
 a real Chromium without a window.
 
-Where Chromium or Playwright is missing all of it is skipped, and the run's last line says so.
+Where Chromium is missing all of it is skipped, and the run's last line says so.
 """
 
 import json
