@@ -116,7 +116,7 @@ class ExpertMap:
         return f"<table style='color:inherit'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
     def svg(self, lit: Lit, side: int = 24) -> str:
-        """The map: a square an expert, the fuller the higher its score; a thick border and ✓ on the one picked."""
+        """The map: a square an expert, the fuller the higher its score; a thick border and a tick on the one picked."""
         shown = list(self.keys)
         if len(shown) > _DRAWN:  # those lit must be among them
             dark = (name for name in shown if name not in lit.scores)
@@ -129,8 +129,7 @@ class ExpertMap:
         wide, high = step * columns + 2, step * math.ceil(len(shown) / columns) + 2
         told = f"{len(lit.scores)} of {len(self.keys):,} experts lit; {self.said(lit)}"
         size = f'viewBox="0 0 {wide} {high}" width="{wide}" style="max-width:100%;min-width:{min(wide, 240)}px"'
-        font = f'font-size="{0.8 * side:.0f}" font-family="sans-serif" font-weight="bold" text-anchor="middle"'
-        return f'<svg role="img" {size} {font}><title>{html.escape(told)}</title>{squares}</svg>'
+        return f'<svg role="img" {size}><title>{html.escape(told)}</title>{squares}</svg>'
 
     def _square(self, name: str, lit: Lit, x: int, y: int, side: int) -> str:
         score, picked = lit.scores.get(name, 0.0), name == lit.picked
@@ -138,7 +137,8 @@ class ExpertMap:
         full = 0.2 + 0.8 * min(1.0, score) if score > 0 else 0.0  # a faint one must be seen, too
         drawn = f'fill="{_BLUE}" fill-opacity="{full:.2f}" stroke="{border[0]}" stroke-width="{border[1]}"'
         rect = f'<rect x="{x}" y="{y}" width="{side}" height="{side}" rx="2" {drawn}>'
-        mark = f'<text x="{x + side / 2:g}" y="{y + 0.8 * side:g}" fill="#fff">✓</text>' if picked else ""
+        tick = " ".join(f"{x + a * side:g},{y + b * side:g}" for a, b in ((0.25, 0.55), (0.42, 0.72), (0.75, 0.3)))
+        mark = f'<polyline points="{tick}" fill="none" stroke="#fff" stroke-width="2"/>' if picked else ""
         return f"{rect}<title>{html.escape(name)}: {score:.2f}</title></rect>{mark}"
 
     # --- live
