@@ -461,7 +461,7 @@ def test_our_folder_datasets_is_not_taken_for_a_package(root):
     assert run_python(root, "import labkit.upstream; " + asks + "print(is_datasets_available())") == "False\n"
     late = asks + "is_datasets_available(); import labkit.upstream; from transformers import utils; "
     assert run_python(root, late + "print(utils.is_datasets_available())") == "False\n"
-    # labkit.tuning too: the trainer imports bitsandbytes, which warns on processors with AVX512-BF16 where it comes alone
+    # labkit.tuning too: the trainer imports bitsandbytes, which alone warns on processors with AVX512-BF16
     trainer = "import labkit.decoding, labkit.tuning, transformers; transformers.Trainer; print('fine')"
     assert run_python(root, trainer) == "fine\n"
 
