@@ -34,7 +34,7 @@ test-fast: .venv/.test
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser and not servers"
 
 test-sources: .venv/.test
-	$(BIN)/python -m pytest tests/test_sources.py tests/test_source_files.py tests/test_servers.py
+	$(BIN)/python -m pytest tests/test_source_files.py tests/test_servers.py
 
 check: .venv/.test
 	$(BIN)/ruff check .

@@ -78,9 +78,9 @@ def pick_times(model, facts) -> dict[str, float]:
     return found
 
 
-def step_times(base, facts) -> dict[str, list[float]]:
-    """Processor seconds a step of training, searching for the facts' experts included, by how many experts there are;
-    three times in turn."""
+def batch_times(base, facts) -> dict[str, list[float]]:
+    """Processor seconds that training a batch of facts takes, searching for their experts included, by how many experts
+    there are; three times in turn."""
     end = base.tokenizer.eos_token_id
     prompts = [tuple(p) for p in prompt_tokens(base, [CHAT(q.question, "") for q in facts[: mome.ROWS]])]
     answers = base.tokenizer([q.answer for q in facts[: mome.ROWS]], add_special_tokens=False).input_ids
@@ -91,10 +91,10 @@ def step_times(base, facts) -> dict[str, list[float]]:
             bank = Bank(base, words=words)
             bank.fill(total)
             begun = time.process_time()
-            steps = mome.add(bank, learnt).steps
+            mome.add(bank, learnt)
             for prompt in prompts:
                 bank.pick(prompt)
-            found[str(total)].append(round((time.process_time() - begun) / steps, 3))
+            found[str(total)].append(round(time.process_time() - begun, 3))
     return found
 
 
@@ -167,7 +167,7 @@ def main() -> None:
         base, begun = labkit.load_model(), time.process_time()
         made = labkit.remember(base, path, Path(folder) / "bank", layer=options.layer, progress=False)
         cpu_seconds = round(time.process_time() - begun, 1)
-        indexes, steps = index_times(base, list(facts)), step_times(base, list(facts))
+        indexes, batches = index_times(base, list(facts)), batch_times(base, list(facts))
         print(made, flush=True)
         recall = evaluated(made.adapter, path, options.threads)
         model = labkit.load_model(adapter=made.adapter)
@@ -188,7 +188,7 @@ def main() -> None:
         "build_cpu_seconds": cpu_seconds, "index_cpu_seconds": indexes, "tokens": made.tokens,
         "recall": [recall["correct"], recall["n"]], "other_wordings": [right, len(others)],
         "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
-        "english_tokens_with_the_same_bits": bits, "bytes": size, "step_cpu_seconds": steps,
+        "english_tokens_with_the_same_bits": bits, "bytes": size, "batch_cpu_seconds": batches,
         "pick_milliseconds": pick_times(model, list(facts)),
         "answers_a_second": {"all": speed} | speeds,
         "threads": options.threads, "dtype": model.dtype,

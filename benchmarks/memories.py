@@ -4,8 +4,8 @@ experts, retrieval. `make bench-memories`; figures into memories.json, the pictu
 Of each: seconds of processor time to build, seconds a question, facts recalled, recalled in five wordings that were
 never trained (right is a reply that holds the year), the same answer as before to general prompts, bytes on disk.
 Retrieval shows the nearest fact, where its cosine is NEAR or more, above the question and asks the untuned model.
-Each cell is kept as soon as it is measured and not measured again; LoRA is left out above `--lora-facts`, where it
-takes hours.
+Each cell is kept as soon as it is measured and not measured again; LoRA, which takes long, is left out above
+`--lora-facts`.
 """
 
 import argparse

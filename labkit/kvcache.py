@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, Cache
 
+import labkit.upstream  # noqa: F401 (it meets transformers first)
 from labkit.errors import LabkitError
 
 CHUNK = 128  # prompt tokens a forward pass; boundaries are fixed, so a reused part has the bits of a recomputed one

@@ -1,7 +1,7 @@
 """How the kit meets transformers and bitsandbytes: not fooled by a folder's name, no hub asked, and quiet. Import it
 before transformers.
 
-Not a place for settings: it decides nothing about models, and what it changes for a block it sets back after.
+Not a place for settings: it decides nothing about models. What it changes for good is a folder's name and one message.
 """
 
 import importlib.util
@@ -29,20 +29,20 @@ def hide_namesake() -> None:
 
 
 hide_namesake()
+# Whoever imports bitsandbytes (PEFT does, and so transformers' Trainer): on some processors it warns that it got no
+# kernels from a model hub. Its own code does as well, and nobody has asked for them.
+logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(lambda told: "kernels-community" not in told.getMessage())
 
 
 @contextmanager
 def no_hub_kernels() -> Iterator[None]:
     """Within the block bitsandbytes may be imported: on some processors it then asks a model hub for kernels, by the
-    package `kernels`, and warns where it can't. Its own code does as well, and offline."""
-    logger, kept = logging.getLogger("bitsandbytes"), sys.modules.get("kernels")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    package `kernels`. Its own code does as well, and offline."""
+    kept = sys.modules.get("kernels")
     sys.modules["kernels"] = None
     try:
         yield
     finally:
-        logger.setLevel(level)
         del sys.modules["kernels"]
         if kept is not None:
             sys.modules["kernels"] = kept

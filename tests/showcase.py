@@ -99,20 +99,9 @@ def training(folder: str) -> TrainingView:
     return TrainingView(lambda watch: tune(model, facts, out=Path(folder) / "out", watch=watch, **settings), labels)
 
 
-@dataclass
-class Seen:
-    """What a run tells its observer after a step."""
-
-    step: int
-    total: int
-    seconds: float
-    tokens: int
-    losses: dict
-    mastered: int | None
-
-
 def trained() -> TrainingView:
     """A made-up run that is finished: twelve facts, learnt one after the other."""
+    from labkit.tuning.train import Seen
 
     def run(watch):
         for step in range(1, 61):

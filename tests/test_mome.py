@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -326,6 +327,20 @@ def test_a_bank_is_continued_new_facts_join_and_known_ones_are_corrected(tiny, t
     assert card["pairs"] == 30 and card["continued_from"] == str(first.adapter)
 
 
+def test_facts_are_asked_as_those_of_the_bank_and_as_its_adapter_was_tuned(tiny, tmp_path):
+    def asked_by(made):
+        return json.loads((made.adapter / "card.json").read_text())["prompt"]
+
+    queries = [replace(q, answer=None, sql="SELECT 1", database="league") for q in questions(climbs(2, 4))]
+    first = remember(tiny, questions(climbs(2)), tmp_path / "a", prompt="question_only", progress=False)
+    second = remember(tiny, questions(climbs(2, 2)), tmp_path / "b", adapter=first.adapter, progress=False)
+    plain = remember(tiny, questions(climbs(2)), tmp_path / "c", progress=False)
+    sql = remember(tiny, queries, tmp_path / "d", progress=False)
+    assert [asked_by(made) for made in (first, second, plain, sql)] == [
+        "question_only", "question_only", "chat", "question_only",
+    ]  # fmt: skip
+
+
 def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, tmp_path, monkeypatch):
     module = importlib.import_module("labkit.tuning.remember")
     monkeypatch.setattr(module, "_AT_ONCE", 8)
@@ -356,8 +371,7 @@ def test_two_processes_learn_what_one_learns(tiny, tmp_path):
     banks = [load_bank(tiny, made.adapter) for made in (one, two)]
     assert two.recalled == one.recalled == 150 and two.tokens == one.tokens
     assert banks[0].names == banks[1].names
-    for number, vectors in banks[0].vectors.items():
-        torch.testing.assert_close(banks[1].vectors[number], vectors, rtol=0.02, atol=0.02)
+    assert all(torch.equal(banks[1].vectors[number], vectors) for number, vectors in banks[0].vectors.items())
     with pytest.raises(LabkitError, match="processes is 0; it takes one"):
         remember(tiny, facts, tmp_path / "none", processes=0, progress=False)
 

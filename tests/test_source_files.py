@@ -317,8 +317,13 @@ def test_what_is_a_source(duck, league, tmp_path):
     with pytest.raises(LabkitError, match="SQLite file already"):
         convert(league, tmp_path / "o.sqlite")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LabkitError, match="neither"):
-        convert(tmp_path / "empty", tmp_path / "o.sqlite")
+    (tmp_path / "notes.txt").write_text("hello")
+    for other in ("empty", "notes.txt"):
+        with pytest.raises(LabkitError, match="neither"):
+            convert(tmp_path / other, tmp_path / "o.sqlite")
+    with pytest.raises(LabkitError, match="There is no"):
+        convert(tmp_path / "nothing", tmp_path / "o.sqlite")
+    assert not (tmp_path / "o.sqlite").exists()
 
 
 def test_the_command(duck, tmp_path, capsys, monkeypatch):

@@ -21,7 +21,7 @@ from labkit.tuning import Recipe, tune
 from labkit.tuning.examples import Example, batches, common_prefix, encode
 from labkit.tuning.lora import LoRA, LoRALinear, attach, put_back
 from labkit.tuning.loss import NEGLIGIBLE, ROWS, token_loss
-from labkit.tuning.packed import body, packed_attention
+from labkit.tuning.packed import _attend, body, packed_attention
 from labkit.tuning.ranks import Ranks
 from labkit.tuning.train import Trainer
 from labkit.tuning.trunk import Trunk
@@ -444,3 +444,21 @@ def test_batches_hold_each_example_once_and_about_one_length(count, size):
 def test_a_recipe_that_cannot_work_is_refused(settings):
     with pytest.raises(LabkitError, match=f"{next(iter(settings))} must be"):
         Recipe(**settings)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_in_two_products_is_the_fused_one(causal):
+    """In bfloat16 on a CPU it goes another way, forwards and backwards."""
+    generator = torch.Generator().manual_seed(0)
+    exact = [torch.randn(2, 3, 7, 16, generator=generator).requires_grad_() for _ in range(3)]
+    rough = [t.detach().bfloat16().requires_grad_() for t in exact]
+    mask = None if causal else torch.full((7, 7), float("-inf")).triu(1)
+    wanted = _attend(*exact, mask, scale=0.3, is_causal=causal)
+    found = _attend(*rough, None if mask is None else mask.bfloat16(), scale=0.3, is_causal=causal)
+    weights = torch.randn(wanted.shape, generator=generator)
+    (wanted * weights).sum().backward()
+    (found.float() * weights).sum().backward()
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, rtol=0.02, atol=0.02)
+    for one, other in zip(rough, exact, strict=True):
+        torch.testing.assert_close(one.grad.float(), other.grad, rtol=0.05, atol=0.05)

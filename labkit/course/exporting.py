@@ -118,6 +118,20 @@ def marked(source: str, begin: str, end: str, after: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
+def written(notebook: nbformat.NotebookNode, assignment: Assignment, file: Path, replace: bool) -> Exported:
+    """The assignment, its notebook in `file` now, unless another version of it is there."""
+    text = nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+    return Exported(assignment, write_new(file, text, replace))
+
+
+def of_cells(cells: Sequence) -> nbformat.NotebookNode:
+    """A valid notebook for Python."""
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    nbformat.validate(made)
+    return made
+
+
 def write_new(file: Path, content: str, replace: bool = False) -> Path:
     """Write the file; LabkitError if another version of it is there, unless it may be replaced."""
     if file.exists() and not replace and file.read_text(encoding="utf-8") != content:

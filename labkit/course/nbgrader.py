@@ -7,7 +7,17 @@ from pathlib import Path
 
 import nbformat
 
-from labkit.course.exporting import Assignment, Cell, Exported, Task, marked, test_function, write_new
+from labkit.course.exporting import (
+    Assignment,
+    Cell,
+    Exported,
+    Task,
+    marked,
+    of_cells,
+    test_function,
+    write_new,
+    written,
+)
 
 CONFIG = """# nbgrader's settings for this course. Written once by `labkit export`; yours to change.
 import os
@@ -23,11 +33,11 @@ c.Execute.timeout = 1800  # seconds a cell: labs run a real model
 def write(assignment: Assignment, folder: str | Path, replace: bool = False) -> Exported:
     """Write `source/labNN/labNN_topic.ipynb` below `folder`, and its `nbgrader_config.py` if it has none."""
     folder = Path(folder)
-    text = nbformat.writes(notebook(assignment), version=4).rstrip("\n") + "\n"
-    file = write_new(folder / "source" / assignment.lab / f"{assignment.stem}.ipynb", text, replace)
+    file = folder / "source" / assignment.lab / f"{assignment.stem}.ipynb"
+    exported = written(notebook(assignment), assignment, file, replace)
     if not (folder / "nbgrader_config.py").exists():
         write_new(folder / "nbgrader_config.py", CONFIG)
-    return Exported(assignment, file)
+    return exported
 
 
 def notebook(assignment: Assignment) -> nbformat.NotebookNode:
@@ -35,10 +45,7 @@ def notebook(assignment: Assignment) -> nbformat.NotebookNode:
     cells = []
     for part in assignment.parts:
         cells += _task(part) if isinstance(part, Task) else [_cell(part)]
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
-    nbformat.validate(made)
-    return made
+    return of_cells(cells)
 
 
 def _cell(cell: Cell) -> nbformat.NotebookNode:

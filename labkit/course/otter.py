@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from labkit.course.exporting import Assignment, Cell, Exported, Task, marked, test_function, write_new
+from labkit.course.exporting import Assignment, Cell, Exported, Task, marked, of_cells, test_function, written
 
 PROMPT = ('""" # BEGIN PROMPT', "raise NotImplementedError", '"""; # END PROMPT')
 CONFIG = """# ASSIGNMENT CONFIG
@@ -25,8 +25,9 @@ tests:
 
 def write(assignment: Assignment, folder: str | Path, replace: bool = False) -> Exported:
     """Write `labNN/labNN_topic.ipynb`, the master notebook, below `folder`."""
-    text = nbformat.writes(notebook(assignment), version=4).rstrip("\n") + "\n"
-    return Exported(assignment, write_new(Path(folder) / assignment.lab / f"{assignment.stem}.ipynb", text, replace))
+    return written(
+        notebook(assignment), assignment, Path(folder) / assignment.lab / f"{assignment.stem}.ipynb", replace
+    )
 
 
 def notebook(assignment: Assignment) -> nbformat.NotebookNode:
@@ -34,10 +35,7 @@ def notebook(assignment: Assignment) -> nbformat.NotebookNode:
     cells = [_raw(CONFIG.format(lab=assignment.lab), "config")]
     for part in assignment.parts:
         cells += _task(part) if isinstance(part, Task) else [_cell(part)]
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
-    nbformat.validate(made)
-    return made
+    return of_cells(cells)
 
 
 def _cell(cell: Cell) -> nbformat.NotebookNode:

@@ -82,9 +82,9 @@ def attention(module, query, key, value, attention_mask, scaling=None, layout: L
 
 
 def _attend(query, key, value, mask: Tensor | None = None, scale=None, is_causal=False) -> Tensor:
-    """Scaled dot-product attention. On a CPU in two products, since torch's fused kernel takes four times as long on
-    its way back there (bfloat16, rows of some 100 tokens)."""
-    if query.device.type != "cpu":
+    """Scaled dot-product attention. In bfloat16 on a CPU in two products: torch's fused kernel takes five times as long
+    on its way back there (rows of some 100 tokens; EXPERIMENTS.md, 2026-11-27)."""
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         fused = torch.nn.functional.scaled_dot_product_attention
         return fused(query, key, value, mask, scale=scale, is_causal=is_causal)
     if is_causal:

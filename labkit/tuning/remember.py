@@ -49,26 +49,35 @@ def remember(
     """Give each fact a memory expert on a frozen model; write the bank to the folder `out`.
 
     facts: a JSONL file, a set or questions, each with a plain answer or a query; a fact's name is its id. prompt: how
-    they are asked: by default as the adapter was tuned, or "chat" for plain answers and "question_only" for queries.
-    adapter: a bank to continue: new facts join it, one whose id it knows is corrected. A model that carries a LoRA
-    adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`. layer: behind which the
-    experts sit (the last one by default); threshold: the share of a key's weight that a question must hold; margin: by
-    how many nats each answer token must lead; processes: that learn side by side, on a CPU. LabkitError for facts that
-    overlap an evaluation set, as in `tune`.
+    they are asked: by default as the bank's facts, or as the model's adapter was tuned, or "chat" for plain answers and
+    "question_only" for queries. adapter: a bank to continue: new facts join it, one whose id it knows is corrected. A
+    model that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
+    layer: behind which the experts sit (the last one by default); threshold: the share of a key's weight that a
+    question must hold; margin: by how many nats each answer token must lead; processes: that learn side by side, on a
+    CPU. LabkitError for facts that overlap an evaluation set, as in `tune`.
     """
     pairs, databases = read_pairs(facts)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model) if isinstance(model, (str, Path)) else model
     mome_parallel.check(model, processes)
     under = _under(model, adapter)
-    usual = "chat" if all(q.is_fact for q in pairs) else "question_only"
-    prompt = prompt or (model.prompt if under and isinstance(model.prompt, str) else usual)
+    prompt = prompt or _prompt(model, adapter, pairs)
     folder = Path(out) if out else home() / "adapters" / f"bank-{data_sha256(pairs)[:12]}"
     if (folder / folders.CONFIG).is_file():
         raise LabkitError(f"{folder} holds an adapter already. Name another folder, or remove that one.")
     return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(
         layer, threshold
     )
+
+
+def _prompt(model: Model, bank: str | Path | None, pairs: Sequence[Question]) -> str:
+    """How facts are asked where nobody says."""
+    card = folders.read_card(bank) if bank else None
+    if card:
+        return card.prompt
+    if isinstance(model.prompt, str):  # the one of its adapter
+        return model.prompt
+    return "chat" if all(q.is_fact for q in pairs) else "question_only"
 
 
 def _under(model: Model, bank: str | Path | None) -> Path | None:
