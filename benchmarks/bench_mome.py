@@ -139,10 +139,10 @@ def growing(options, folder: Path) -> dict:
 
 
 def keep(name: str, found: dict) -> None:
-    """Print the figures and add them to mome.json."""
+    """Print the figures and add them to mome.json, beside those of earlier runs."""
     print(json.dumps(found, indent=1))
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    results[name] = found | {"date": date.today().isoformat()}
+    results.setdefault(name, []).append(found | {"date": date.today().isoformat()})
     write_atomically(RESULTS, json.dumps(results, indent=1) + "\n")
 
 
