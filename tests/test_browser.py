@@ -253,7 +253,8 @@ def test_a_slider_moves_the_bars(lab):
 
 
 def width(bar) -> float:
-    return bar.bounding_box()["width"]
+    """In pixels; 0 while the view draws itself anew."""
+    return (bar.bounding_box() or {"width": 0})["width"]
 
 
 def test_a_training_is_started_stopped_and_goes_on(lab):

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -399,8 +400,9 @@ def test_peak_memory_is_of_the_block_alone(tmp_path):
     def peak(megabytes) -> int:
         figures = Figures(tmp_path / f"{megabytes}.json", fresh=True)
         with peak_memory(Local(), figures):
-            numpy.ones(megabytes * 125_000).sum()  # gone before the block ends
-            numpy.linalg.eigvals(numpy.random.default_rng(0).random((300, 300)))  # time to look
+            held = numpy.ones(megabytes * 125_000)
+            time.sleep(0.5)  # time to look
+            del held  # gone before the block ends
         return figures.get("peak_memory")
 
     low, high, after = peak(1), peak(400), peak(2)
