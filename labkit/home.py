@@ -6,8 +6,11 @@ be decided in a call is an argument of that call.
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import platformdirs
 
 from labkit.errors import LabkitError
@@ -39,3 +42,23 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Within the block no other process, and no other call, works in `folder`; LabkitError where one does already.
+
+    The system gives the lock back when a process dies, so that nothing has to be removed by hand.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / "in-use.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise LabkitError(
+            f"Something is at work in {folder} just now. Wait for it, or stop it: it goes on later."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

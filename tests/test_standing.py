@@ -9,6 +9,8 @@ import pytest
 import labkit
 from labkit.cli import main
 from labkit.course import cleaning, standing, steps
+from labkit.errors import LabkitError
+from labkit.home import alone
 from labkit.runs import Result, Run, RunStore
 
 
@@ -105,3 +107,10 @@ def test_clean_removes_a_link_and_not_what_it_points_to(own_home, tmp_path):
     (own_home / "models").symlink_to(tmp_path / "shared")
     cleaning.free(("models",))
     assert not (own_home / "models").is_symlink() and (tmp_path / "shared" / "w").exists()
+
+
+def test_clean_leaves_a_training_that_is_under_way(filled):
+    with alone(filled / "adapters" / "one" / "unfinished"), pytest.raises(LabkitError, match="at work in"):
+        cleaning.free()
+    assert all((filled / name).exists() for name in ("models", "copies", "adapters/one/unfinished/p"))
+    assert cleaning.free() == 3000

@@ -18,6 +18,7 @@ import torch
 from labkit.agent import ReplyGenerator
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.errors import LabkitError
+from labkit.home import alone
 from labkit.models import load_model
 from labkit.tuning import Recipe, tune
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
@@ -195,6 +196,12 @@ def test_an_unfinished_call_is_not_taken_for_another(tiny, tmp_path, monkeypatch
     (tmp_path / "a" / "unfinished" / "checkpoint.pt").write_bytes(kept[:-100])
     with pytest.raises(LabkitError, match="checkpoint.pt is damaged .* Remove it"):
         tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT)
+
+
+def test_no_two_calls_tune_into_one_folder(tiny, tmp_path):
+    with alone(tmp_path / "a" / "unfinished"), pytest.raises(LabkitError, match="at work in .* goes on later"):
+        tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT)
+    assert tune(tiny, facts(4), out=tmp_path / "a", progress=False, **SHORT).trained == 4
 
 
 def test_other_threads_than_before_are_told(tiny, tmp_path, monkeypatch, capsys):

@@ -1,24 +1,26 @@
 """What the kit's home folder holds, how large it is, and freeing it.
 
 Only folders that the kit itself makes are looked at; what else lies there is left alone. Nothing is removed but by
-`free`, and the run store and a learner's progress only when named.
+`free`, the run store and a learner's progress only when named, and no training that is under way.
 """
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.home import home
+from labkit.home import alone, home
 
 KINDS = {
     "models": "models, fetched again when needed",
     "copies": "small copies of databases, made again when needed",
+    "vectors": "vectors of the pairs that were searched, made again when needed",
     "unfinished": "half-finished trainings, which would go on from there",
     "adapters": "tuned adapters",
     "runs": "the run store and its ladders",
 }
-USUAL = ("models", "copies", "unfinished")
+USUAL = ("models", "copies", "vectors", "unfinished")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ def used() -> list[Use]:
     places = {
         "models": [folder / "models"],
         "copies": [folder / "copies"],
+        "vectors": [folder / "vectors"],
         "unfinished": sorted((folder / "adapters").glob("*/unfinished")),
         "adapters": [folder / "adapters"],
         "runs": [*sorted(folder.glob("runs.db*")), folder / "ladders"],
@@ -50,9 +53,15 @@ def used() -> list[Use]:
 
 
 def free(kinds: Sequence[str] = USUAL) -> int:
-    """Remove these kinds; return the bytes that they took. A link is removed, what it points to stays."""
+    """Remove these kinds; return the bytes that they took. A link is removed, what it points to stays.
+
+    LabkitError, and nothing is removed, where a training that would be removed is under way.
+    """
     wanted = {*kinds, "unfinished"} if "adapters" in kinds else {*kinds}  # the one lies in the other
     chosen = [use for use in used() if use.kind in wanted]
+    with ExitStack() as all_idle:
+        for path in (path for use in chosen if use.kind == "unfinished" for path in use.paths):
+            all_idle.enter_context(alone(path))
     for path in (path for use in chosen for path in use.paths):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -15,13 +15,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from labkit.agent import Prompt, as_prompt
 from labkit.dataset import Question, QuestionSet, save_questions
 from labkit.errors import LabkitError
-from labkit.home import home, write_atomically
+from labkit.home import alone, home, write_atomically
 from labkit.models import DEFAULT, Model, load_model
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.runs import RunStore
@@ -144,11 +145,12 @@ class _Work:
         team = ranks(self.model.device)
         self.progress = self.progress and team.first and not os.environ.get("CI")
         path = self.folder / "unfinished"
-        checkpoint = Checkpoint(path / "checkpoint.pt", identity, team)
-        if team.first:
-            save_questions(path / folders.PAIRS, [*self.pairs, *self.old])
-        with put_back(self.model.network):
-            card = self._tuned(team, path, checkpoint, overlap, before)
+        with alone(path) if team.first else nullcontext():
+            checkpoint = Checkpoint(path / "checkpoint.pt", identity, team)
+            if team.first:
+                save_questions(path / folders.PAIRS, [*self.pairs, *self.old])
+            with put_back(self.model.network):
+                card = self._tuned(team, path, checkpoint, overlap, before)
         if team.first:
             shutil.rmtree(path, ignore_errors=True)
         team.wait()
