@@ -90,6 +90,10 @@ Candidates = Annotated[
     typer.Option("--candidates", help="Verified pairs whose queries are ranked against the model's own answers."),
 ]
 
+Encoder = Annotated[
+    Path | None, typer.Option("--encoder", help="Encoder that finds them, by `tune-encoder`; else the kit's own.")
+]
+
 
 @app.command()
 def ask(
@@ -100,6 +104,7 @@ def ask(
     prompt: Prompt = None,
     base_url: BaseUrl = None,
     candidates: Candidates = None,
+    encoder: Encoder = None,
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
@@ -107,7 +112,7 @@ def ask(
     agent = labkit.Agent(loaded, db, prompt)
     if candidates:
         pool = labkit.load_questions(candidates, db_dir=Path(db).parent)
-        agent.generator = labkit.RerankedGenerator(loaded, pool, prompt=prompt)
+        agent.generator = labkit.RerankedGenerator(loaded, pool, prompt=prompt, encoder=encoder)
     answer = agent.ask(question)
     if as_json:
         print_json(
@@ -187,6 +192,7 @@ def evaluate(
     base_url: BaseUrl = None,
     mode: Mode = "execution",
     candidates: Candidates = None,
+    encoder: Encoder = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory.")
@@ -207,7 +213,7 @@ def evaluate(
         shared = {item.key for item in overlap(pool, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)
-        generator = labkit.RerankedGenerator(chat_model(model, adapter, base_url), pool, prompt=prompt)
+        generator = labkit.RerankedGenerator(chat_model(model, adapter, base_url), pool, prompt=prompt, encoder=encoder)
     else:
         generator = kind(chat_model(model, adapter, base_url), prompt)
     size = {} if batch_size is None else {"batch_size": batch_size}

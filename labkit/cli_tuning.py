@@ -146,6 +146,22 @@ def side_effects(
 
 
 @app.command()
+def tune_encoder(
+    pairs: Annotated[list[Path], typer.Option("--pairs", help="Pairs, several wordings a query; repeatable.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the encoder. An interrupted tuning goes on there.")],
+    avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Of 32 queries each.")] = 300,
+    rate: Annotated[float, typer.Option("--rate", help="Highest learning rate.")] = 1e-4,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Tune the sentence encoder: a question that was asked before is known in other words (see --candidates)."""
+    made = labkit.tune_encoder(pairs, out, avoid=avoid or (), steps=steps, rate=rate, seed=seed)
+    print_json(made.to_json()) if as_json else print(made)
+    return 0
+
+
+@app.command()
 def ladder(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
@@ -155,6 +171,9 @@ def ladder(
     candidates: Annotated[
         Path | None,
         typer.Option("--candidates", help="Verified pairs: a further rung for each adapter ranks their queries too."),
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option("--encoder", help="Encoder that finds them, by `tune-encoder`; else the kit's own.")
     ] = None,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
@@ -179,6 +198,7 @@ def ladder(
         shots=shots,
         reflections=reflections,
         candidates=candidates,
+        encoder=encoder,
         mode=mode,
         fresh=fresh,
         **chosen,

@@ -91,6 +91,7 @@ def serve(
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
     candidates: Annotated[Path | None, typer.Option("--candidates", help="Verified pairs to rank.")] = None,
+    encoder: Annotated[Path | None, typer.Option("--encoder", help="Encoder that finds them.")] = None,
     host: Annotated[str, typer.Option("--host", help="0.0.0.0: all who reach this machine may ask.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8642,
 ) -> int:
@@ -107,7 +108,8 @@ def serve(
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)
     if candidates:
-        agent.generator = labkit.RerankedGenerator(loaded, labkit.load_questions(candidates, db_dir=Path(db).parent))
+        pool = labkit.load_questions(candidates, db_dir=Path(db).parent)
+        agent.generator = labkit.RerankedGenerator(loaded, pool, encoder=encoder)
     server = Server(agent, host, port)
     print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
     if host not in LOCAL:

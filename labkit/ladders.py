@@ -88,6 +88,7 @@ def ladder(
     shots: int = 5,
     reflections: int = 2,
     candidates: str | Path | QuestionSet | None = None,
+    encoder: str | Path | None = None,
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
@@ -98,8 +99,8 @@ def ladder(
     model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts and retrieval;
     generated from the database alone where there are none. Each adapter is loaded on a base model of its own, after the
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
-    ranked against its own (`reranking`). LabkitError for an unknown rung, a folder without adapter, pairs that overlap
-    the questions.
+    ranked against its own (`reranking`), found by the tuned `encoder` where one is named. LabkitError for an unknown
+    rung, a folder without adapter, pairs that overlap the questions.
     """
     adapters = dict(adapters or {})
     _check(rungs, adapters)
@@ -121,7 +122,7 @@ def ladder(
         tuned = Metered(_load(model, folder))
         climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
         if candidates is not None:
-            reranked = RerankedGenerator(tuned, candidates)
+            reranked = RerankedGenerator(tuned, candidates, encoder=encoder)
             climbed.append(climb.rung(f"{name}, reranked", reranked, card_seconds(folder)))
             del reranked
         del tuned

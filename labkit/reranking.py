@@ -10,11 +10,13 @@ not run none is taken if another candidate is there.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from labkit.agent import SqlGenerator
 from labkit.candidates import Candidates
 from labkit.dataset import QuestionSet
+from labkit.encoder import tuned_sha256
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
 from labkit.retrieval import Encode
@@ -31,7 +33,7 @@ class RerankedGenerator:
 
     `pairs`: a question set whose databases are found; `load`: gives the sentence encoder, the kit's own by default;
     `k`: candidates a question; `prompt` and `settings` as for `SqlGenerator`. A question about a database of which the
-    pool has no pair is answered by the model alone.
+    pool has no pair is answered by the model alone. `encoder`: the folder of one that `tune_encoder` wrote.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class RerankedGenerator:
         k: int = CANDIDATES,
         weight: float = WEIGHT,
         own: float = OWN,
+        encoder: str | Path | None = None,
         load: Callable[[], Encode] | None = None,
         prompt=None,
         progress: bool = True,
@@ -54,7 +57,8 @@ class RerankedGenerator:
             raise LabkitError(f"k is {k}; ranking needs one candidate at least.")
         self.generator = SqlGenerator(model, prompt, **settings)
         self.model, self.pairs, self.k, self.weight, self.own = local, pairs, k, weight, own
-        self.load, self.progress = load or _encoder, progress
+        self.load, self.progress = load or partial(_encoder, encoder), progress
+        self.encoder = encoder
         self._pools: dict[Path, Candidates | None] = {}
         self._encode: Encode | None = None
 
@@ -76,6 +80,7 @@ class RerankedGenerator:
         """As the generator's, with the pool and what decides the ranking."""
         said = self.generator.describe()
         told = f"{self.k}, {self.weight:g}, {self.own:g}"
+        told += f", encoder {tuned_sha256(self.encoder)[:12]}" if self.encoder else ""
         texts = "\n".join(f"{pair.question}\t{pair.sql}" for pair in self.pairs)
         pool = hashlib.sha256(texts.encode()).hexdigest()
         return {**said, "prompt": f"{said.get('prompt')}, reranked", "pool_sha256": pool, "reranking": told}
@@ -125,7 +130,7 @@ def _runs(questions: Sequence, answers: Sequence[str]) -> list[bool]:
     return found
 
 
-def _encoder() -> Encode:
+def _encoder(folder: str | Path | None) -> Encode:
     from labkit.encoder import load_encoder
 
-    return load_encoder()
+    return load_encoder(folder=folder)
