@@ -239,9 +239,18 @@ def test_facts_are_distinct_repeatable_and_begin_alike():
     assert len({fact.question for fact in facts}) == len({fact.id for fact in facts}) == 5000
     assert random_facts(50, seed=3).questions == facts.questions[:50] != random_facts(50, seed=4).questions
     assert {len(fact.answer) for fact in facts} == {4} and len({fact.answer for fact in facts}) == 125
-    for n in (0, 10_000):
-        with pytest.raises(LabkitError, match="5,508"):
+    for n in (0, 114_309):
+        with pytest.raises(LabkitError, match="114,308"):
             random_facts(n)
+
+
+def test_a_hundred_thousand_facts_are_each_about_another_person_and_begin_with_the_first_ones():
+    facts = random_facts(100_000, seed=3).questions
+    people = {fact.question.split(" climb ")[0] for fact in facts}
+    assert len(people) == len({fact.id for fact in facts}) == 100_000
+    assert facts[:5508] == random_facts(5508, seed=3).questions
+    asked = near_negatives(facts, 1000)
+    assert len(set(asked)) == 1000 and not people & {text.split(" climb ")[0] for text in asked}
 
 
 def test_other_wordings_name_person_and_mountain_and_repeat_no_trained_one():
@@ -274,8 +283,8 @@ def test_near_negatives_are_about_people_in_no_fact():
     for text in asked:
         person, mountain = text.removeprefix("What year did ").split(" climb ")
         assert person not in people and set(person.split()) <= words and mountain in mountains
-    with pytest.raises(LabkitError, match="508 people"):
-        near_negatives(random_facts(5000), 509)
+    with pytest.raises(LabkitError, match="109,308 people"):
+        near_negatives(random_facts(5000), 109_309)
 
 
 def test_the_committed_facts_are_those_of_seed_0():

@@ -24,6 +24,11 @@ Castell Conti Crane Dahl Dekker Demir Duarte Eklund Engel Falk Farrow Fabre Ferr
 Hale Hansen Harlow Hauser Holm Ibsen Jansen Keller Kern Kovac Krall Lang Larkin Lund Maier Marsh Meyer Moreau Moss Nagy
 Neri Norden Novak Olsen Ortega Palmer Pavlov Perrin Quist Ramos Reyes Ritter Rossi Sandler Santos Sauer Serra Silva
 Sorel Stark Thorne Vance Varga Weiss Winter Zeller"""
+# Past the people of those names, last names of two parts: one word each, so that no name is a part of another.
+_BEGIN = """Ald Bar Bram Brock Carl Cold Dorn Drum East Fair Far Glen Gold Grim Hart Hazel Holl Kirk Land Lind Mar Mill
+Nord Oak Ost Pen Quill Rams Ross Sand Stan Stone Thorn Ulm Wald West Whit Wyn Yard York"""
+_END = """bach beck bridge brook burn bury by combe cott dale den ditch feld field ford gate grove ham hurst lake ley
+low man mere mond more mouth ridge rode sen shaw son stead stock strand thwaite ton wall wick worth"""
 _NAMED = """Alder Amber Ash Bear Bell Birch Cedar Cinder Copper Crow Eagle Ember Falcon Fern Fox Frost Granite Grey Hawk
 Heron Iron Juniper Lark Lynx Marble Moon Otter Pine Raven Saddle Silver Slate Storm Thunder Walnut Wolf"""
 _SHAPES = ("{} Peak", "{} Dome", "Mount {}", "{} Needle", "{} Tower", "{} Horn", "{} Crag", "{} Spire")
@@ -54,13 +59,15 @@ class Climb:
 def random_facts(n: int, seed: int = 0) -> QuestionSet:
     """`n` facts, each about a person of its own; more facts of the same seed begin with these. Chance is 1 in 125.
 
-    `LabkitError` when `n` is below 1 or there are not so many people (5,508).
+    `LabkitError` when `n` is below 1 or there are not so many people (114,308).
     """
-    people = _people()
-    if not 1 <= n <= len(people):
-        raise LabkitError(f"There are 1 to {len(people):,} facts to be had, not {n}: each has a person of its own.")
+    people, more = _people(), _more_people()
     draw = random.Random(seed)
     draw.shuffle(people)
+    random.Random(f"{seed} more").shuffle(more)  # by itself: the first facts stay what they are
+    people += more
+    if not 1 <= n <= len(people):
+        raise LabkitError(f"There are 1 to {len(people):,} facts to be had, not {n}: each has a person of its own.")
     facts, named = [], _NAMED.split()
     for number, person in enumerate(people[:n], 1):
         climb = Climb(person, draw.choice(_SHAPES).format(draw.choice(named)))
@@ -94,6 +101,8 @@ def near_negatives(facts: Sequence[Question], n: int, seed: int = 0) -> tuple[st
     names = {word for person in known for word in person.split()}
     draw = random.Random(seed)
     left = [person for person in _people() if person not in known]
+    if len(left) < n:
+        left += [person for person in _more_people() if person not in known]
     if not 1 <= n <= len(left) or not climbs:
         raise LabkitError(f"{len(left):,} people are in none of the {len(climbs)} facts: there are not {n} to ask for.")
     draw.shuffle(left)
@@ -103,6 +112,11 @@ def near_negatives(facts: Sequence[Question], n: int, seed: int = 0) -> tuple[st
 
 def _people() -> list[str]:
     return [f"{first} {last}" for first in _FIRST.split() for last in _LAST.split()]
+
+
+def _more_people() -> list[str]:
+    lasts = [begin + end for begin in _BEGIN.split() for end in _END.split()]
+    return [f"{first} {last}" for first in _FIRST.split() for last in lasts]
 
 
 _ASKED = re.compile(re.escape(_TRAINED).replace(r"\{person\}", "(.+?)").replace(r"\{mountain\}", "(.+)"))
