@@ -203,14 +203,14 @@ def evaluate(
     as_json: Json = False,
 ) -> int:
     """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class. Facts (a set
-    with answers and no queries) take --mode text."""
+    with answers and no queries) take --mode text; questions with rows and no query are scored by their rows."""
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
     if candidates:
         from labkit.dataset import overlap
 
         pool = labkit.load_questions(candidates, db_dir=db_dir or questions.parent)
-        shared = {item.key for item in overlap(pool, loaded) if item.kind == "query"}
+        shared = {item.text for item in overlap(pool, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)
         generator = labkit.RerankedGenerator(chat_model(model, adapter, base_url), pool, prompt=prompt, encoder=encoder)
@@ -310,7 +310,9 @@ def lint(
         else:
             print(finding)
     if not as_json:
-        print(f"{len(loaded)} questions, {len(findings)} findings.")
+        bare = sum(question.rows_only for question in loaded)
+        left = f" {bare} have rows and no query: only repetitions were looked for." if bare else ""
+        print(f"{len(loaded)} questions, {len(findings)} findings.{left}")
     return 1 if findings else 0
 
 

@@ -118,7 +118,7 @@ def correct(question_id: str, sql: str, path: str | Path, database: str | Path) 
     result = execute(database, sql)
     if result.error or result.truncated:
         raise LabkitError(f"The new gold of {question_id} is no answer: {result.error or 'its rows are cut off'}.")
-    note = f"{question.note} Gold corrected; it was: {question.sql}".strip()
+    note = f"{question.note} Gold corrected; it was: {question.sql or 'its rows'}".strip()
     kept = tuple(tag for tag in question.tags if tag != WRONG)
     better = replace(question, sql=sql, rows=None, note=note, tags=kept)
     now = _new_version(path, [better if q.id == question_id else q for q in questions])
@@ -188,10 +188,15 @@ def _same(questions: Iterable[Question], question: Question) -> Question | None:
     text = normalise_question(question.question)
     for other in questions:
         if (normalise_question(other.question), other.database) == (text, question.database):
-            if (other.sql, other.answer) != (question.sql, question.answer):
-                raise LabkitError(f"The same question is there as {other.id!r}, with another gold: {other.sql}")
+            if _gold_of(other) != _gold_of(question):
+                gold = other.sql or other.answer or f"rows, {str(other.rows)[:200]}"
+                raise LabkitError(f"The same question is there as {other.id!r}, with another gold: {gold}")
             return other
     return None
+
+
+def _gold_of(question: Question) -> tuple:
+    return question.sql, question.answer, question.rows if question.rows_only else None
 
 
 def _free(name: str, questions: Iterable[Question]) -> str:

@@ -1,9 +1,10 @@
 """Questions with their reference queries: load, validate and save JSONL sets; what two sets have in common.
 
 A set is a file with one JSON object a line: `id, question, sql, database` and, where needed, `alternatives, rows,
-order, tags, note`. A fact has `id, question, answer` instead: the answer is a text, and no query stands behind it. This
-module checks that a line is well formed; whether its query is any good is the business of
-`linting`, whether a prediction agrees with it that of `scoring`. Nothing is executed here.
+order, tags, note`. A fact has `id, question, answer` instead: the answer is a text, and no query stands behind it. A
+question from elsewhere may have `rows` and no `sql`: then the rows are its gold. This module checks that a line is
+well formed; whether its query is any good is the business of `linting`, whether a prediction agrees with it that of
+`scoring`. Nothing is executed here.
 """
 
 import hashlib
@@ -29,8 +30,9 @@ _NO_DATABASE = (
 class Question:
     """A question and the query that answers it, or a fact: a question and its `answer`, without query and database.
 
-    `rows`, where given, is the result that the author of the question expects of `sql`. `order` says whether the order
-    of rows counts; None leaves it to the query (it counts when the outermost query has an ORDER BY).
+    `rows`, where given, is the result that the author of the question expects of `sql`; without `sql` it is all that
+    is known of the answer. `order` says whether the order of rows counts; None leaves it to the query (it counts when
+    the outermost query has an ORDER BY, and not where there is none).
     """
 
     id: str
@@ -57,9 +59,14 @@ class Question:
         return self.answer is not None and not self.sql
 
     @property
+    def rows_only(self) -> bool:
+        """Whether its gold is rows, and no query gives them."""
+        return self.rows is not None and not self.sql and self.answer is None
+
+    @property
     def queries(self) -> tuple[str, ...]:
-        """The query and its alternatives; none for a fact."""
-        return () if self.is_fact else (self.sql, *self.alternatives)
+        """The query and its alternatives; none where the gold is an answer or rows."""
+        return (self.sql, *self.alternatives) if self.sql else ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,7 @@ def find_database(name: str | Path, folders: Iterable[str | Path] = ()) -> Path:
 
 _REQUIRED = ("id", "question", "sql", "database")
 _REQUIRED_OF_FACT = ("id", "question", "answer")
+_REQUIRED_OF_ROWS = ("id", "question", "rows", "database")
 _OF_QUERY = ("database", "alternatives", "rows", "order")  # fields that say nothing where there is no query
 _FIELDS = tuple(f.name for f in fields(Question) if f.name != "line")
 _SHOWN_ERRORS = 10
@@ -204,7 +212,8 @@ def question_from(record: dict, number: int | None) -> Question:
     for name in _required(record):
         if name not in record:
             raise BadLine(f"field {name!r} is missing")
-    idle = [name for name in _OF_QUERY if "sql" not in record and name in record]
+    rows_only = _required(record) is _REQUIRED_OF_ROWS
+    idle = [n for n in (("alternatives",) if rows_only else _OF_QUERY) if "sql" not in record and n in record]
     if idle:
         raise BadLine(f"field {idle[0]!r} goes with a query; drop it, or add the field 'sql'")
     if isinstance(record["id"], int) and not isinstance(record["id"], bool):
@@ -214,10 +223,12 @@ def question_from(record: dict, number: int | None) -> Question:
 
 
 def _required(record: dict) -> tuple[str, ...]:
-    """The fields that a line must have: an answer stands for query and database, but a query needs its database."""
-    if record.get("answer") is None or record.get("sql"):
+    """The fields that a line must have: an answer stands for query and database, rows stand for the query alone."""
+    if record.get("sql"):
         return _REQUIRED
-    return _REQUIRED_OF_FACT
+    if record.get("answer") is not None:
+        return _REQUIRED_OF_FACT
+    return _REQUIRED if record.get("rows") is None else _REQUIRED_OF_ROWS
 
 
 def read_object(line: str | bytes) -> dict:

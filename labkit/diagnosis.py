@@ -205,7 +205,8 @@ def _malformed(question: Question, prediction: str, score: "Score", schema: Sche
     if stopped and not (cause and cause.repaired and len(cause.changes) == 1):
         return _diagnosis("runaway", score.pred.error or score.detail)
     if cause is None:
-        return _diagnosis(_class_of_rows(score), f"{score.detail} No clause could be compared.")
+        why = "No clause could be compared." if question.sql else "There is no gold query to compare clauses with."
+        return _diagnosis(_class_of_rows(score), f"{score.detail} {why}")
     return _caused(question, prediction, score, schema, cause)
 
 

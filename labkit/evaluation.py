@@ -51,10 +51,13 @@ def evaluate(
     of it is continued, a finished one is begun anew, since what else it depends on cannot be seen.
 
     The same call after a crash or Ctrl-C goes on where it stopped: the batches depend on the set alone, so that the
-    texts are those of an unbroken run. `fresh` begins a new run in any case. Raises LabkitError for an unknown mode, an
-    empty set, a missing database, a generator that returns anything but a text a question, a store that fails.
+    texts are those of an unbroken run. `fresh` begins a new run in any case. A set whose golds are rows alone is scored
+    in mode "rows". Raises LabkitError for an unknown mode, an empty set, a missing database, a generator that returns
+    anything but a text a question, a store that fails.
     """
     questions = _checked(questions, mode, batch_size)
+    if mode == "execution" and all(question.rows_only for question in questions):
+        mode = "rows"  # there is nothing else to execute than the prediction, and the figures shall say so
     store = store if isinstance(store, RunStore) else RunStore(store)
     databases = {name: _path_of(questions, name) for name in {q.database for q in questions if q.database}}
     draft, lasting = _describe(generator, questions, databases, mode, batch_size)

@@ -5,7 +5,7 @@ The widgets in `labkit.widgets` draw; the verbs are `curation`'s and `datagen`'s
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from labkit.datagen import generate
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.execution import ExecutionResult, Task, execute, execute_tasks
 from labkit.schema import Schema, read_schema
-from labkit.scoring import score
+from labkit.scoring import score, stored_result
 from labkit.slices import DiagnosedRun
 from labkit.sqltext import normalise_question, parse
 from labkit.widgets import FailureInspector, Playground
@@ -33,15 +33,18 @@ def records(diagnosed: DiagnosedRun, questions: QuestionSet, name: str = "") -> 
     failures = diagnosed.failures()
     files = [questions.database_path(item.question) for item in failures]
     schemas = {file: read_schema(file) for file in set(files)}
-    queries = [
-        [Task(file, item.question.sql), Task(file, item.result.prediction)]
-        for item, file in zip(failures, files, strict=True)
-    ]
-    results = iter(execute_tasks([task for both in queries for task in both]))
+    places = list(zip(failures, files, strict=True))
+    golds = iter(execute_tasks([Task(file, item.question.sql) for item, file in places if item.question.sql]))
+    found = execute_tasks([Task(file, item.result.prediction) for item, file in places])
     return [
-        _record(item, schemas[file], next(results), next(results), name or diagnosed.run.model)
-        for item, file in zip(failures, files, strict=True)
+        _record(item, schemas[file], _gold_result(item.question, golds), result, name or diagnosed.run.model)
+        for (item, file), result in zip(places, found, strict=True)
     ]
+
+
+def _gold_result(question: Question, results: Iterator[ExecutionResult]) -> ExecutionResult:
+    """The next of `results`, or the rows of a question that has no query."""
+    return next(results) if question.sql else stored_result(question)
 
 
 def _record(item, schema: Schema, gold: ExecutionResult, found: ExecutionResult, run: str) -> dict:
@@ -152,7 +155,8 @@ class Bench:
         """The edited SQL's result beside the gold's, and its verdict."""
         question = self.asked[record["id"]]
         file = self.questions.database_path(question)
-        gold, found = execute(file, question.sql), execute(file, sql)
+        gold = _gold_result(question, (execute(file, question.sql) for _ in (0,)))
+        found = execute(file, sql)
         return {**shown(found, gold), "verdict": score(question, sql, file).verdict}
 
     def similar(self, record: dict, question: str, sql: str) -> str:

@@ -1,9 +1,9 @@
 """What is wrong with a question set's reference queries, before any model is blamed for it.
 
 `lint` runs every rule of `lint_rules` on every gold and looks for questions and queries that occur twice, in the set
-or in others; of facts, which have no query, only the second. A gold that breaks a rule on purpose says so in its note:
-``lint: ok duplicate_rows because two players share it``. Nothing is repaired here, and a set that passes can still be
-wrong: the linter does not read the question.
+or in others; of facts and of questions with rows alone, which have no query, only the second. A gold that breaks a rule
+on purpose says so in its note: ``lint: ok duplicate_rows because two players share it``. Nothing is repaired here, and
+a set that passes can still be wrong: the linter does not read the question.
 """
 
 import os
@@ -62,7 +62,7 @@ def lint(questions: QuestionSet, others: Sequence[QuestionSet] = (), progress: b
     found: dict[str, list[Flaw]] = {question.id: [] for question in questions}
     quiet = True if not progress or os.environ.get("CI") else None
     for question in tqdm(questions, desc="linting", unit=" questions", disable=quiet, leave=False):
-        if question.is_fact:
+        if not question.sql:
             continue
         database = questions.database_path(question)
         if database not in schemas:
@@ -122,13 +122,18 @@ def _repeated(questions: QuestionSet) -> Iterator[tuple[str, Flaw]]:
         asked = (question.database, normalise_question(question.question))
         twin = first.setdefault(asked, question)
         if twin is not question:
-            same = (normalise_sql(twin.sql), twin.answer) == (normalise_sql(question.sql), question.answer)
+            same = _gold_of(twin) == _gold_of(question)
             rule = "repeated" if same else "contradiction"
             said = "asks the same" if same else "asks the same, with another answer"
             yield question.id, Flaw(rule, f"{twin.id} {said}. Keep one of the two.")
             continue
-        if question.is_fact:
+        if not question.sql:
             continue
         twin = first.setdefault((question.database, normalise_sql(question.sql), ""), question)
         if twin is not question:
             yield question.id, Flaw("repeated", f"{twin.id} has the same query. Keep one of the two.")
+
+
+def _gold_of(question: Question) -> tuple:
+    """What decides whether two golds are the same: of rows without a query, the rows."""
+    return normalise_sql(question.sql), question.answer, question.rows if question.rows_only else None

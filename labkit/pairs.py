@@ -1,4 +1,5 @@
-"""Pairs of gold and predicted SQL in a JSONL file, as other tools write them: `id, question, gold, pred, database`.
+"""Pairs of gold and predicted SQL in a JSONL file, as other tools write them: `id, question, gold, pred, database`,
+or `rows` in place of `gold`.
 
 A set of questions is stricter (`dataset`): here fields that the kit does not know are passed over, and a prediction may
 be any text, or null where a model gave none. Scoring the pairs is the business of `scoring`.
@@ -32,12 +33,11 @@ def _pair(record: dict, number: int, folders: list[Path]) -> Pair:
     prediction = record["pred"]
     if not isinstance(prediction, str | None):
         raise BadLine("field 'pred' must be a text or null")
-    if "gold" not in record:
-        raise BadLine("field 'gold' is missing")
+    if "gold" not in record and record.get("rows") is None:
+        raise BadLine("field 'gold' is missing; without a query, give 'rows'")
     known = {name: record[name] for name in ("id", "database", *_OPTIONAL) if name in record}
-    question = question_from(
-        {**known, "question": record.get("question") or "(none given)", "sql": record["gold"]}, number
-    )
+    gold = {} if record.get("gold") is None and record.get("rows") is not None else {"sql": record["gold"]}
+    question = question_from({**known, "question": record.get("question") or "(none given)", **gold}, number)
     try:
         database = find_database(question.database, folders)
     except LabkitError as error:

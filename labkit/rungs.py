@@ -217,7 +217,7 @@ def _generated(database: Path, questions: QuestionSet, keep: Path | None, store)
 def _refuse(pairs: Sequence[Question], questions: QuestionSet, database: Path) -> None:
     """LabkitError for pairs that a prompt must not show, or cannot."""
     if any(not pair.sql for pair in pairs):
-        raise LabkitError("Solved pairs need a query each; these hold facts. Give pairs that `labkit generate` made.")
+        raise LabkitError("Solved pairs need a query each; these hold facts or rows. Give pairs of `labkit generate`.")
     others = {pair.database for pair in pairs if Path(pair.database).stem != database.stem}
     if others:
         raise LabkitError(f"The pairs are on {', '.join(sorted(others))}, the questions on {database.stem}. Use one.")

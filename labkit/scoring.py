@@ -1,5 +1,7 @@
 """Does a prediction give the reference's answer: exact (the same text), execution (the same rows), semantic (the same
-rows on perturbed copies of the database as well), text (a fact's reply is its answer, no SQL at all).
+rows on perturbed copies of the database as well), rows (those stored with the question, whatever query gave them), text
+(a fact's reply is its answer, no SQL at all). A question that has rows and no query is scored by them in mode
+"execution" too, and its score says `rows`.
 
 The verdict is about rows, not about style. Where the reference itself cannot be trusted it is `unstable` or
 `gold_error`, which count as not right. Gold and prediction run in the sandbox, where neither sees the other. What is
@@ -26,7 +28,7 @@ from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, ref
 from labkit.sqltext import normalise_text
 from labkit.suites import Copy, suite
 
-MODES = ("exact", "execution", "semantic", "text")
+MODES = ("exact", "execution", "semantic", "rows", "text")
 _CACHED = 2_000  # golds whose results are kept
 _CACHED_ROWS = 2_000  # a larger result is not kept
 _AT_A_TIME = 200  # predictions that are tried on their copies together
@@ -88,9 +90,9 @@ def score_many(pairs: Sequence[Pair], mode: str = "execution", limits: Limits = 
         places.setdefault(pair.database, []).append(i)
     scores: dict[int, Score] = {}
     for database, here in places.items():
-        scores |= zip(here, _by_rows([pairs[i] for i in here], database, limits), strict=True)
+        scores |= zip(here, _by_rows([pairs[i] for i in here], database, limits, mode == "rows"), strict=True)
     in_order = [scores[i] for i in range(len(pairs))]
-    return in_order if mode == "execution" else _confirmed(pairs, in_order, limits)
+    return _confirmed(pairs, in_order, limits) if mode == "semantic" else in_order
 
 
 def check_mode(questions: Iterable[Question], mode: str) -> None:
@@ -102,6 +104,10 @@ def check_mode(questions: Iterable[Question], mode: str) -> None:
             raise LabkitError(f"Question {question.id!r} has no answer, which mode 'text' compares. Score its SQL.")
         if mode != "text" and question.is_fact:
             raise LabkitError(f"Question {question.id!r} is a fact: an answer and no query. Score it in mode 'text'.")
+        if mode in ("exact", "semantic") and not question.sql:
+            raise LabkitError(f"Question {question.id!r} has rows and no query, which mode {mode!r} needs. Use 'rows'.")
+        if mode == "rows" and question.rows is None:
+            raise LabkitError(f"Question {question.id!r} has no rows, which mode 'rows' compares. Use 'execution'.")
 
 
 def same_text(reply: str, answer: str) -> bool:
@@ -150,8 +156,9 @@ def golds(question: Question) -> tuple[str, ...]:
 # --- by rows ----------------------------------------------------------------------------------------------------------
 
 
-def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits) -> list[Score]:
-    wanted = [_alone(pair.question, sql) for pair in pairs for sql in golds(pair.question)]
+def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits, stored: bool = False) -> list[Score]:
+    """`stored`: by the rows that the questions hold, whether or not they have a query."""
+    wanted = [] if stored else [_alone(pair.question, sql) for pair in pairs for sql in golds(pair.question)]
     found = dict(zip(wanted, _kept_references(database, wanted, limits), strict=True))
     known = {question.sql: reference.result for question, reference in found.items()}  # the same text, the same rows
     run = list({pair.prediction: None for pair in pairs if is_sql(pair.prediction) and pair.prediction not in known})
@@ -159,9 +166,25 @@ def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits) -> list[Scor
     scores = []
     for pair in pairs:
         pred = results[pair.prediction] if is_sql(pair.prediction) else None
+        if stored or pair.question.rows_only:
+            scores.append(_by_stored_rows(pair, pred))
+            continue
         tried = (_judge(found[_alone(pair.question, sql)], pred, pair, sql) for sql in golds(pair.question))
         scores.append(_best(list(tried)))
     return scores
+
+
+def _by_stored_rows(pair: Pair, pred: ExecutionResult | None) -> Score:
+    """In order where the question says so. No query tells which rows are tied, so every one has its place then."""
+    gold = stored_result(pair.question, len(pred.columns) if pred else 0)
+    reference = Reference(gold, bool(pair.question.order), tuple(range(len(gold.rows))))
+    return replace(_judge(reference, pred, pair, ""), mode="rows")
+
+
+def stored_result(question: Question, width: int = 0) -> ExecutionResult:
+    """The rows that the question holds, as a query would have given them; no rows are `width` columns wide."""
+    width = len(question.rows[0]) if question.rows else width
+    return ExecutionResult(tuple(f"column {i + 1}" for i in range(width)), question.rows)
 
 
 def _best(tried: list[Score]) -> Score:

@@ -109,5 +109,7 @@ def _share(by: str, name: str, count: int, n: int, label: str) -> dict:
 
 
 def _clauses(question: Question) -> list[str]:
+    if not question.sql:
+        return ["no gold query"]
     tree = parse(question.sql)
     return clauses_of(tree) if tree is not None else ["unreadable"]

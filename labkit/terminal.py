@@ -20,7 +20,7 @@ Prompt = Annotated[
     typer.Option("--prompt", help="plain, question_only or chat; by default what the adapter was tuned with."),
 ]
 Database = Annotated[str, typer.Option("--db", help="The SQLite file.")]
-Mode = Annotated[str, typer.Option("--mode", help="exact, execution, semantic, or text (facts).")]
+Mode = Annotated[str, typer.Option("--mode", help="exact, execution, semantic, rows (stored ones), or text (facts).")]
 DEFAULT_MODEL = "smollm2-135m"
 
 

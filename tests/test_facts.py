@@ -152,7 +152,7 @@ def test_modes_and_kinds_of_questions_are_not_mixed(tmp_path):
         score_many([Pair(fact, "1987", None), Pair(query, "SELECT 1", None)], "text")
     with pytest.raises(LabkitError, match="'q1' has a query, so it needs a database"):
         score(query, "SELECT 1", None)
-    with pytest.raises(LabkitError, match="modes are exact, execution, semantic, text"):
+    with pytest.raises(LabkitError, match="modes are exact, execution, semantic, rows, text"):
         score(fact, "1987", None, "texts")
 
 

@@ -223,7 +223,7 @@ def test_a_skeleton_in_common_is_allowed(database):
 def test_pairs_of_another_database_facts_and_several_databases_are_told(questions, database):
     with pytest.raises(LabkitError, match="The pairs are on clinic, the questions on league"):
         material(questions, [Question("1", "Q?", "SELECT 1", "clinic")])
-    with pytest.raises(LabkitError, match="these hold facts"):
+    with pytest.raises(LabkitError, match="these hold facts or rows"):
         material(questions, [Question("1", "When?", answer="1981")])
     (database.parent / "other.sqlite").write_bytes(database.read_bytes())
     both = [*questions, Question("o", "Other?", "SELECT 1", "other")]

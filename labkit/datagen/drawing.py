@@ -187,7 +187,7 @@ class Drawer:
     def _shared(self, view: View, path: Path_) -> Condition | None:
         """A category of what the rows belong to: 'players on northern teams'."""
         entity = self.world.end(view.root.table, path)
-        fields = [f for f in entity.fields if f.kind == "category" and not f.names]
+        fields = [f for f in entity.fields if f.kind == "category" and f.values and not f.names]
         if not fields:
             return None
         inner = saying.equal(self.speaker, self.rng.choice(fields), self.rng, path)

@@ -26,6 +26,12 @@ def read_pairs(pairs) -> tuple[list[Question], list[Path]]:
     loaded = own_ids(q for questions in sets for q in questions)
     if not loaded:
         raise LabkitError("There are no pairs to tune on. Make some with `labkit generate`, or name a JSONL file.")
+    bare = [question.id for question in loaded if question.rows_only]
+    if bare:
+        raise LabkitError(
+            f"{len(bare)} of the pairs have rows and no query, so there is nothing to learn: {', '.join(bare[:5])}. "
+            "Leave them out; they serve for evaluation."
+        )
     return loaded, sorted({path for questions in sets for path in _databases(questions)})
 
 
