@@ -344,8 +344,8 @@ for name, questions_of in SETS.items():
     print(f"  {len(hidden)} need an excluded column", *hidden, sep="\n    ")
 
 # %% [markdown]
-# The linter read every gold once more (Lab 2). It knows ties under a `LIMIT`, which reading backwards does not show where
-# there is an `ORDER BY`. What it names of the accepted is set aside here: mend it, or leave it out. And what is
+# The linter read every gold once more (Lab 2). It knows ties under a `LIMIT`, which reading backwards does not show
+# where there is an `ORDER BY`. What it names of the accepted is set aside here: mend it, or leave it out. And what is
 # excluded is gone from training, not from people's minds: questions that need it will be answered wrong, and that is
 # the price.
 #

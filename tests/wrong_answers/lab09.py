@@ -134,7 +134,7 @@ WRONG = {
     "lab09.unit_of": {
         "the first's": lambda v: u(v[:1]),
         "the last's": lambda v: u(v[-1:]),
-        "most": lambda v: Counter(map(lambda x: u([x]), v)).most_common(1)[0][0] if v else None,
+        "most": lambda v: Counter(u([x]) for x in v).most_common(1)[0][0] if v else None,
         "what fits": lambda v: u([x for x in v if u([x]) is not None]),
         "empty for none": lambda v: u(v) or "",
         "none for empty": lambda v: u(v) or None,
@@ -216,9 +216,7 @@ WRONG = {
     },
     "lab09.questions_needed": {
         "not rounded": lambda b, a: q(b, a) and float(q(b, a)),
-        "down": lambda b, a: (
-            None if a == b else max(1, int(1.96**2 * (b * (1 - b) + a * (1 - a)) / (a - b) ** 2))
-        ),
+        "down": lambda b, a: None if a == b else max(1, int(1.96**2 * (b * (1 - b) + a * (1 - a)) / (a - b) ** 2)),
         "one more": lambda b, a: q(b, a) and q(b, a) + 1,
         "not squared": lambda b, a: q(b, a) and max(1, math.ceil(1.96 * (b - b * b + a - a * a) / (a - b) ** 2)),
         "not over the square": lambda b, a: (
