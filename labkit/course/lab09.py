@@ -125,7 +125,7 @@ _TABLES = {
     "visits.visit": [1, 2, 3],
     "visits.pet": [4, 4, 2],
     "visits.fee": [1, 3, 2],
-    "visits.payer": ["OW-3", "OW-2", None],
+    "visits.payer": ["OW-3", "OW-2", None, "OW-1"],
 }
 KEYS = (  # keys, references
     (["owners.code"], [("pets.owner", "owners.code"), ("visits.payer", "owners.code")]),
