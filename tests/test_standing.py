@@ -68,6 +68,20 @@ def test_the_pages_parts_hold_one_set_each():
     assert "fixed 1, broken 0" in parts[0] and "fixed" not in parts[1] and all("<svg" in part for part in parts)
 
 
+def test_a_workspaces_runs_stand_beside_the_kits_own(tmp_path, capsys, monkeypatch):
+    mine = measured(["right"])
+    store = RunStore(tmp_path / "runs.db")
+    other = store.begin(Run("", "questions", "execution", "tiny", total=1), fresh=True)
+    store.add(other.id, [(0, Result("0", "SELECT 1", "right", "", "", True, 0.1))])
+    store.finish(other.id)
+    told = json.loads(command(capsys, monkeypatch, "progress", "--json", "--runs", tmp_path / "runs.db"))
+    assert [run["id"] for run in told["runs"]] == [mine.id, other.id] and len(told["climbs"]) == 2
+    monkeypatch.setattr(sys, "argv", ["labkit", "progress", "--runs", str(tmp_path / "none.db")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code and "none.db" in capsys.readouterr().err and not (tmp_path / "none.db").exists()
+
+
 def test_a_new_learner_has_passed_nothing():
     seen = labkit.progress()
     assert seen.passed == 0 and seen.runs == () and "No finished run yet." in str(seen)

@@ -9,6 +9,7 @@ import html
 import importlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,8 +117,9 @@ class Standing:
     __repr__ = __str__
 
 
-def progress(store: RunStore | None = None) -> Standing:
-    """What this learner has passed and measured so far. LabkitError when the run store cannot be read."""
+def progress(store: RunStore | None = None, others: Iterable[RunStore] = ()) -> Standing:
+    """What this learner has passed and measured so far: the runs of `store` (default: the kit's own) and of `others`,
+    such as a workspace's. LabkitError when a run store cannot be read."""
     passed = set(steps.progress().passed)
     labs = []
     for source in sorted(Path(__file__).parent.glob("lab[0-9][0-9].py")):
@@ -125,7 +127,7 @@ def progress(store: RunStore | None = None) -> Standing:
             f"{source.stem}.{key}" for key in importlib.import_module(f"labkit.course.{source.stem}").EXERCISES
         )
         labs.append(Lab(source.stem, names, tuple(name for name in names if name in passed)))
-    finished = [run for run in (store or RunStore()).list() if run.finished]
+    finished = [run for one in (store or RunStore(), *others) for run in one.list() if run.finished]
     return Standing(tuple(labs), tuple(sorted(finished, key=lambda run: run.started)))
 
 
@@ -152,7 +154,8 @@ def _page(standing: Standing) -> str:
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td, th {{ text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #8888; }}
-td {{ overflow-wrap: anywhere; }} td.n {{ white-space: nowrap; font-variant-numeric: tabular-nums; }}
+td {{ overflow-wrap: anywhere; }} td.n {{ font-variant-numeric: tabular-nums; }}
+@media (min-width: 50rem) {{ td.n {{ white-space: nowrap; }} }}
 .chart {{ overflow-x: auto; margin: .6rem 0; }}
 </style></head><body>
 <h1>What I climbed</h1>
