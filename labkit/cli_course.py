@@ -16,12 +16,17 @@ app = typer.Typer()
 @app.command()
 def progress(
     certificate: Annotated[Path | None, typer.Option("--certificate", help="Also write the certificate page.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option("--runs", help="A workspace's runs.db, beside the kit's own runs; repeatable.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Exercises passed in the labs present, and the runs measured so far."""
+    """Exercises passed in the labs present, and a ladder for each question set measured so far."""
     from labkit.course import standing as course
+    from labkit.readonly import existing_file
+    from labkit.runs import RunStore
 
-    standing = course.progress()
+    standing = course.progress(others=[RunStore(existing_file(path)) for path in runs or ()])
     page = course.certificate(certificate, standing) if certificate else None
     if as_json:
         print_json(standing.to_json() | ({"certificate": str(page)} if page else {}))

@@ -14,7 +14,7 @@ from labkit.datagen.build import Source, text
 from labkit.datagen.conditions import sql_of
 from labkit.datagen.filters import Filters
 from labkit.datagen.formats import recognise, say
-from labkit.datagen.glossary import read_glossary
+from labkit.datagen.glossary import entries, read_glossary
 from labkit.datagen.known import known_sets, of_questions
 from labkit.datagen.phrases import expand, literal, misspelt, plural, possessive, singular, third, tidy
 from labkit.datagen.reading import read_world
@@ -208,6 +208,14 @@ def test_glossary_names_columns_values_totals_and_scopes(league):
     assert found.sums["contracts.salary"] == ["payroll"] and found.tops["season_stats.points"] == ["top scorer"]
     assert found.measures[0].sql == "ABS({a}.home_points - {a}.away_points)" and "blowout" in found.named[0].noun
     assert found.not_understood == ["nonsense: what nobody can read"]
+
+
+def test_examples_that_are_set_as_code_are_no_glossary(clinic):
+    from labkit.workspace.start import _GLOSSARY
+
+    assert read_glossary(_GLOSSARY, clinic).not_understood == []
+    assert [*entries(_GLOSSARY + "| patient | a row of `pets` |\n")] == [("patient", "a row of `pets`")]
+    assert [*entries("    | patient | a row of `pets` |\n    | client | a row of `owners` |")][1][0] == "client"
 
 
 def test_glossary_of_another_database(clinic):

@@ -24,7 +24,8 @@ def command(capsys, monkeypatch, *arguments):
 
 def measured(verdicts, finished=True, **about):
     store = RunStore()
-    run = store.begin(Run("", "<b>dev</b>", "execution", "tiny", total=len(verdicts), **about), fresh=True)
+    about = {"mode": "execution", "model": "tiny"} | about
+    run = store.begin(Run("", "<b>dev</b>", total=len(verdicts), **about), fresh=True)
     store.add(run.id, [(i, Result(str(i), "SELECT 1", v, "", "", True, 0.1)) for i, v in enumerate(verdicts)])
     return store.finish(run.id) if finished else run
 
@@ -40,6 +41,47 @@ def test_progress_counts_passes_of_the_labs_present_and_finished_runs_in_their_o
     assert [run.id for run in seen.runs] == [first.id, second.id]
     assert json.loads(command(capsys, monkeypatch, "progress", "--json")) == seen.to_json()
     assert first.id in command(capsys, monkeypatch, "progress")
+
+
+def test_each_question_set_has_a_ladder_of_its_own():
+    first, other = measured(["wrong", "wrong", "right"]), measured(["right", "right"], set_hash="cut")
+    measured(["right"], mode="semantic")
+    last = measured(["right", "right", "wrong"], adapter="/a/mine")
+    again = measured(["right", "right", "right"], adapter="/b/mine")
+    climbs = labkit.progress().climbs
+    assert [[run.id for run in climb.runs] for climb in climbs[:2]] == [[first.id, last.id, again.id], [other.id]]
+    assert [climb.name.removeprefix("<b>dev</b>, ") for climb in climbs] == [
+        "n=3 (execution)",
+        "n=2 (execution, set cut)",
+        "n=1 (semantic)",
+    ]
+    assert list(climbs[0].rungs) == ["tiny", "tiny + mine", "tiny + mine (2)"]  # two adapters in folders of one name
+    assert (climbs[0].change.fixed, climbs[0].change.broken) == (("0", "1"), ()) and climbs[1].change is None
+    told = labkit.progress().to_json()["climbs"]
+    assert [rung["run"] for rung in told[0]["rungs"]] == [first.id, last.id, again.id]
+    assert told[0]["change"]["fixed"] == 2 and told[0]["n"] == 3 and told[1]["change"] is None
+
+
+def test_the_pages_parts_hold_one_set_each():
+    runs = [measured(["wrong", "right"]), measured(["right"] * 3, set_hash="b"), measured(["right", "right"])]
+    head, *parts = standing._page(labkit.progress()).split("<h3>")
+    assert len(parts) == 2 and not any(run.id in head for run in runs)
+    assert [[run.id in part for run in runs] for part in parts] == [[True, False, True], [False, True, False]]
+    assert "fixed 1, broken 0" in parts[0] and "fixed" not in parts[1] and all("<svg" in part for part in parts)
+
+
+def test_a_workspaces_runs_stand_beside_the_kits_own(tmp_path, capsys, monkeypatch):
+    mine = measured(["right"])
+    store = RunStore(tmp_path / "runs.db")
+    other = store.begin(Run("", "questions", "execution", "tiny", total=1), fresh=True)
+    store.add(other.id, [(0, Result("0", "SELECT 1", "right", "", "", True, 0.1))])
+    store.finish(other.id)
+    told = json.loads(command(capsys, monkeypatch, "progress", "--json", "--runs", tmp_path / "runs.db"))
+    assert [run["id"] for run in told["runs"]] == [mine.id, other.id] and len(told["climbs"]) == 2
+    monkeypatch.setattr(sys, "argv", ["labkit", "progress", "--runs", str(tmp_path / "none.db")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code and "none.db" in capsys.readouterr().err and not (tmp_path / "none.db").exists()
 
 
 def test_a_new_learner_has_passed_nothing():

@@ -1,4 +1,4 @@
-"""How far a learner has come: exercises passed of the labs present, runs, the ladder so far; and the certificate page.
+"""How far a learner has come: exercises passed of the labs present, a ladder a question set; the certificate page.
 
 Read from what `steps` and the run store keep (each step is one file, written atomically when a check passes), so there
 is no second record that could disagree. This is no grade book, and the page proves nothing to others: a learner can
@@ -8,13 +8,19 @@ edit either.
 import html
 import importlib
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from labkit.course import steps
+from labkit.evaluation import Comparison, compare
 from labkit.home import write_atomically
 from labkit.runs import Run, RunStore
+from labkit.widgets import LadderChart
+
+_LABEL = 30  # characters of a rung's name in the chart
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,45 @@ class Lab:
 
 
 @dataclass(frozen=True)
+class Climb:
+    """The finished runs on one question set, oldest first. A set that was changed or cut is another set: figures on
+    different questions are no climb."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """Set, number of questions, mode, and the first digits of the set's hash: another version is another set."""
+        run = self.runs[0]
+        return f"{run.set}, n={run.n} ({run.mode}{f', set {run.set_hash[:6]}' if run.set_hash else ''})"
+
+    @property
+    def rungs(self) -> dict[str, Run]:
+        """Name -> run. The name is the model, its adapter and prompt; a number is put behind one that came before."""
+        named, times = {}, Counter()
+        for run in self.runs:
+            times[_what(run)] += 1
+            again = times[_what(run)]
+            named[_what(run) + (f" ({again})" if again > 1 else "")] = run
+        return named
+
+    @property
+    def change(self) -> Comparison | None:
+        """From the first rung to the last one, question by question; None while there is one rung."""
+        return compare(self.runs[0], self.runs[-1]) if len(self.runs) > 1 else None
+
+    def to_json(self) -> dict:
+        """The set, its rungs' runs by id, and what the last rung fixed and broke of the first."""
+        rungs = [{"rung": name, "run": run.id, "accuracy": run.accuracy} for name, run in self.rungs.items()]
+        about = {"set": self.runs[0].set, "mode": self.runs[0].mode, "n": self.runs[0].n, "rungs": rungs}
+        change = self.change
+        told = change and {"fixed": len(change.fixed), "broken": len(change.broken), "p_value": change.p_value}
+        return about | {"change": told}
+
+
+@dataclass(frozen=True)
 class Standing:
-    """Labs present, and finished runs, oldest first: in that order they are the climb."""
+    """Labs present, and finished runs, oldest first."""
 
     labs: tuple[Lab, ...]
     runs: tuple[Run, ...]
@@ -43,24 +86,40 @@ class Standing:
         """Exercises passed."""
         return sum(len(lab.passed) for lab in self.labs)
 
+    @property
+    def climbs(self) -> tuple[Climb, ...]:
+        """The runs by question set, sets in the order in which they were first measured."""
+        groups: dict[str, list[Run]] = {}
+        for run in self.runs:
+            same = json.dumps([run.set, run.set_hash, run.mode, run.n, run.database_hashes], sort_keys=True)
+            groups.setdefault(same, []).append(run)
+        return tuple(Climb(tuple(runs)) for runs in groups.values())
+
     def to_json(self) -> dict:
         """All of it as JSON values."""
         labs = [{"lab": lab.name, "exercises": lab.exercises, "passed": lab.passed} for lab in self.labs]
         keys = ("id", "started", "set", "mode", "model", "adapter", "prompt", "n", "correct", "accuracy", "low", "high")
         runs = [{key: getattr(run, key) for key in keys} for run in self.runs]
-        return json.loads(json.dumps({"passed": self.passed, "of": self.of, "labs": labs, "runs": runs}))
+        climbs = [climb.to_json() for climb in self.climbs]
+        told = {"passed": self.passed, "of": self.of, "labs": labs, "climbs": climbs, "runs": runs}
+        return json.loads(json.dumps(told))
 
     def __str__(self) -> str:
         lines = [f"{lab.name}: {len(lab.passed)} of {len(lab.exercises)} exercises passed" for lab in self.labs]
         lines.append(f"Together: {self.passed} of {self.of} exercises in the {len(self.labs)} labs present.")
-        lines += [f"{run.set}, {_what(run)}: {run}  run {run.id}" for run in self.runs] or ["No finished run yet."]
+        for climb in self.climbs:
+            lines += ["", climb.name]
+            lines += [f"  {run}  {name}  run {run.id}" for name, run in climb.rungs.items()]
+            lines += [f"  first to last: {climb.change}"] if climb.change else []
+        lines += [] if self.runs else ["No finished run yet."]
         return "\n".join(lines)
 
     __repr__ = __str__
 
 
-def progress(store: RunStore | None = None) -> Standing:
-    """What this learner has passed and measured so far. LabkitError when the run store cannot be read."""
+def progress(store: RunStore | None = None, others: Iterable[RunStore] = ()) -> Standing:
+    """What this learner has passed and measured so far: the runs of `store` (default: the kit's own) and of `others`,
+    such as a workspace's. LabkitError when a run store cannot be read."""
     passed = set(steps.progress().passed)
     labs = []
     for source in sorted(Path(__file__).parent.glob("lab[0-9][0-9].py")):
@@ -68,7 +127,7 @@ def progress(store: RunStore | None = None) -> Standing:
             f"{source.stem}.{key}" for key in importlib.import_module(f"labkit.course.{source.stem}").EXERCISES
         )
         labs.append(Lab(source.stem, names, tuple(name for name in names if name in passed)))
-    finished = [run for run in (store or RunStore()).list() if run.finished]
+    finished = [run for one in (store or RunStore(), *others) for run in one.list() if run.finished]
     return Standing(tuple(labs), tuple(sorted(finished, key=lambda run: run.started)))
 
 
@@ -86,26 +145,44 @@ def _page(standing: Standing) -> str:
         f"<tr><td>{html.escape(lab.name)}</td><td>{len(lab.passed)} of {len(lab.exercises)}</td></tr>"
         for lab in standing.labs
     )
-    runs = "".join(_row(run) for run in standing.runs) or '<tr><td colspan="4">No finished run yet.</td></tr>'
+    climbs = "".join(map(_climb, standing.climbs)) or "<p>No finished run yet.</p>"
     done = "all" if standing.of and standing.passed == standing.of else f"{standing.passed} of {standing.of}"
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>labkit: what I climbed</title><style>
+<html lang="en"><head><meta charset="utf-8"><title>labkit: what I climbed</title>
+<meta name="viewport" content="width=device-width"><style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }} td, th {{ text-align: left; padding: .3rem .6rem; }}
-meter {{ width: 8rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }}
+table {{ border-collapse: collapse; width: 100%; }}
+td, th {{ text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #8888; }}
+td {{ overflow-wrap: anywhere; }} td.n {{ font-variant-numeric: tabular-nums; }}
+@media (min-width: 50rem) {{ td.n {{ white-space: nowrap; }} }}
+.chart {{ overflow-x: auto; margin: .6rem 0; }}
 </style></head><body>
 <h1>What I climbed</h1>
 <p>Passed {done} exercises of the {len(standing.labs)} labs present. {datetime.now(UTC):%Y-%m-%d}.</p>
 <table><tr><th scope="col">Lab</th><th scope="col">Exercises passed</th></tr>{labs}</table>
 <h2>Measured on this machine</h2>
-<p>Each run in the order begun: share right with its Wilson 95 % interval, and the run's id in the run store.</p>
-<table><tr><th scope="col">Set</th><th scope="col">Model</th><th scope="col">Accuracy</th><th scope="col">Run</th></tr>
-{runs}</table></body></html>
+<p>Each question set has a ladder of its own; figures on different questions are not compared. A rung is a model with
+its adapter and prompt: share right with its Wilson 95 % interval, and the run's id in the run store.</p>
+{climbs}</body></html>
 """
 
 
-def _row(run: Run) -> str:
-    bar = f'<meter min="0" max="1" value="{run.accuracy:.4f}" aria-label="accuracy"></meter>'
-    cells = (html.escape(run.set), html.escape(_what(run)), f"{bar} {html.escape(str(run))}", html.escape(run.id))
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def _climb(climb: Climb) -> str:
+    """One set: its chart, its rungs, what changed from the first to the last."""
+    chart = LadderChart({_short(number, name): run for number, (name, run) in enumerate(climb.rungs.items(), 1)}).svg()
+    rows = "".join(
+        f"<tr><td>{number}. {html.escape(name)}</td><td class=n>{html.escape(str(run))}</td>"
+        f"<td class=n>{html.escape(run.id)}</td></tr>"
+        for number, (name, run) in enumerate(climb.rungs.items(), 1)
+    )
+    change = f"<p>From the first rung to the last: {html.escape(str(climb.change))}.</p>" if climb.change else ""
+    head = '<tr><th scope="col">Rung</th><th scope="col">Accuracy</th><th scope="col">Run</th></tr>'
+    title = html.escape(climb.name)
+    return f'<h3>{title}</h3><div class="chart">{chart}</div><table>{head}{rows}</table>{change}'
+
+
+def _short(number: int, name: str) -> str:
+    """A rung's name as it fits beside the chart: its end is what tells rungs apart."""
+    told = f"{number}. {name}"
+    return told if len(told) <= _LABEL else f"{number}. …{name[-(_LABEL - 5) :]}"

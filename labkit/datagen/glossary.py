@@ -5,6 +5,7 @@ A line that no rule understands is left out and listed, so that its author sees 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from textwrap import dedent
 
 from labkit.datagen.meanings import FIRST, SECOND
 from labkit.datagen.terms import Glossary, Line, Measure
@@ -29,8 +30,9 @@ def _apply(rules: Sequence[Callable[[Line], bool]], line: Line) -> bool:
 
 
 def entries(text: str) -> Iterator[tuple[str, str]]:
-    """Terms and meaning of each line that has both; headings and the table's own head are none."""
-    rows = [line.strip() for line in text.splitlines()]
+    """Terms and meaning of each line that has both; headings, the table's own head and what Markdown shows as code
+    (indented by four) are none."""
+    rows = [line.strip() for line in dedent(text).splitlines() if not line.startswith(("    ", "\t"))]
     for i, line in enumerate(rows):
         row = re.fullmatch(r"\|(.+?)\|(.+)\|", line)
         pair = re.fullmatch(r"[-*]?\s*\**([^:|`*#]+?)\**\s*[:=]\s+(.+)", line)
