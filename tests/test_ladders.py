@@ -249,7 +249,7 @@ COLUMNS = ["rung", "accuracy", "low", "high", "n", "correct", "valid", "prompt_t
 
 
 def test_every_rung_is_a_run_with_its_figures(questions, tmp_path, monkeypatch):
-    monkeypatch.setattr("labkit.rungs._encoder", lambda: lambda texts: numpy.ones((len(texts), 2)))
+    monkeypatch.setattr("labkit.rungs._encoder", lambda *_: lambda texts: numpy.ones((len(texts), 2)))
     store = RunStore(tmp_path / "runs.db")
     model = Scripted("SELECT oops", "SELECT 'wrong'", RIGHT)
     model.tokenizer = Word()
@@ -367,7 +367,7 @@ def test_an_adapter_is_a_rung_with_the_seconds_of_its_card(root, small_set, tiny
     card = Card(**told, method="instruction", data_sha256="", pairs=1, seconds=12.5, tokens=1, recalled=1, of=1)
     (tmp_path / "adapter" / "card.json").write_text(json.dumps(asdict(card)))
     questions = load_questions(small_set, db_dir=root / "datasets")
-    monkeypatch.setattr("labkit.reranking._encoder", lambda: first_letters)
+    monkeypatch.setattr("labkit.reranking._encoder", lambda *_: first_letters)
     pool = root / "datasets/league/trained.jsonl"
     climbed = ladder(
         tiny_model_dir, questions, ["prompt"], {"instruction tuning": tmp_path / "adapter"}, candidates=pool

@@ -65,7 +65,7 @@ def words(texts):
 @pytest.fixture
 def ready(shop, tmp_path, tiny_model_dir, monkeypatch) -> Path:
     """A workspace with a tiny model and few pairs, so that a run takes seconds."""
-    monkeypatch.setattr("labkit.reranking._encoder", lambda: words)
+    monkeypatch.setattr("labkit.reranking._encoder", lambda *_: words)
     folder = tmp_path / "mine"
     workspace.init(folder, shop, exclude=("passport",))
     config = folder / "workspace.toml"
