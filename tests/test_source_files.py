@@ -353,7 +353,7 @@ def folder(tmp_path) -> Path:
 
 
 def test_a_workspace_of_csv_files(folder, tmp_path, tiny_model_dir, monkeypatch):
-    monkeypatch.setattr("labkit.reranking._encoder", lambda: lambda texts: numpy.eye(1, 8).repeat(len(texts), 0))
+    monkeypatch.setattr("labkit.reranking._encoder", lambda *_: lambda texts: numpy.eye(1, 8).repeat(len(texts), 0))
     made = workspace.init(tmp_path / "mine", str(folder), exclude=("passport",))
     assert made.drafts == 40 and made.converted.rows == 113
     drafts = load_questions(made.folder / "draft.jsonl")
