@@ -22,12 +22,15 @@ from labkit.terminal import (
     DEFAULT_MODEL,
     Adapter,
     BaseUrl,
+    Candidates,
     Database,
+    Encoder,
     Json,
     Mode,
     Model,
     Prompt,
     chat_model,
+    check_encoder,
     frame,
     print_json,
     table,
@@ -85,16 +88,6 @@ def _explain(error: Exception) -> int:
     return 2
 
 
-Candidates = Annotated[
-    Path | None,
-    typer.Option("--candidates", help="Verified pairs whose queries are ranked against the model's own answers."),
-]
-
-Encoder = Annotated[
-    Path | None, typer.Option("--encoder", help="Encoder that finds them, by `tune-encoder`; else the kit's own.")
-]
-
-
 @app.command()
 def ask(
     question: str,
@@ -108,6 +101,7 @@ def ask(
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
+    check_encoder(encoder, candidates)
     loaded = chat_model(model, adapter, base_url)
     agent = labkit.Agent(loaded, db, prompt)
     if candidates:
@@ -204,6 +198,7 @@ def evaluate(
 ) -> int:
     """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class. Facts (a set
     with answers and no queries) take --mode text; questions with rows and no query are scored by their rows."""
+    check_encoder(encoder, candidates)
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
     if candidates:

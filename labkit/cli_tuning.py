@@ -12,7 +12,7 @@ import typer
 
 import labkit
 from labkit.errors import LabkitError
-from labkit.terminal import DEFAULT_MODEL, BaseUrl, Json, Mode, Model, print_json, table
+from labkit.terminal import DEFAULT_MODEL, BaseUrl, Encoder, Json, Mode, Model, check_encoder, print_json, table
 
 app = typer.Typer()
 
@@ -172,9 +172,7 @@ def ladder(
         Path | None,
         typer.Option("--candidates", help="Verified pairs: a further rung for each adapter ranks their queries too."),
     ] = None,
-    encoder: Annotated[
-        Path | None, typer.Option("--encoder", help="Encoder that finds them, by `tune-encoder`; else the kit's own.")
-    ] = None,
+    encoder: Encoder = None,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
     base_url: BaseUrl = None,
@@ -189,6 +187,7 @@ def ladder(
 ) -> int:
     """Climb from a prompt over few-shot, self-reflection and retrieval to tuned adapters, all on the same questions:
     accuracy, valid SQL, and what each costs. The same command goes on where it was interrupted."""
+    check_encoder(encoder, candidates)
     chosen = {} if rungs is None else {"rungs": tuple(filter(None, map(str.strip, rungs.split(","))))}
     climbed = labkit.ladder(
         labkit.Endpoint(base_url, model) if base_url else model,

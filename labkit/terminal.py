@@ -4,6 +4,7 @@ No command stands here; those are in `cli` and the modules that it puts together
 """
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +22,20 @@ Prompt = Annotated[
 ]
 Database = Annotated[str, typer.Option("--db", help="The SQLite file.")]
 Mode = Annotated[str, typer.Option("--mode", help="exact, execution, semantic, rows (stored ones), or text (facts).")]
+Candidates = Annotated[
+    Path | None,
+    typer.Option("--candidates", help="Verified pairs whose queries are ranked against the model's own answers."),
+]
+Encoder = Annotated[
+    Path | None, typer.Option("--encoder", help="Encoder that finds them, by `tune-encoder`; else the kit's own.")
+]
 DEFAULT_MODEL = "smollm2-135m"
+
+
+def check_encoder(encoder: Path | None, candidates: Path | None) -> None:
+    """LabkitError for an encoder that would do nothing."""
+    if encoder and not candidates:
+        raise LabkitError("--encoder finds candidates, and there are none. Name pairs with --candidates.")
 
 
 def print_json(*values) -> None:

@@ -118,6 +118,23 @@ def test_what_cannot_be_tuned_on_is_a_sentence(tiny, tmp_path, root):
         load_encoder(folder=tmp_path)
 
 
+@pytest.mark.parametrize("card", ["{", "[]", '{"base": "x"}'])
+def test_a_damaged_card_is_a_sentence(tmp_path, card):
+    (tmp_path / "encoder.json").write_text(card)
+    with pytest.raises(LabkitError, match="holds no encoder"):
+        load_encoder(folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ask", "How many?", "--db"], ["evaluate", "-q"], ["ladder", "-q"], ["serve", "--db"]]
+)
+def test_an_encoder_without_candidates_is_refused(arguments, league, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["labkit", *arguments, str(league), "--encoder", "somewhere"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2 and "--encoder finds candidates" in capsys.readouterr().err
+
+
 def test_ranking_takes_the_tuned_encoder_and_says_so(tiny, tmp_path, root):
     class Local:
         network, name = None, "local"
