@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="of learning; by default the recipe's")
     parser.add_argument("--rounds", type=int, default=1, help="of new pairs, each going on from the last one's adapter")
     parser.add_argument("--candidates", type=int, default=0, help="verified pairs to rank against the model's answers")
+    parser.add_argument("--encoder", type=Path, help="folder of a tuned encoder, which finds the candidates")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
@@ -136,16 +137,14 @@ def main() -> None:
         if options.candidates:
             begun = time.perf_counter()
             pool = candidates_of(name, options.candidates, folder)
-            reranked = labkit.RerankedGenerator(model, pool, max_new_tokens=300)
+            reranked = labkit.RerankedGenerator(model, pool, encoder=options.encoder, max_new_tokens=300)
             reranked.build()
             found["candidates"], found["indexing_seconds"] = len(pool), round(time.perf_counter() - begun, 1)
+            how = "reranked by a tuned encoder" if options.encoder else "reranked"
             sets = {"held-out": "heldout", "paraphrase": "paraphrase"} if name == "league" else {}
-            for key, file in sets.items():
+            for key, file in (sets or {"second database": "questions"}).items():
                 questions = labkit.load_questions(data / name / f"{file}.jsonl")
-                found[f"{key}, reranked"] = figure(reranked, questions, store)
-            if name != "league":
-                questions = labkit.load_questions(data / name / "questions.jsonl")
-                found["second database, reranked"] = figure(reranked, questions, store)
+                found[f"{key}, {how}"] = figure(reranked, questions, store)
         key = "unseen database" if name == "league" else "second database"
         found[key] = figure(model, labkit.load_questions(data / "clinic" / "questions.jsonl"), store)
         results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}  # another process may have written
