@@ -26,6 +26,7 @@ import torch
 import labkit
 from labkit.dataset import QuestionSet
 from labkit.home import home, write_atomically
+from labkit.reranking import OWN
 from labkit.runs import wilson
 from labkit.sqltext import skeleton
 from labkit.tuning import tune
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="of new pairs, each going on from the last one's adapter")
     parser.add_argument("--candidates", type=int, default=0, help="verified pairs to rank against the model's answers")
     parser.add_argument("--encoder", type=Path, help="folder of a tuned encoder, which finds the candidates")
+    parser.add_argument("--own", type=float, default=OWN, help="cosine that ranking gives the model's own answer")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
@@ -137,7 +139,9 @@ def main() -> None:
         if options.candidates:
             begun = time.perf_counter()
             pool = candidates_of(name, options.candidates, folder)
-            reranked = labkit.RerankedGenerator(model, pool, encoder=options.encoder, max_new_tokens=300)
+            reranked = labkit.RerankedGenerator(
+                model, pool, encoder=options.encoder, own=options.own, max_new_tokens=300
+            )
             reranked.build()
             found["candidates"], found["indexing_seconds"] = len(pool), round(time.perf_counter() - begun, 1)
             how = "reranked by a tuned encoder" if options.encoder else "reranked"
@@ -148,7 +152,8 @@ def main() -> None:
         key = "unseen database" if name == "league" else "second database"
         found[key] = figure(model, labkit.load_questions(data / "clinic" / "questions.jsonl"), store)
         results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}  # another process may have written
-        results[out.name] = found | {"date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype}
+        machine = {"date": date.today().isoformat(), "threads": options.threads, "dtype": model.dtype}
+        results[out.name + "-encoder" * bool(options.encoder)] = found | machine
         write_atomically(RESULTS, json.dumps(results, indent=2) + "\n")
 
 
