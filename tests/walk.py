@@ -1,9 +1,10 @@
-"""The whole way of a new learner, in a browser: `make walk`. It takes an hour or more, so `make test` does not collect it.
+"""A new learner's whole way, in a browser: `make walk`. It takes an hour or more; `make test` does not collect it.
 
 A fresh clone, README's `make lab`, the address that it prints, then lab after lab: the solutions typed into the
 exercises, "Run All Cells" from the menu, every picture and widget looked at in both themes and at two widths; at the
 end `labkit progress` and the certificate page. What a lab took and every stumble goes into results.json; a lab that is
 in there is passed over, so a walk that was stopped goes on. Name labs to walk them anew: make walk WALK_ARGS="lab05".
+With --short (a folder of its own) long cells are shortened: for what labs look like, not for what they take.
 """
 
 import argparse
@@ -31,6 +32,7 @@ CELL_SECONDS = 300  # a cell that takes longer is a stumble, says course.md: pro
 TIMED = {"@jupyterlab/notebook-extension:tracker": {"recordTiming": True}}
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 PICTURES = ".labkit, svg, .jupyter-widgets, img"
+OURS = ".jp-OutputArea-output:not([data-mime-type*=error], [data-mime-type*=stderr])"  # JupyterLab's own colours are its own
 SERVER = ("--no-browser", "--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True")
 
 
@@ -55,17 +57,18 @@ def main() -> int:
     parser.add_argument("labs", nargs="*", help="walk these, like lab05, even if walked already; without: what is left")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "walk", help="clone, home, pictures, results")
     parser.add_argument("--core", type=int, help="pin JupyterLab and its kernels to this processor core")
+    parser.add_argument("--short", action="store_true", help="the short profile: no times that a learner would see")
     options = parser.parse_args()
-    folder = options.folder.absolute()
-    results = read(folder)
-    clone = cloned(folder)
+    folder = options.folder.absolute() / ("short" if options.short else "full")
+    folder.mkdir(parents=True, exist_ok=True)
+    results, clone = read(folder), cloned(folder.parent)
     stems = sorted(path.stem for path in (clone / "notebooks").glob("lab*.ipynb"))
     left = [s for s in stems if (s[:5] in options.labs if options.labs else s not in results)]
     for stem in left:
         for old in (clone / "my-labs").glob(f"**/{stem}.ipynb"):
             old.unlink()
     if left:
-        walk(folder, clone, left, results, options.core)
+        walk(folder, clone, left, results, options)
     ended = finish(folder, clone)
     print(table(results))
     print("\n".join(ended))
@@ -83,7 +86,6 @@ def cloned(folder: Path) -> Path:
     if clone.exists():
         subprocess.run(["git", "-C", clone, "pull", "-q", "--ff-only"], check=True)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
     return clone
 
@@ -99,18 +101,19 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | {"HOME": str(home)}
 
 
-def walk(folder: Path, clone: Path, stems: list[str], results: dict, core: int | None) -> None:
+def walk(folder: Path, clone: Path, stems: list[str], results: dict, chosen: argparse.Namespace) -> None:
     """README's `make lab`, then each lab in the page whose address it prints."""
     options = " ".join((*SERVER, f"--port={free_port()}"))
     command = ["make", "lab", f"LAB_ARGS={options}"]
+    profile = {"LABKIT_PROFILE": "ci"} if chosen.short else {}
     began, log = time.monotonic(), folder / "server.log"
     with open(log, "wb") as out:
         made = subprocess.Popen(
-            command, cwd=clone, env=environment(folder), stdout=out, stderr=out, start_new_session=True
+            command, cwd=clone, env=environment(folder) | profile, stdout=out, stderr=out, start_new_session=True
         )
     try:
-        if core is not None:
-            psutil.Process(made.pid).cpu_affinity([core])
+        if chosen.core is not None:
+            psutil.Process(made.pid).cpu_affinity([chosen.core])
         address = printed_address(made, log)
         print(f"make lab: the address was printed after {time.monotonic() - began:.0f} s", flush=True)
         with sync_playwright() as playwright:
@@ -207,9 +210,7 @@ def read_outputs(page, walked: Walked) -> None:
             walked.passed += bool(found) and found[1] == "✓"
     if walked.passed < walked.of:
         walked.stumbles.append(f"{walked.of - walked.passed} solutions were not accepted")
-    took = sorted(
-        ((seconds(timing), cell["source"]) for timing, cell in zip(times, cells, strict=True)), reverse=True
-    )
+    took = sorted(((seconds(timing), cell["source"]) for timing, cell in zip(times, cells, strict=True)), reverse=True)
     walked.slowest = [f"{took_by:.0f} s: {source.splitlines()[0][:70]}" for took_by, source in took[:3]]
     walked.stumbles += [f"a cell took {s:.0f} s: `{source.splitlines()[0]}`" for s, source in took if s > CELL_SECONDS]
 
@@ -227,7 +228,7 @@ def seconds(timing: dict) -> float:
 
 
 def look(page, walked: Walked, folder: Path) -> None:
-    """Each cell with a picture or a widget, in both themes and at both sizes: a picture of it, its contrast, its room."""
+    """Each cell with a picture or a widget, in both themes and at both sizes: taken, its contrast and room measured."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shown = page.evaluate(f"() => {NOTEBOOK}.content.widgets.length")
@@ -244,16 +245,15 @@ def look(page, walked: Walked, folder: Path) -> None:
 
 def look_at(page, walked: Walked, folder: Path, place: int, name: str) -> None:
     page.evaluate(f"async (place) => await {NOTEBOOK}.content.scrollToItem(place, 'start')", place)
-    node = page.evaluate_handle(
-        f"(place) => {NOTEBOOK}.content.widgets[place].node.querySelector('.jp-OutputArea-child .jp-OutputArea-output')"
-        "?.closest('.jp-OutputArea')",
-        place,
-    ).as_element()
-    if node is None:
-        return
-    said = [f"pale: {words}" for words in node.evaluate(CONTRASTS)] + [f"wide: {w}" for w in node.evaluate(WIDER)]
-    walked.stumbles += [f"cell {place}, {name}, {sentence}" for sentence in said]
-    if said or node.query_selector(PICTURES):
+    cell = page.evaluate_handle(f"(place) => {NOTEBOOK}.content.widgets[place].node", place).as_element()
+    outputs = cell.query_selector_all(OURS)
+    for output in outputs:
+        said = [f"pale: {words}" for words in output.evaluate(CONTRASTS)] + [
+            f"wide: {w}" for w in output.evaluate(WIDER)
+        ]
+        walked.stumbles += [f"cell {place}, {name}, {sentence}" for sentence in said]
+    node = next((output for output in outputs if output.query_selector(PICTURES)), None)
+    if node:
         node.evaluate("(one) => one.scrollIntoView({ block: 'start' })")
         page.wait_for_timeout(300)
         page.screenshot(path=folder / f"{place:02}-{name}.png")
