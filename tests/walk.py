@@ -32,7 +32,7 @@ CELL_SECONDS = 300  # a cell that takes longer is a stumble, says course.md: pro
 TIMED = {"@jupyterlab/notebook-extension:tracker": {"recordTiming": True}}
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 PICTURES = ".labkit, svg, .jupyter-widgets, img"
-OURS = ".jp-OutputArea-output:not([data-mime-type*=error], [data-mime-type*=stderr])"  # JupyterLab's own colours are its own
+OURS = ".jp-OutputArea-output:not([data-mime-type*=error], [data-mime-type*=stderr])"  # the rest is JupyterLab's
 SERVER = ("--no-browser", "--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True")
 
 
