@@ -63,7 +63,7 @@ model = labkit.load_model(setting.model)
 folder = Path(tempfile.mkdtemp(prefix="lab05-"))  # what this lab makes
 store = labkit.RunStore(folder / "runs.db")
 dev = labkit.load_questions(course.datasets() / "league" / "dev.jsonl")
-asked = dev[: course.shorter(40, 2)]
+asked = dev[: course.shorter(40, 1)]
 schema_text = read_schema(course.league()).to_prompt()
 PROMPTS = {
     "schema in the prompt": lambda q: plain(q.question, schema_text),
@@ -390,7 +390,7 @@ try:
 except labkit.LabkitError as error:
     print(error)
     begin = None  # another model than the default: from its bare weights
-made = labkit.generate(course.league(), course.shorter(PAIRS, 6), wordings=1, seed=setting.seed, progress=False)
+made = labkit.generate(course.league(), course.shorter(PAIRS, 5), wordings=1, seed=setting.seed, progress=False)
 print(made.report)
 print(*(f"{pair.question}\n    {pair.sql}" for pair in made.pairs[:2]), sep="\n")
 said = io.StringIO()  # what the kit says meanwhile

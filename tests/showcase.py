@@ -39,7 +39,9 @@ def inspector(folder: str):
     working = curation.working_copy(questions, Path(folder) / "eval.jsonl")
     answers = dict(zip([q.id for q in working], WRONG, strict=False))
     run = evaluate(lambda asked: [answers.get(q.id, q.sql) for q in asked], working, progress=False)
-    return inspecting.inspector({"mine": diagnose_run(run, working)}, working.path, folder, working.db_dir)
+    return inspecting.inspector(
+        {"mine": diagnose_run(run, working, progress=False)}, working.path, folder, working.db_dir
+    )
 
 
 def failures(n: int) -> FailureInspector:

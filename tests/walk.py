@@ -248,10 +248,10 @@ def look_at(page, walked: Walked, folder: Path, place: int, name: str) -> None:
     cell = page.evaluate_handle(f"(place) => {NOTEBOOK}.content.widgets[place].node", place).as_element()
     outputs = cell.query_selector_all(OURS)
     for output in outputs:
-        said = [f"pale: {words}" for words in output.evaluate(CONTRASTS)] + [
-            f"wide: {w}" for w in output.evaluate(WIDER)
-        ]
-        walked.stumbles += [f"cell {place}, {name}, {sentence}" for sentence in said]
+        found = [f"pale: {words}" for words in output.evaluate(CONTRASTS)]
+        if output.query_selector(PICTURES):  # a wide table of figures scrolls, and may
+            found += [f"wide: {part}" for part in output.evaluate(WIDER)]
+        walked.stumbles += [f"cell {place}, {name}, {sentence}" for sentence in found]
     node = next((output for output in outputs if output.query_selector(PICTURES)), None)
     if node:
         node.evaluate("(one) => one.scrollIntoView({ block: 'start' })")
