@@ -606,8 +606,8 @@ pd.DataFrame(
 # a claim ("still good elsewhere") that fails here, in front of you. **Lab 6** looks closer, and **Lab 7** has an
 # answer to it: experts that act only where their fact is asked for.
 #
-# What did others measure? The kit's authors ran this lab with three seeds, in two number formats. (A range of six runs
-# is no law. Another `PAIRS` or rate makes other figures.)
+# The lab's figures in one place, beside the range of the recorded runs, where there are some: other seeds, two number
+# formats. (Such a range is no law. Another `PAIRS` or rate makes other figures.)
 
 # %%
 figures = {

@@ -48,7 +48,13 @@ def test_another_setting_has_no_band(written, change):
 
 def test_a_figure_or_a_lab_that_was_never_recorded_has_no_band(written):
     assert bands.expected("lab77", {"new": 1}, SETTING).figures[0].verdict == ""
-    assert "no run of lab78 is recorded" in bands.expected("lab78", {"right": 1}, SETTING).note
+    assert "0 runs of lab78 are recorded" in bands.expected("lab78", {"right": 1}, SETTING).note
+
+
+def test_two_runs_make_no_range(written):
+    written.write_text("".join(written.read_text("utf-8").splitlines(keepends=True)[:2]), "utf-8")
+    told = bands.expected("lab77", {"right": 8}, SETTING)
+    assert told.figures[0].verdict == "" and "2 runs of lab77 are recorded" in told.note
 
 
 def test_what_is_handed_in_is_kept_for_the_tool_that_records(written):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from labkit.course.places import DEFAULT_MODEL, Setting, datasets
 from labkit.errors import LabkitError
 
+FEWEST = 3  # runs that make a range
 handed_in: dict[str, dict[str, float]] = {}  # lab -> figures of this process; the recording tool reads it
 
 
@@ -67,8 +68,10 @@ def expected(lab: str, figures: dict[str, float], setting: Setting) -> Expected:
     if setting.profile == "ci" or setting.model != DEFAULT_MODEL:
         return Expected(mine, f"No band for this setting: bands are about {DEFAULT_MODEL} in the full profile.")
     runs = recorded(lab)
-    if not runs:
-        return Expected(mine, f"No band: no run of {lab} is recorded in datasets/bands/.")
+    if len(runs) < FEWEST:
+        return Expected(
+            mine, f"No band: {len(runs)} runs of {lab} are recorded in datasets/bands/, {FEWEST} are needed."
+        )
     kinds = ", ".join(sorted({run["dtype"] for run in runs}))
     note = f"Beside {len(runs)} runs: seeds {', '.join(sorted({str(run['seed']) for run in runs}))}; {kinds}."
     return Expected(tuple(_beside(figure, runs) for figure in mine), note)
