@@ -205,7 +205,7 @@ def read_outputs(page, walked: Walked) -> None:
             if output.get("name") == "stderr" and "\r" not in text_of(output):
                 walked.stumbles.append(f"`{head}` wrote to stderr: {text_of(output)[:300]!r}")
             verdict = output.get("data", {}).get("text/plain", "")
-            found = re.match(r"([✓✗…]) lab\d\d\.", "".join(verdict))
+            found = re.match(r"([✓✗…]) lab\d\d\.\w+: ", "".join(verdict))
             walked.of += bool(found)
             walked.passed += bool(found) and found[1] == "✓"
     if walked.passed < walked.of:
