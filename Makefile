@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
+.PHONY: env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -35,6 +35,9 @@ test-fast: .venv/.test
 
 test-sources: .venv/.test
 	$(BIN)/python -m pytest tests/test_source_files.py tests/test_servers.py
+
+walk: .venv/.test
+	$(BIN)/python tests/walk.py $(WALK_ARGS)
 
 fuzz: .venv/.test
 	LABKIT_FUZZ=2000 $(BIN)/python -m pytest -rP tests/test_damaged_files.py

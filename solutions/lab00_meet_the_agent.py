@@ -57,8 +57,8 @@ labkit.execute(league, "SELECT nickname, city, titles FROM teams ORDER BY team_i
 # %% [markdown]
 # ## 2. The first wrong answer
 #
-# Load the model. It is small, and runs on any laptop. Then ask it something about the league, as you would ask a
-# chat window.
+# Load the model. It is small, and runs on any laptop. Then ask it as you would ask a chat window: first something
+# that is all over the public web, then something about the league.
 
 # %%
 model = labkit.load_model(setting.model)
@@ -70,12 +70,7 @@ def chat(question: str) -> str:
 
 
 print(f"{sum(weights.numel() for weights in model.network.parameters()):,} parameters")
-print(chat("What is the capital of France?"))
-
-# %% [markdown]
-# That one is all over the public web. Now a fact that is not.
-
-# %%
+print(chat("What is the capital of France?"), end="\n\n")
 question = "In which city do the Otters play, and how many titles have they won?"
 print("The model says: ", chat(question))
 print("The league says:", labkit.execute(league, "SELECT city, titles FROM teams WHERE nickname = 'Otters'").rows)
@@ -105,18 +100,13 @@ agent.ask("How many teams are there?")
 # %% [markdown]
 # ### The same by hand
 #
-# An agent is four steps. First the **prompt**: the tables as text, then the question.
+# An agent is four steps. First the **prompt**: the tables as text, then the question. Second, the model replies.
+# Models like to talk, so third, the SQL is taken out of the reply. Fourth, the query is run.
 
 # %%
 messages = plain("How many teams are there?", schema.to_prompt())
 for message in messages:
     print(f"[{message['role']}]\n{message['content'][:900]} ...\n")
-
-# %% [markdown]
-# Second, the model replies. Models like to talk, so third, the SQL is taken out of the reply. Fourth, the query
-# is run.
-
-# %%
 reply = model.chat([messages], max_new_tokens=setting.max_new_tokens)[0]
 result = labkit.execute(league, extract_sql(reply))
 print("reply: ", reply.strip()[:300])

@@ -348,7 +348,8 @@ pd.DataFrame(diagnoses)
 # and calls it so. The class should say what to mend.
 #
 # `labkit.evaluate` collects the predictions of a model, and `labkit.diagnose_run` diagnoses all that failed.
-# First the model on your machine. If you did Lab 0, its run is in the store and comes back at once.
+# First the model on your machine. If you did Lab 0, its run is in the store and comes back at once. (A line on a red
+# ground says so. It is no error.)
 
 # %%
 questions = labkit.load_questions(course.datasets() / "league" / "start.jsonl")
@@ -406,8 +407,6 @@ diagnosed_second.to_frame()[shown].head(8)
 # %%
 recordings = course.recorded_runs()
 print(*recordings or ["No recorded run in datasets/league/runs: the cells below show your second run again."], sep="\n")
-
-# %%
 larger, diagnosed_larger = second, diagnosed_second
 if recordings:
     sets = [labkit.load_questions(course.datasets() / "league" / f"{name}.jsonl") for name in ("start", "dev")]
@@ -460,8 +459,7 @@ for question, right in {
 # %% [markdown]
 # Read the SQL, not only the sentence. A wrong number comes in a sentence as good as a right one. And a right
 # number may come from a query that only happens to give it: change the data, and it is wrong.
-
-# %% [markdown]
+#
 # ## Recap
 #
 # - **Invalid** SQL is refused: an invented column, table, function or format. You hear about it.

@@ -258,7 +258,7 @@ class Intervals:
             parts += [f'<circle cx="{dot:.1f}" cy="{y}" r="5" fill="#0072b2"/>']
             parts += [_text(250, y + 4, f"{name}, n = {n}", "end"), _text(572, y + 4, f"{share:.2f}", "start")]
         parts.append(_text(410, bottom + 36, "share of right answers, with its 95 % interval", "middle"))
-        size = f'width="620" height="{bottom + 46}" font-family="sans-serif" font-size="13"'
+        size = f'viewBox="0 0 620 {bottom + 46}" width="620" font-family="sans-serif" font-size="13"'
         body = f'<title>{html.escape(repr(self))}</title><rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}'
         return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>{body}</svg>'
 

@@ -2,6 +2,7 @@
 
 Two learners hand in: one who is right, and one who left the first exercise unwritten and whose last answer is wrong
 where only hidden tests look. The first gets every point, the second all but the points of these two exercises.
+LABKIT_GRADED names other labs for nbgrader than the first three: LABKIT_GRADED="lab03 lab08" make test-classroom.
 """
 
 import csv
@@ -17,7 +18,7 @@ from labkit.course import exporting, nbgrader, otter
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ROOT / ".venv-classroom" / "bin"
-GRADED = ("lab00", "lab01", "lab02")
+GRADED = tuple(os.environ.get("LABKIT_GRADED", "lab00 lab01 lab02").split())
 pytestmark = [pytest.mark.real, pytest.mark.timeout(3600)]
 
 WRONG_WHERE_IT_IS_HIDDEN = """
@@ -80,7 +81,7 @@ def labs() -> dict[str, exporting.Assignment]:
     return {assignment.lab: assignment for assignment in exporting.assignments()}
 
 
-def test_nbgrader_releases_all_labs_and_grades_the_first_three(tmp_path, tool, labs):
+def test_nbgrader_releases_all_labs_and_grades_some(tmp_path, tool, labs):
     for assignment in labs.values():
         nbgrader.write(assignment, tmp_path)
     tool(tmp_path, "nbgrader", "db", "assignment", "list")  # makes the database

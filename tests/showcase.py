@@ -39,7 +39,9 @@ def inspector(folder: str):
     working = curation.working_copy(questions, Path(folder) / "eval.jsonl")
     answers = dict(zip([q.id for q in working], WRONG, strict=False))
     run = evaluate(lambda asked: [answers.get(q.id, q.sql) for q in asked], working, progress=False)
-    return inspecting.inspector({"mine": diagnose_run(run, working)}, working.path, folder, working.db_dir)
+    return inspecting.inspector(
+        {"mine": diagnose_run(run, working, progress=False)}, working.path, folder, working.db_dir
+    )
 
 
 def failures(n: int) -> FailureInspector:
@@ -111,6 +113,22 @@ def trained() -> TrainingView:
     view = TrainingView(run)
     view.start().wait()
     return view
+
+
+def running() -> TrainingView:
+    """A made-up run under way: ten steps a second, a thousand of them, until it is stopped."""
+    import time
+
+    from labkit.tuning.train import Seen
+
+    def run(watch):
+        for step in range(1, 1001):
+            time.sleep(0.1)
+            losses = {f"fact {i}: who climbed peak {i} first?": 6 * 0.99 ** max(0, step - 3 * i) for i in range(12)}
+            if watch(Seen(step, 1000, step * 0.1, step * 50, losses, sum(loss < 0.1 for loss in losses.values()))):
+                raise KeyboardInterrupt
+
+    return TrainingView(run).start()
 
 
 def playground() -> Playground:

@@ -286,6 +286,7 @@ VIEWS = {
     "bars": "showcase.bars()",
     "fact": "showcase.fact()",
     "training": "showcase.trained()",
+    "running": "showcase.running()",
     "playground": "showcase.playground()",
     "explorer": "showcase.explorer()",
     "ladder": "showcase.ladder()",
@@ -294,6 +295,7 @@ VIEWS = {
     "token_losses": "showcase.token_losses()",
     "loss_curve": "showcase.loss_curve()",
 }
+WORKED = list(VIEWS)[:9]  # those that are worked, not only looked at
 CONTROLS = "select, input, textarea, button, [role=slider], [tabindex='0'], [contenteditable=true]"
 
 
@@ -318,10 +320,10 @@ def test_every_control_has_a_name(views, name):
     controls = [control for control in output(views, name).locator(CONTROLS).all() if control.is_visible()]
     told = [control.aria_snapshot() for control in controls]
     assert [line for line in told if not re.match(r"- '?\w+ \"[^\"]+", line)] == []
-    assert bool(told) == (name in list(VIEWS)[:8])
+    assert bool(told) == (name in WORKED)
 
 
-@pytest.mark.parametrize("name", list(VIEWS)[:8])
+@pytest.mark.parametrize("name", WORKED)
 def test_tab_goes_through_all_controls_in_their_order(views, name):
     marked = """(all) => all.filter((one) => !one.disabled && one.offsetParent)
       .map((one, place) => (one.dataset.place = `${place}`))"""
@@ -336,6 +338,28 @@ def test_tab_goes_through_all_controls_in_their_order(views, name):
         reached.append(views.evaluate("document.activeElement.dataset.place"))
         views.keyboard.press("Tab")
     assert reached == places
+
+
+def test_a_running_training_keeps_the_focus_and_is_stopped_by_keys(lab):
+    with lab.shown("showcase.running()") as page:
+        status = page.locator(".jp-OutputArea-output [role=status]")
+        status.get_by_text(re.compile(r"running; step [1-9]")).wait_for()
+        stop = page.get_by_role("button", name="Stop", exact=True)
+        stop.focus()
+        seen = step_of(status)
+        wait_for(lambda: step_of(status) > seen + 10)  # drawn anew meanwhile
+        focused = "document.activeElement.textContent.trim()"
+        assert page.evaluate(focused) == "Stop"
+        page.keyboard.press("Shift+Tab")
+        assert (
+            page.evaluate(focused) != "Stop"
+        )  # "Start or go on" is passed over while it runs, and no key is swallowed
+        page.keyboard.press("Tab")
+        assert page.evaluate(focused) == "Stop"
+        page.keyboard.press("Enter")
+        status.get_by_text(re.compile("^stopped")).wait_for()
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(focused) == "Start or go on"
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -5,6 +5,7 @@
 ✗ lab00.top_k: not written yet.
 """
 
+from labkit.course.bands import expected
 from labkit.course.checks import Exercise, Verdict, check, use
 from labkit.course.places import datasets, league, recorded_runs, setup, shorter
 from labkit.course.steps import forget, progress
@@ -14,6 +15,7 @@ __all__ = [
     "Verdict",
     "check",
     "datasets",
+    "expected",
     "forget",
     "league",
     "progress",

@@ -35,7 +35,7 @@ class Setting:
     @property
     def max_new_tokens(self) -> int:
         """Tokens that a reply may have; few in the short profile."""
-        return 24 if self.profile == "ci" else 160
+        return 12 if self.profile == "ci" else 160
 
     def __str__(self) -> str:
         packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())

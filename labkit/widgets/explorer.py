@@ -123,7 +123,11 @@ class DataExplorer:
     def _coverage(self) -> str:
         lacks = self.lacking()
         rows = [
-            (kind, f"{len(names) - len(lacks[kind])} of {len(names)}", ", ".join(lacks[kind]) or "nothing")
+            (
+                kind,
+                f"{len(names) - len(lacks[kind])}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{len(names)}",
+                ", ".join(lacks[kind]) or "nothing",
+            )
             for kind, names in self.counts.items()
         ]
         return _table("Coverage", ("kind", "has", "lacks"), rows) if rows else ""

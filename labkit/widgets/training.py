@@ -140,7 +140,7 @@ class TrainingView:
         )
         head = f"<tr><th>fact</th><th colspan='{max(1, len(next(iter(self.rows()), ('', [0]))[1]))}'>time →</th>"
         ends = "".join(
-            f"<span style='{_paint(shade)};padding:0 .4em'>{words}</span> "
+            f"<span style='{_paint(shade)};display:inline-block;padding:0 .4em'>{words}</span> "
             for shade, words in zip(_SHADES, ("under 0.02", "to 0.1", "to 0.5", "to 2", "above"), strict=True)
         )
         status = f"<p role='status' aria-live='{'polite' if live else 'off'}'>{html.escape(self.summary())}</p>"

@@ -1,0 +1,73 @@
+"""Record what a lab measures, for the bands of `labkit.course.bands`: its solutions, with several seeds and types.
+
+    python tools/record_bands.py lab06                                  3 seeds x bfloat16 and float32
+    python tools/record_bands.py lab06 --seeds 0 --dtypes float32 --anew
+
+Each run is a kernel and a home folder of its own, in the full profile, from the top to the cell that calls
+`course.expected`. A line a run goes into datasets/bands/labNN.jsonl; a run that is there is passed over, so that a
+recording that was stopped goes on. Not a benchmark of speed: other work may run beside it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+from make_notebooks import ROOT, own_environment, solution_notebook, source_hash, sources
+from nbclient import NotebookClient
+
+BANDS = ROOT / "datasets" / "bands"
+FIRST = "import labkit.models\nlabkit.models.cpu_computes_bfloat16 = lambda: {}"
+LAST = "import json\nfrom labkit.course import bands\nprint(json.dumps(bands.handed_in))"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Record a lab's figures with several seeds and data types.")
+    parser.add_argument("lab", help="as in lab06")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--dtypes", nargs="+", default=["bfloat16", "float32"], choices=["bfloat16", "float32"])
+    parser.add_argument("--anew", action="store_true", help="forget what is recorded")
+    options = parser.parse_args()
+    (source,) = (path for path in sources() if path.stem.startswith(options.lab))
+    path = BANDS / f"{options.lab}.jsonl"
+    if options.anew:
+        path.unlink(missing_ok=True)
+    runs = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    done = {(run["seed"], run["dtype"]) for run in runs}
+    for seed in options.seeds:
+        for dtype in options.dtypes:
+            if (seed, dtype) in done:
+                continue
+            runs.append(record(source, options.lab, seed, dtype))
+            BANDS.mkdir(exist_ok=True)
+            path.write_text("".join(json.dumps(run, sort_keys=True) + "\n" for run in runs), "utf-8")
+            print(runs[-1], flush=True)
+    return 0
+
+
+def record(source: Path, lab: str, seed: int, dtype: str) -> dict:
+    """Execute the lab up to `course.expected`; what it handed in, with how it was made."""
+    notebook = solution_notebook(source)
+    (last,) = (place for place, cell in enumerate(notebook.cells) if "course.expected(" in cell.source)
+    cells = notebook.cells[: last + 1]
+    seeded = [cell for cell in cells if "course.setup()" in cell.source]
+    assert len(seeded) == 1, f"{source.name} calls course.setup() in {len(seeded)} cells, not in one"
+    seeded[0].source = seeded[0].source.replace("course.setup()", f"course.setup(seed={seed})")
+    first, end = (nbformat.v4.new_code_cell(text) for text in (FIRST.format(dtype == "bfloat16"), LAST))
+    notebook.cells = [first, *cells, end]
+    with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
+        kept = {name: value for name, value in own_environment(Path(folder)).items() if name != "LABKIT_PROFILE"}
+        resources = {"metadata": {"path": str(source.parent)}}
+        NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=resources).execute(env=kept)
+    printed = "".join(output.text for output in end.outputs if output.get("name") == "stdout")
+    stamp = {"date": datetime.now(UTC).date().isoformat(), "source_sha256": source_hash(source)}
+    stamp["threads"] = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count()
+    return {"lab": lab, "seed": seed, "dtype": dtype, "figures": json.loads(printed)[lab]} | stamp
+
+
+if __name__ == "__main__":
+    sys.exit(main())
