@@ -142,8 +142,9 @@ def test_an_old_key_is_as_it_was_whatever_comes_after():
 def test_forgotten_keys_are_gone_and_random_ones_are_searched_for_nothing():
     found = selection(*[[{100 + i, 200 + i}] for i in range(9)])
     found.fill(range(9, 5000))
-    assert len(set(found.random.experts.tolist())) == 4991
-    key = found.random.words[found.random.experts == 77]
+    assert len(set(found.random.rows.runs[0][0].tolist())) == 4991
+    owners, words, _ = found.random.rows.runs[0]
+    key = words[owners == 77]
     assert [p.expert for p in found.pick(key.tolist())] == [77]
     found.remove([3])
     assert not found.pick({103, 203}) and found.pick({104, 204})
@@ -343,7 +344,7 @@ def test_facts_are_asked_as_those_of_the_bank_and_as_its_adapter_was_tuned(tiny,
 
 def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, tmp_path, monkeypatch):
     module = importlib.import_module("labkit.tuning.remember")
-    monkeypatch.setattr(module, "_AT_ONCE", 8)
+    monkeypatch.setattr(module.mome, "BLOCK", 8)
     whole = remember(tiny, questions(climbs(30)), tmp_path / "whole", progress=False)
     learn, calls = module.mome_parallel.learn, []
 

@@ -9,11 +9,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from labkit.errors import LabkitError
 from labkit.tuning.packed import body
 from labkit.tuning.selection import Selection, Words
+
+
+def step_of(vectors: Tensor) -> Tensor:
+    """Of each row (last axis) the power of two that its numbers are counted in, so that 8 bits hold the largest."""
+    reach = vectors.float().abs().amax(dim=-1, keepdim=True).clamp(min=2.0**-14)
+    part, power = torch.frexp(reach / 127)
+    return torch.ldexp(torch.ones_like(reach), power - (part == 0.5).to(power.dtype))
+
+
+def rounded(vectors: Tensor) -> Tensor:
+    """As float16, each row in whole steps: what a folder holds. Rounding twice is rounding once, and float16 and
+    bfloat16 have all of these numbers."""
+    step = step_of(vectors)
+    return (step * torch.round(vectors.float() / step)).half()
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Bank:
         self.words = words or Words(model.tokenizer)
         self.selection = Selection(threshold)
         self.names: dict[str, int] = {}  # fact -> expert
-        self.vectors: dict[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16
+        self.vectors: dict[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16, `rounded`
         self.routes: list[_Route] = []
         self.used = self.total = 0  # experts that hold or held a fact; all experts, those with random keys included
 
@@ -72,8 +87,8 @@ class Bank:
         if both or other.layer != self.layer:
             why = f"both hold {both[0]!r}" if both else f"they sit behind layers {self.layer} and {other.layer}"
             raise LabkitError(f"The banks can't be joined: {why}.")
-        keys = other.selection.keys
-        self.selection.keys.insert(keys.words, keys.experts + self.used, keys.shares)
+        experts, words, shares = other.selection.rows()
+        self.selection.insert(experts + self.used, words, shares)
         self.selection.weights = other.selection.weights | self.selection.weights
         self.names |= {name: number + self.used for name, number in other.names.items()}
         self.vectors |= {number + self.used: vectors for number, vectors in other.vectors.items()}
