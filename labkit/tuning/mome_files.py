@@ -23,7 +23,7 @@ from labkit.tuning.bank import Bank, step_of
 
 KIND = "LABKIT_MOME"
 PART = "part-{:08}.safetensors"
-_TENSORS = ("vectors", "steps", "lengths", "experts", "words", "owners", "shares", "known", "weights")
+_TENSORS = ("vectors", "steps", "lengths", "experts", "words", "owners", "shares", "known", "weights", "spelt")
 _AT_ONCE = 1024  # experts that are packed together
 
 
@@ -60,6 +60,7 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
         "shares": torch.from_numpy(shares),
         "known": torch.tensor(list(weights), dtype=torch.int64),
         "weights": torch.tensor(list(weights.values()), dtype=torch.float32),
+        "spelt": torch.from_numpy(np.frombuffer(" ".join(sorted(bank.spelling.words)).encode(), np.uint8).copy()),
     }
     write_atomically(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     if card:
@@ -117,7 +118,7 @@ def load_bank(model, folder: str | Path) -> Bank:
 def bank_of(model, config: dict, tensors: dict[str, Tensor]) -> Bank:
     """The bank that a folder's configuration and tensors hold; errors of many kinds for what is damaged."""
     tensors = {name: tensors[name].cpu() for name in _TENSORS}
-    experts, words, owners, shares, known, weights = (tensors[name] for name in _TENSORS[3:])
+    experts, words, owners, shares, known, weights, spelt = (tensors[name] for name in _TENSORS[3:])
     bank = Bank(model, int(config["layer"]), float(config["threshold"]))
     bank.names = {str(name): int(number) for name, number in config["facts"].items()}
     bank.used, total = int(config["used"]), int(config["total"])
@@ -128,8 +129,13 @@ def bank_of(model, config: dict, tensors: dict[str, Tensor]) -> Bank:
         or tensors["vectors"].shape[1] != model.network.config.hidden_size
     ):
         raise ValueError("its facts, vectors and the model do not belong together")
-    bank.selection.insert(*(np.asarray(t) for t in (owners.long(), words, shares)))
+    keys: dict[int, dict[int, float]] = {}
+    for expert, word, share in zip(owners.tolist(), words.tolist(), shares.tolist(), strict=True):
+        keys.setdefault(expert, {})[word] = share
+    for expert, key in keys.items():
+        bank.selection.insert(expert, key)
     bank.selection.weights = dict(zip(known.tolist(), weights.tolist(), strict=True))
+    bank.spelling.add(spelt.numpy().tobytes().decode().split())
     bank.total = bank.used
     bank.fill(total)
     return bank
