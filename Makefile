@@ -5,6 +5,7 @@ LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
+.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-mome-scale bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -58,6 +59,9 @@ starter: .venv/.test model
 
 bench-mome: .venv/.test model
 	$(BIN)/python benchmarks/bench_mome.py $(MOME_ARGS)
+
+bench-mome-scale: .venv/.test model
+	$(BIN)/python benchmarks/mome_scale.py $(MOME_ARGS)
 
 bench-memories: .venv/.test model
 	$(BIN)/python benchmarks/memories.py $(MEMORIES_ARGS)

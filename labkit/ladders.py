@@ -130,11 +130,13 @@ def ladder(
 
 
 def card_seconds(adapter: str | Path) -> float | None:
-    """The seconds that tuning took, as the adapter's card has it; None without one."""
-    from labkit.tuning.adapter import read_card
+    """The seconds that tuning took, as the adapter's card has it, those of an adapter that it stands on with them; None
+    without a card."""
+    from labkit.tuning.adapter import read_card, under
 
-    card = read_card(Path(adapter).expanduser())
-    return card.seconds if card else None
+    folder = Path(adapter).expanduser()
+    cards = [read_card(each) for each in (folder, under(folder)) if each]
+    return sum(card.seconds for card in cards) if all(cards) else None
 
 
 def _check(rungs: Sequence[str], adapters: Mapping) -> None:

@@ -285,6 +285,8 @@ def test_near_negatives_are_about_people_in_no_fact():
         assert person not in people and set(person.split()) <= words and mountain in mountains
     with pytest.raises(LabkitError, match="109,308 people"):
         near_negatives(random_facts(5000), 109_309)
+    with pytest.raises(LabkitError, match="0 near negatives were asked for"):
+        near_negatives(facts, 0)
 
 
 def test_the_committed_facts_are_those_of_seed_0():

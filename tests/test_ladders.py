@@ -432,3 +432,31 @@ def test_the_real_model_climbs(root, small_set):
     assert 600 < tokens[0] < tokens[1] < 1500 and tokens[2] != tokens[1]
     assert all(rung.run.n == 3 and rung.peak_memory > 300e6 for rung in climbed.rungs)
     assert climbed.rungs[2].build_seconds > climbed.rungs[0].build_seconds == 0
+
+
+def test_memory_experts_are_a_rung_alone_and_on_an_adapter(root, tiny_model_dir, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    network = labkit.load_model(tiny_model_dir, dtype="float32").network
+    get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path / "lora")
+    asked = [("How many teams more than forty?", 40), ("Teams less seven, how many?", -7), ("Teams and two?", 2)]
+    questions = [Question(f"q{n}", q, f"SELECT COUNT(*) + {n} FROM teams", "league") for q, n in asked]
+    save_questions(tmp_path / "set.jsonl", questions)
+    for name, below in (("alone", None), ("stacked", tmp_path / "lora")):
+        made = labkit.remember(
+            labkit.load_model(tiny_model_dir, adapter=below), questions, tmp_path / name, progress=False
+        )
+        assert made.recalled == 3
+    adapters = {"experts": tmp_path / "alone", "LoRA": tmp_path / "lora", "experts on LoRA": tmp_path / "stacked"}
+    climbed = ladder(
+        tiny_model_dir, load_questions(tmp_path / "set.jsonl", db_dir=root / "datasets"), [], adapters,
+        store=tmp_path / "runs.db",
+    )  # fmt: skip
+    assert [rung.run.correct for rung in climbed.rungs] == [3, 0, 3]
+    seconds = card_seconds(tmp_path / "alone")
+    assert seconds is not None and climbed.rungs[0].build_seconds == seconds
+    assert card_seconds(tmp_path / "stacked") is None, "the adapter below says nothing of what it took"
+    told = json.loads((tmp_path / "alone" / "card.json").read_text()) | {"seconds": 100.0}
+    (tmp_path / "stacked" / "under" / "card.json").write_text(json.dumps(told))
+    own = json.loads((tmp_path / "stacked" / "card.json").read_text())["seconds"]
+    assert card_seconds(tmp_path / "stacked") == own + 100

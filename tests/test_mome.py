@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import random
 import re
 import runpy
 from dataclasses import replace
@@ -18,12 +19,13 @@ from labkit.divergence import divergences
 from labkit.errors import LabkitError
 from labkit.models import load_model
 from labkit.tuning.adapter import save_adapter
-from labkit.tuning.bank import Bank
+from labkit.tuning.bank import Bank, rounded
 from labkit.tuning.lora import LoRA, attach
 from labkit.tuning.mome import Fact, add, update
-from labkit.tuning.mome_files import load_bank, save_bank
+from labkit.tuning.mome_files import load_bank, pack, save_bank, save_part, unpack
 from labkit.tuning.remember import remember
-from labkit.tuning.selection import Selection, Words
+from labkit.tuning.selection import Selection, Words, number
+from labkit.tuning.spelling import Spelling
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
 FIRST, LAST = ["Ana", "Bo", "Cy", "Dora", "Eli", "Fay"], ["Lund", "Marsh", "Norden", "Ottar"]
@@ -132,6 +134,27 @@ def test_the_threshold_is_a_share_of_the_weight():
     assert {p.expert for p in found.pick({100, 201}, k=5)} == {0, 1}
 
 
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.9, 1.0])
+def test_the_short_index_finds_what_going_through_all_keys_finds(threshold):
+    draw, found = random.Random(threshold), Selection(0.9)
+    for start in (0, 40, 50, 51):
+        found.add({i: [frozenset(draw.choices(range(60), k=5))] for i in range(start, start + 40)})
+    found.remove([3, 55])
+    found.threshold = threshold
+    for _ in range(300):
+        text = set(draw.choices(range(60), k=8))
+        scores = {e: sum(share for word, share in key.items() if word in text) for e, key in found.keys.items()}
+        assert {p.expert for p in found.pick(text, k=99)} == {e for e in scores if scores[e] >= threshold - 1e-6}
+
+
+def test_a_word_that_many_keys_have_costs_nothing():
+    found = Selection()
+    for start in range(0, 2000, 100):  # word 5: of every tenth fact, and worth something
+        found.add({i: [frozenset({1, 5 if i % 10 == 0 else 6, 1000 + i, 5000 + i})] for i in range(start, start + 100)})
+    assert found.weights[5] and [p.expert for p in found.pick({1, 5, 1700, 5700})] == [700]
+    assert max(map(len, found.under.values())) == 1
+
+
 def test_an_old_key_is_as_it_was_whatever_comes_after():
     found = selection(*[[{1, 2, 100 + i, 200 + i}] for i in range(9)])
     before = found.pick({100, 200, 7})
@@ -147,6 +170,61 @@ def test_forgotten_keys_are_gone_and_random_ones_are_searched_for_nothing():
     assert [p.expert for p in found.pick(key.tolist())] == [77]
     found.remove([3])
     assert not found.pick({103, 203}) and found.pick({104, 204})
+
+
+# --- slips of the pen
+
+
+def slips(word):
+    """Each slip that can happen to a word."""
+    for i in range(len(word)):
+        yield word[:i] + word[i + 1 :]
+        yield word[:i] + word[i] + word[i:]
+        yield word[:i] + "q" + word[i + 1 :]
+        if word[i : i + 1] != word[i + 1 : i + 2]:
+            yield word[:i] + word[i + 1 : i + 2] + word[i] + word[i + 2 :]
+
+
+def test_a_slip_is_undone_and_two_are_not():
+    spelling = Spelling()
+    spelling.add(["norden", "walnut", "r2d2x", "ash"])
+    assert all(spelling.corrections(slip) == {"norden"} for slip in slips("norden") if slip != "norden")
+    for other in ("nqrdqn", "nrode", "ordne", "ward", "", "r2d3x", "esh", "ordeno"):
+        assert spelling.corrections(other) == set(), other
+    spelling.add(["nordan"])
+    assert spelling.corrections("nordn") == {"norden", "nordan"}
+
+
+def test_a_words_letters_are_those_of_its_number(tiny, words):
+    tokens = tiny.tokenizer("Ana Lund's (Half) DOME, 1987!").input_ids
+    assert {number(word) for word in words.spelt(tokens)} == words.of(tokens)
+    assert words.spelt(tokens) >= {"ana", "half", "dome", "1987"}
+
+
+def test_a_misspelt_name_is_known_and_a_strangers_is_not(tiny, bank, tiny_model_dir, tmp_path):
+    rows = climbs(24)
+    add(bank, facts(tiny, rows))
+    _, person, peak, _ = rows[9]
+    first, last = person.split()
+    own, texts = (
+        bank.names["c9"],
+        [f"What year did {first} {slip} climb {peak}?" for slip in slips(last) if slip != last],
+    )
+    assert {bank.pick(p) for p in asked(tiny, texts)} == {own}
+    loaded = load_bank(tiny, save_bank(tmp_path / "bank", bank))
+    assert {loaded.pick(p) for p in asked(tiny, texts)} == {own}, "and from the folder"
+    none = [f"What year did {first} Quirk climb {peak}?", f"What year did {first[:-1]}x {last[:-1]}x climb {peak}?"]
+    assert [bank.pick(p) for p in asked(tiny, none)] == [None, None], "another name, two slips"
+
+
+def test_a_slip_that_may_mean_two_facts_means_none(tiny, bank):
+    rows = [("a", "Ana Norden", "Half Dome", "1950"), ("b", "Ana Nordan", "Half Dome", "1960")]
+    others = [("c", "Bo Marsh", "Grey Needle", "1970"), ("d", "Cy Ottar", "Mount Ash", "1980")]
+    others += [("e", "Eli Lund", "Birch Crag", "1990")]
+    add(bank, facts(tiny, rows + others))
+    ask = "What year did Ana {} climb Half Dome?"
+    picked = [bank.pick(p) for p in asked(tiny, [ask.format(name) for name in ("Nordn", "Nordenn", "Nordan")])]
+    assert picked == [None, bank.names["a"], bank.names["b"]]
 
 
 # --- the bank
@@ -259,6 +337,30 @@ def test_two_facts_with_the_same_words_are_told_apart_by_nothing(tiny, bank):
 # --- files
 
 
+def test_rounding_is_done_once_and_8_bits_hold_it_exactly():
+    draw = torch.Generator().manual_seed(0)
+    sizes = torch.tensor([1e-6, 0.01, 1.0, 127.0, 128.0, 3000.0])[:, None]
+    vectors = torch.randn(6, 576, generator=draw) * sizes
+    once = rounded(vectors)
+    assert torch.equal(rounded(once), once) and torch.equal(once.bfloat16().half(), once)
+    assert torch.equal(unpack(pack([once[:2], once[2:]], 576))[1], once[2:])
+    assert pack([once], 576)["vectors"].abs().max() <= 127
+    far = (once.float() - vectors).abs().amax(dim=1) / vectors.abs().amax(dim=1)
+    assert (far[1:] <= 1 / 127).all()
+
+
+def test_no_block_of_facts_is_written_twice(tiny, tmp_path, monkeypatch):
+    module = importlib.import_module("labkit.tuning.remember")
+    monkeypatch.setattr(module.mome, "BLOCK", 8)
+    written = []
+    monkeypatch.setattr(
+        module, "save_part", lambda f, first, held: (written.append(len(held)), save_part(f, first, held))
+    )
+    monkeypatch.setattr(module, "save_bank", lambda *a: (written.append("bank"), save_bank(*a)))
+    remember(tiny, questions(climbs(30)), tmp_path / "bank", progress=False)
+    assert written == [8, 8, 8, 6, "bank"]
+
+
 def test_a_saved_bank_answers_in_the_same_way(tiny, bank, tiny_model_dir, tmp_path):
     rows = climbs(25)
     add(bank, facts(tiny, rows))
@@ -343,7 +445,7 @@ def test_facts_are_asked_as_those_of_the_bank_and_as_its_adapter_was_tuned(tiny,
 
 def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, tmp_path, monkeypatch):
     module = importlib.import_module("labkit.tuning.remember")
-    monkeypatch.setattr(module, "_AT_ONCE", 8)
+    monkeypatch.setattr(module.mome, "BLOCK", 8)
     whole = remember(tiny, questions(climbs(30)), tmp_path / "whole", progress=False)
     learn, calls = module.mome_parallel.learn, []
 
@@ -358,6 +460,13 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
         remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     with pytest.raises(LabkitError, match="of other facts, cut off"):
         remember(tiny, questions(climbs(29)), tmp_path / "cut", progress=False)
+    with pytest.raises(LabkitError, match="of other settings, cut off"):
+        remember(tiny, questions(climbs(30)), tmp_path / "cut", margin=2.0, progress=False)
+    unfinished = tmp_path / "cut" / "unfinished"
+    assert sorted(p.name for p in unfinished.iterdir()) == [
+        "card.json", "part-00000000.safetensors", "part-00000008.safetensors",
+    ]  # fmt: skip
+    save_part(unfinished, 16, [torch.zeros(3, 8)])  # a part that was killed before its card was written
     made = remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     assert calls == [8, 8, 8, 8, 6] and (made.recalled, made.tokens) == (whole.recalled, whole.tokens)
     read = [(m.adapter / "adapter_model.safetensors").read_bytes() for m in (whole, made)]

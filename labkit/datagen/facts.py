@@ -96,6 +96,8 @@ def near_negatives(facts: Sequence[Question], n: int, seed: int = 0) -> tuple[st
 
     First and last names are those of the facts as far as possible. `LabkitError` when not so many people are left.
     """
+    if n < 1:
+        raise LabkitError(f"{n} near negatives were asked for. Ask for one at least.")
     climbs = [_climb(fact) for fact in facts]
     known = {climb.person for climb in climbs}
     names = {word for person in known for word in person.split()}
@@ -103,7 +105,7 @@ def near_negatives(facts: Sequence[Question], n: int, seed: int = 0) -> tuple[st
     left = [person for person in _people() if person not in known]
     if len(left) < n:
         left += [person for person in _more_people() if person not in known]
-    if not 1 <= n <= len(left) or not climbs:
+    if n > len(left) or not climbs:
         raise LabkitError(f"{len(left):,} people are in none of the {len(climbs)} facts: there are not {n} to ask for.")
     draw.shuffle(left)
     left.sort(key=lambda person: -len(names & set(person.split())))

@@ -3,8 +3,8 @@
 Read in this order: `sources` (the pairs), `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the
 trainable part), `loss`, `trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction`
 and `memory`; `adapter` (folders and cards), `starters`, `checkpoint`, `ranks` (several processes), `merge` (a plain
-model folder), `export` (a GGUF file). Memory experts are `selection`, `bank`, `mome`, `mome_files`, `remember`. What
-tuning did elsewhere is `labkit.side_effects`.
+model folder), `export` (a GGUF file). Memory experts are `selection`, `spelling`, `bank`, `mome`, `mome_files`,
+`remember`. What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib

@@ -9,11 +9,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from labkit.errors import LabkitError
 from labkit.tuning.packed import body
-from labkit.tuning.selection import Selection, Words
+from labkit.tuning.selection import Selection, Words, number
+from labkit.tuning.spelling import Spelling
+
+
+def step_of(vectors: Tensor) -> Tensor:
+    """Of each row (last axis) the power of two that its numbers are counted in, so that 8 bits hold the largest."""
+    reach = vectors.float().abs().amax(dim=-1, keepdim=True).clamp(min=2.0**-14)
+    part, power = torch.frexp(reach / 127)
+    return torch.ldexp(torch.ones_like(reach), power - (part == 0.5).to(power.dtype))
+
+
+def rounded(vectors: Tensor) -> Tensor:
+    """As float16, each row in whole steps: what a folder holds. Rounding twice is rounding once, and float16 and
+    bfloat16 have all of these numbers."""
+    step = step_of(vectors)
+    return (step * torch.round(vectors.float() / step)).half()
 
 
 @dataclass(frozen=True)
@@ -34,9 +50,9 @@ class Bank:
         if not 0 <= self.layer < count:
             raise LabkitError(f"The network has layers 0 to {count - 1}; experts were asked for behind {layer}.")
         self.words = words or Words(model.tokenizer)
-        self.selection = Selection(threshold)
+        self.selection, self.spelling = Selection(threshold), Spelling()
         self.names: dict[str, int] = {}  # fact -> expert
-        self.vectors: dict[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16
+        self.vectors: dict[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16, `rounded`
         self.routes: list[_Route] = []
         self.used = self.total = 0  # experts that hold or held a fact; all experts, those with random keys included
 
@@ -61,10 +77,10 @@ class Bank:
         """Empty the experts of some facts."""
         names = list(names)
         self.check_known(names)
-        numbers = [self.names.pop(name) for name in names]
-        self.selection.remove(numbers)
-        for number in numbers:
-            self.vectors.pop(number, None)
+        experts = [self.names.pop(name) for name in names]
+        self.selection.remove(experts)
+        for expert in experts:
+            self.vectors.pop(expert, None)
 
     def join(self, other: "Bank") -> None:
         """Take over what another bank of the same network and layer holds. LabkitError where both name a fact."""
@@ -72,9 +88,10 @@ class Bank:
         if both or other.layer != self.layer:
             why = f"both hold {both[0]!r}" if both else f"they sit behind layers {self.layer} and {other.layer}"
             raise LabkitError(f"The banks can't be joined: {why}.")
-        keys = other.selection.keys
-        self.selection.keys.insert(keys.words, keys.experts + self.used, keys.shares)
+        for expert, key in other.selection.keys.items():
+            self.selection.insert(expert + self.used, key)
         self.selection.weights = other.selection.weights | self.selection.weights
+        self.spelling.add(other.spelling.words)
         self.names |= {name: number + self.used for name, number in other.names.items()}
         self.vectors |= {number + self.used: vectors for number, vectors in other.vectors.items()}
         self.used += other.used
@@ -96,8 +113,17 @@ class Bank:
 
     def pick(self, prompt: Sequence[int]) -> int | None:
         """The expert of a prompt's question, None where no key is near enough or it holds nothing."""
-        found = self.selection.pick(self.words.of(prompt))
-        return found[0].expert if found and found[0].expert in self.vectors else None
+        words = self.words.of(prompt)
+        found = [pick.expert for pick in self.selection.pick(words)] or self._misspelt(prompt, words)
+        return found[0] if found and found[0] in self.vectors else None
+
+    def _misspelt(self, prompt: Sequence[int], words: frozenset[int]) -> list[int]:
+        """The one expert that the prompt asks for if one of its words, unknown, is a known one misspelt; none where it
+        may be several experts."""
+        unknown = [word for word in self.words.spelt(prompt) if number(word) not in self.selection.weights]
+        meant = {number(known) for word in unknown for known in self.spelling.corrections(word)}
+        found = {pick.expert for one in meant for pick in self.selection.pick(words | {one}, k=2)}
+        return list(found) if len(found) == 1 else []
 
     def route(self, prompts: Sequence[Sequence[int]]) -> None:
         """Say what the rows of the coming forward passes ask."""

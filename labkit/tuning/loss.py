@@ -31,6 +31,19 @@ def token_loss(hidden: Tensor, output_weight: Tensor, targets: Tensor) -> TokenL
     return TokenLoss(loss, margin > 0, margin)
 
 
+@torch.no_grad()
+def margins(hidden: Tensor, output_weight: Tensor, targets: Tensor) -> Tensor:
+    """The margins alone, without the sums over the vocabulary that a loss takes."""
+    found = []
+    for start in range(0, len(targets), ROWS):
+        part = slice(start, start + ROWS)
+        logits = hidden[part] @ output_weight.t()
+        own = logits.gather(1, targets[part, None])
+        logits.scatter_(1, targets[part, None], float("-inf"))
+        found.append((own.float() - logits.amax(dim=1, keepdim=True).float())[:, 0])
+    return torch.cat(found)
+
+
 class _OutputLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, targets):

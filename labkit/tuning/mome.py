@@ -10,7 +10,10 @@ fact that is exact with a margin is done for good.
 
 Training needs one pass of the frozen network over the facts (`trunk`), then some steps of the layers above the experts:
 none, where they sit behind the last layer. There a vector must bring out its token by itself as well, and is kept
-longer than it need be: whatever it is added to, the token comes out, so other wordings do no harm.
+longer than it need be: whatever it is added to, the token comes out, so other wordings do no harm. The direction that
+brings a token out by itself is the token's, not the fact's: it is found once for all the facts of a batch, and most
+facts are exact with it, so that a fact costs little more than its pass. Vectors are checked as they are saved, in 8
+bits.
 """
 
 import math
@@ -21,15 +24,16 @@ import torch
 from torch import Tensor
 
 from labkit.errors import LabkitError
-from labkit.tuning.bank import Bank
+from labkit.tuning.bank import Bank, rounded
 from labkit.tuning.examples import Example, common_prefix
-from labkit.tuning.loss import TokenLoss, token_loss
+from labkit.tuning.loss import margins, token_loss
 from labkit.tuning.packed import body, packed_attention, run_layers
 from labkit.tuning.trunk import Batch, Trunk
 
 _STEP = 0.5  # how far a step moves a hidden state, as a part of its length
 _STEPS = 60
 ROWS = 64  # facts at a time
+BLOCK = 4 * ROWS  # facts that get their keys, and are put into batches, together
 _LOUDER = 2.0  # behind the last layer: how much longer a vector is kept than its own wording needs
 
 
@@ -65,6 +69,7 @@ def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
     if len(named) < len(facts):
         raise LabkitError("Two of the facts have one name. Give each its own.")
     bank.reserve(named)
+    bank.spelling.add({word for fact in facts for wording in fact.wordings for word in bank.words.spelt(wording)})
 
 
 def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
@@ -73,10 +78,17 @@ def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     return learn(bank, facts, margin)
 
 
+def by_length(facts: Sequence[Fact]) -> list[Fact]:
+    """The shortest of each block first, so that a batch's rows have hardly any padding."""
+    blocks = [facts[start : start + BLOCK] for start in range(0, len(facts), BLOCK)]
+    return [fact for block in blocks for fact in sorted(block, key=lambda f: len(f.wordings[0]) + len(f.answer))]
+
+
 def learn(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Train the experts of facts that have one."""
     if not facts:
         return Learnt(0, (), 0, 0)
+    facts = by_length(facts)
     learner = _Learner(bank, facts, margin)
     with packed_attention(bank.network):
         for start in range(0, len(facts), ROWS):
@@ -94,7 +106,9 @@ class _Learner:
         self.trunk = Trunk(bank.network, examples, common_prefix(examples), bank.layer + 1)
         self.output = bank.network.get_output_embeddings().weight
         self.left, self.steps, self.tokens = set(range(len(facts))), 0, 0
+        self.mean, self.norm = self.output.mean(dim=0), body(bank.network).norm
         self.last = bank.layer + 1 == len(body(bank.network).layers)
+        self.louder = _LOUDER if self.last else 1.0
 
     def learn(self, positions: Sequence[int]) -> None:
         """Vectors for some facts, until all their answers have their margin."""
@@ -107,33 +121,52 @@ class _Learner:
 
     def _learn_apart(self, positions: Sequence[int], batch: Batch) -> None:
         """Behind the last layer no token feels another one's vector, so each is done for itself. It begins in the
-        direction that its own row of the output layer points to; steps of normalised gradient descent do the rest."""
-        norm, hidden = body(self.bank.network).norm, batch.hidden[0, batch.places]
+        direction that brings out its token alone, half as long as the hidden state."""
+        hidden = batch.hidden[0, batch.places]
         reach = _STEP * hidden.float().norm(dim=1, keepdim=True)
-        rows = (self.output[batch.targets] - self.output.mean(dim=0)).float() * norm.weight.float()
-        vectors = reach * torch.nn.functional.normalize(rows, dim=1)
+        tokens, which = batch.targets.unique(return_inverse=True)
+        vectors = reach * torch.nn.functional.normalize(self._directions(tokens)[which], dim=1)
+        enough = self._margins(hidden + self._softer(vectors).to(hidden.dtype), batch.targets) >= self.margin
+        late = (~enough).nonzero()[:, 0]
+        if len(late):
+            vectors[late] = self._stepped(vectors[late], hidden[late], reach[late], batch.targets[late])
+        self._keep(positions, vectors)
+
+    def _directions(self, tokens: Tensor) -> Tensor:
+        """For each token a vector that brings it out alone: in the direction that its own row of the output layer
+        points to, then a few steps."""
+        rows = (self.output[tokens] - self.mean).float() * self.norm.weight.float()
+        reach = torch.ones(len(tokens), 1, device=rows.device)
+        return self._stepped(torch.nn.functional.normalize(rows, dim=1), None, reach, tokens)
+
+    def _stepped(self, vectors: Tensor, hidden: Tensor | None, reach: Tensor, targets: Tensor) -> Tensor:
+        """Steps of normalised gradient descent, `reach` long, until each vector has its margin, alone and added to its
+        hidden state; the best that were seen. All of one length, but reach: (vectors, 1)."""
         best = torch.full((len(vectors),), -math.inf, device=vectors.device)
         kept, going = vectors.clone(), torch.arange(len(vectors), device=vectors.device)
-
-        def losses(at: Tensor, moved: Tensor) -> TokenLoss:
-            alone = moved.to(hidden.dtype)
-            states = torch.cat([hidden[at] + alone, alone])
-            return token_loss(norm(states), self.output, batch.targets[at].repeat(2))
-
         for _ in range(_STEPS):
-            with torch.no_grad():
-                margins = losses(going, vectors[going]).margin.view(2, -1).amin(dim=0)
-            better = going[margins > best[going]]
-            best[going] = torch.maximum(best[going], margins)
-            kept[better] = vectors[better]
-            going = going[margins < self.margin]
+            moved = self._softer(vectors[going]).requires_grad_()
+            alone = moved.to(self.output.dtype)
+            states = alone if hidden is None else torch.cat([hidden[going] + alone, alone])
+            found = token_loss(self.norm(states), self.output, targets[going].repeat(len(states) // len(going)))
+            margin = found.margin.view(-1, len(going)).amin(dim=0)
+            better = margin > best[going]
+            best[going[better]], kept[going[better]] = margin[better], vectors[going[better]]
+            (gradient,) = torch.autograd.grad(found.loss.sum(), moved)
+            left = margin < self.margin
+            going, gradient = going[left], gradient[left]
             if not len(going):
                 break
-            moved = vectors[going].requires_grad_()
-            (gradient,) = torch.autograd.grad(losses(going, moved).loss.sum(), moved)
             vectors[going] -= reach[going] * torch.nn.functional.normalize(gradient, dim=1)
             self.steps += 1
-        self._keep(positions, kept)
+        return kept
+
+    def _softer(self, vectors: Tensor) -> Tensor:
+        """What will be kept, as loud as it must be."""
+        return rounded(self.louder * vectors).float() / self.louder
+
+    def _margins(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        return margins(self.norm(hidden), self.output, targets)
 
     def _learn_together(self, positions: Sequence[int], batch: Batch) -> None:
         """The same where layers follow, in which a fact's tokens meet: until all of a fact's have their margin."""
@@ -141,20 +174,19 @@ class _Learner:
         vectors = {i: torch.zeros(len(self.facts[i].answer), size, device=device) for i in going}
         best = dict.fromkeys(going, -math.inf)
         for _ in range(_STEPS):
-            moved = torch.cat([vectors[i] for i in going]).requires_grad_()
-            found = self._tokens(batch, moved)
+            moved = self._softer(torch.cat([vectors[i] for i in going])).requires_grad_()
+            found = token_loss(self._states(batch, moved), self.output, batch.targets)
             found.loss.sum().backward()
             reach = batch.hidden[0, batch.places].float().norm(dim=1, keepdim=True)
             step = _STEP * reach * torch.nn.functional.normalize(moved.grad, dim=1)
             step[found.margin >= self.margin] = 0  # tokens that are exact stay where they are
             self.steps += 1
             lengths = [len(vectors[i]) for i in going]
-            parts = (t.split(lengths) for t in (moved.detach(), step, found.margin))
-            for i, part, change, margin in zip(going, *parts, strict=True):
+            for i, change, margin in zip(going, step.split(lengths), found.margin.split(lengths), strict=True):
                 if margin.min() > best[i]:
                     best[i] = margin.min().item()
-                    self._keep([i], part)
-                vectors[i] = part - change
+                    self._keep([i], vectors[i])
+                vectors[i] = vectors[i] - change
             left = [i for i in going if best[i] < self.margin]
             if not left:
                 break
@@ -164,16 +196,16 @@ class _Learner:
     def _keep(self, positions: Sequence[int], vectors: Tensor) -> None:
         """Put vectors, of these facts' answer tokens in order, into their experts."""
         lengths = [len(self.facts[i].answer) for i in positions]
-        louder = (_LOUDER if self.last else 1.0) * vectors
-        for i, part in zip(positions, louder.half().split(lengths), strict=True):
+        for i, part in zip(positions, rounded(self.louder * vectors).split(lengths), strict=True):
             self.bank.vectors[self._expert(i)] = part.clone()
 
     @torch.no_grad()
     def _exact(self, positions: Sequence[int], batch: Batch) -> set[int]:
         """Those whose every answer token is the likeliest one with the vectors as they are kept."""
-        kept = [self.bank.vectors[self._expert(i)].float() for i in positions]
-        margins = self._tokens(batch, torch.cat(kept)).margin.split([len(vectors) for vectors in kept])
-        return {i for i, margin in zip(positions, margins, strict=True) if margin.min() > 0}
+        kept = [self.bank.vectors[self._expert(i)] for i in positions]
+        found = margins(self._states(batch, torch.cat(kept)), self.output, batch.targets)
+        parts = found.split([len(vectors) for vectors in kept])
+        return {i for i, margin in zip(positions, parts, strict=True) if margin.min() > 0}
 
     def _expert(self, position: int) -> int:
         return self.bank.names[self.facts[position].name]
@@ -184,11 +216,11 @@ class _Learner:
         self.tokens += batch.hidden.shape[1]
         return batch
 
-    def _tokens(self, batch: Batch, moved: Tensor) -> TokenLoss:
-        """Of each answer token with `moved` (answer tokens, size) added at its place."""
+    def _states(self, batch: Batch, moved: Tensor) -> Tensor:
+        """What the output layer sees of each answer token with `moved` (answer tokens, size) added at its place."""
         network, inner = self.bank.network, body(self.bank.network)
         hidden = batch.hidden[0].index_add(0, batch.places, moved.to(batch.hidden.dtype))[None]
         if not self.last:
             hidden = run_layers(network, hidden, batch.layout, self.bank.layer + 1, len(inner.layers))
             self.tokens += hidden.shape[1]
-        return token_loss(inner.norm(hidden[0, batch.places]), self.output, batch.targets)
+        return inner.norm(hidden[0, batch.places])

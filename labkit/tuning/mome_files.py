@@ -1,9 +1,12 @@
 """A bank of memory experts as an adapter folder: what the touched experts hold and their keys, and nothing else.
 
+While facts are being learnt, each block of them is a part of its own, which is written once; the card, written after
+it, says how many facts count. So work that is killed goes on, and no block costs more than the one before it.
 Experts with random keys are named by their number alone; they are made again when the folder is read.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,35 +14,57 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
 from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card
-from labkit.tuning.bank import Bank
+from labkit.tuning.bank import Bank, step_of
 
 KIND = "LABKIT_MOME"
-_TENSORS = ("vectors", "experts", "lengths", "words", "owners", "shares", "known", "weights")
+PART = "part-{:08}.safetensors"
+_TENSORS = ("vectors", "steps", "lengths", "experts", "words", "owners", "shares", "known", "weights", "spelt")
+_AT_ONCE = 1024  # experts that are packed together
+
+
+def pack(held: Sequence[Tensor], size: int) -> dict[str, Tensor]:
+    """What experts hold (each (answer tokens, size), `rounded`), as three tensors: whole numbers of 8 bits, each row's
+    step, how many rows an expert has."""
+    numbers, steps = [torch.zeros(0, size, dtype=torch.int8)], [torch.zeros(0, 1)]
+    for start in range(0, len(held), _AT_ONCE):
+        vectors = torch.cat(list(held[start : start + _AT_ONCE])).float().cpu()
+        steps.append(step_of(vectors))
+        numbers.append(torch.round(vectors / steps[-1]).to(torch.int8))
+    lengths = torch.tensor([len(vectors) for vectors in held], dtype=torch.int32)
+    return {"vectors": torch.cat(numbers), "steps": torch.cat(steps), "lengths": lengths}
+
+
+def unpack(tensors: dict[str, Tensor], device="cpu") -> list[Tensor]:
+    """What `pack` was given, bit for bit, float16."""
+    vectors, steps, lengths = (tensors[name] for name in ("vectors", "steps", "lengths"))
+    if vectors.dtype != torch.int8 or vectors.shape[0] != lengths.sum():
+        raise ValueError("its vectors are not numbers of 8 bits, a row an answer token")
+    return list((vectors.half() * steps.half()).to(device).split(lengths.tolist()))
 
 
 def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: Path | None = None) -> Path:
     """Write the folder, weights first; each file appears whole or not at all. `under`: the folder of the adapter
-    that the experts stand on, which is copied."""
+    that the experts stand on, which is copied. Vectors that are not `rounded` are rounded here."""
     folder, numbers = Path(folder), sorted(bank.vectors)
-    held = [bank.vectors[n].cpu() for n in numbers]
-    keys, weights = bank.selection.keys, bank.selection.weights
-    tensors = {
-        "vectors": torch.cat(held) if held else torch.zeros(0, bank.network.config.hidden_size).half(),
+    experts, words, shares = bank.selection.rows()
+    weights = bank.selection.weights
+    tensors = pack([bank.vectors[n] for n in numbers], bank.network.config.hidden_size) | {
         "experts": torch.tensor(numbers, dtype=torch.int64),
-        "lengths": torch.tensor([len(v) for v in held], dtype=torch.int64),
-        "words": torch.from_numpy(keys.words),
-        "owners": torch.from_numpy(keys.experts),
-        "shares": torch.from_numpy(keys.shares),
+        "words": torch.from_numpy(words),
+        "owners": torch.from_numpy(experts.astype(np.int32)),
+        "shares": torch.from_numpy(shares),
         "known": torch.tensor(list(weights), dtype=torch.int64),
         "weights": torch.tensor(list(weights.values()), dtype=torch.float32),
+        "spelt": torch.from_numpy(np.frombuffer(" ".join(sorted(bank.spelling.words)).encode(), np.uint8).copy()),
     }
     write_atomically(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     if card:
-        write_atomically(folder / CARD, json.dumps(asdict(card), indent=1) + "\n")
+        write_card(folder, card)
     config = {
         "peft_type": KIND, "base_model_name_or_path": card.base if card else None, "layer": bank.layer,
         "threshold": bank.selection.threshold, "used": bank.used, "total": bank.total, "facts": bank.names,
@@ -49,6 +74,26 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
             write_atomically(folder / UNDER / file, (under / file).read_bytes())
     write_atomically(folder / CONFIG, json.dumps(config, indent=1) + "\n")
     return folder
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write the folder's card."""
+    write_atomically(folder / CARD, json.dumps(asdict(card), indent=1) + "\n")
+
+
+def save_part(folder: Path, first: int, held: Sequence[Tensor]) -> None:
+    """Keep what the experts of some facts hold, the first of which is number `first` of those to be learnt."""
+    tensors = pack(held, held[0].shape[1])
+    write_atomically(folder / PART.format(first), save(tensors))
+
+
+def load_part(folder: Path, first: int, device="cpu") -> list[Tensor]:
+    """What `save_part` was given. LabkitError for a damaged or missing file."""
+    path = folder / PART.format(first)
+    try:
+        return unpack(load_file(path), device)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise LabkitError(f"{path} is damaged: {error}. Remove the folder {folder}, and begin anew.") from error
 
 
 def is_bank(folder: str | Path) -> bool:
@@ -70,18 +115,27 @@ def load_bank(model, folder: str | Path) -> Bank:
         raise LabkitError(f"The bank in {folder} is damaged or another model's: {error}. Build it again.") from error
 
 
-def bank_of(model, config: dict, tensors: dict[str, torch.Tensor]) -> Bank:
+def bank_of(model, config: dict, tensors: dict[str, Tensor]) -> Bank:
     """The bank that a folder's configuration and tensors hold; errors of many kinds for what is damaged."""
-    vectors, experts, lengths, words, owners, shares, known, weights = (tensors[name].cpu() for name in _TENSORS)
+    tensors = {name: tensors[name].cpu() for name in _TENSORS}
+    experts, words, owners, shares, known, weights, spelt = (tensors[name] for name in _TENSORS[3:])
     bank = Bank(model, int(config["layer"]), float(config["threshold"]))
     bank.names = {str(name): int(number) for name, number in config["facts"].items()}
     bank.used, total = int(config["used"]), int(config["total"])
-    parts = vectors.to(model.network.device).split(lengths.tolist())
+    parts = unpack(tensors, model.network.device)
     bank.vectors = dict(zip(experts.tolist(), parts, strict=True))
-    if not set(bank.names.values()) <= set(bank.vectors) or vectors.shape[1] != model.network.config.hidden_size:
+    if (
+        not set(bank.names.values()) <= set(bank.vectors)
+        or tensors["vectors"].shape[1] != model.network.config.hidden_size
+    ):
         raise ValueError("its facts, vectors and the model do not belong together")
-    bank.selection.keys.insert(*(np.asarray(t) for t in (words, owners, shares)))
+    keys: dict[int, dict[int, float]] = {}
+    for expert, word, share in zip(owners.tolist(), words.tolist(), shares.tolist(), strict=True):
+        keys.setdefault(expert, {})[word] = share
+    for expert, key in keys.items():
+        bank.selection.insert(expert, key)
     bank.selection.weights = dict(zip(known.tolist(), weights.tolist(), strict=True))
+    bank.spelling.add(spelt.numpy().tobytes().decode().split())
     bank.total = bank.used
     bank.fill(total)
     return bank

@@ -44,6 +44,7 @@ def learn(bank: Bank, model: Model, facts: Sequence[mome.Fact], margin: float, p
         return mome.learn(bank, facts, margin)
     threads = max(1, (os.cpu_count() or 1) // processes)
     place = Place(str(model.folder), model.adapter, model.dtype, model.four_bit, threads)
+    facts = mome.by_length(facts)  # as one process would
     parts = [facts[i : i + mome.ROWS] for i in range(0, len(facts), mome.ROWS)]
     calls = (delayed(_learn)(place, bank.layer, part, margin) for part in parts)
     made = Parallel(n_jobs=min(processes, len(parts)), inner_max_num_threads=threads, backend="loky")(calls)

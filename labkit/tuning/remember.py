@@ -24,11 +24,10 @@ from labkit.tuning import Tuned, mome, mome_parallel
 from labkit.tuning import adapter as folders
 from labkit.tuning.bank import Bank
 from labkit.tuning.examples import target
-from labkit.tuning.mome_files import is_bank, load_bank, save_bank
+from labkit.tuning.mome_files import is_bank, load_bank, load_part, save_bank, save_part, write_card
 from labkit.tuning.sources import data_sha256, read_pairs, refuse_overlap
 
 METHOD = "mome"
-_AT_ONCE = 256  # facts between two notes of what is learnt
 
 
 def remember(
@@ -56,11 +55,15 @@ def remember(
     question must hold; margin: by how many nats each answer token must lead; processes: that learn side by side, on a
     CPU. LabkitError for facts that overlap an evaluation set, as in `tune`.
     """
+    if adapter and not is_bank(adapter):
+        raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
     pairs, databases = read_pairs(facts)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model) if isinstance(model, (str, Path)) else model
     mome_parallel.check(model, processes)
     under = _under(model, adapter)
+    if adapter:
+        folders.check_base(adapter, model)
     prompt = prompt or _prompt(model, adapter, pairs)
     folder = Path(out) if out else home() / "adapters" / f"bank-{data_sha256(pairs)[:12]}"
     if (folder / folders.CONFIG).is_file():
@@ -110,34 +113,49 @@ class _Work:
     processes: int = 1
 
     def run(self, layer: int | None, threshold: float) -> Tuned:
-        unfinished = self.folder / "unfinished"
-        card = folders.read_card(unfinished) if is_bank(unfinished) else self._card(Bank(self.model, layer, threshold))
-        if card.data_sha256 != data_sha256(self.pairs):
-            raise LabkitError(f"{unfinished} is of other facts, cut off. Name another folder, or remove that one.")
-        bank, begun = self._bank(unfinished, layer, threshold), time.monotonic() - card.seconds
-        quiet = not self.progress or bool(os.environ.get("CI"))
-        facts = self._facts()[card.recalled + len(card.hard) :]
-        with tqdm(total=len(facts), desc="remembering", unit="fact", disable=quiet) as bar:
-            at_once = _AT_ONCE * self.processes
-            for start in range(0, len(facts), at_once):
+        bank = load_bank(self.model, self.adapter) if self.adapter else Bank(self.model, layer, threshold)
+        unfinished, facts, card = self.folder / "unfinished", self._facts(), self._begun(self._card(bank))
+        begun, quiet = time.monotonic() - card.seconds, not self.progress or bool(os.environ.get("CI"))
+        done = self._restore(bank, facts, card)
+        with tqdm(total=len(facts), initial=done, desc="remembering", unit="fact", disable=quiet) as bar:
+            at_once = mome.BLOCK * self.processes
+            for start in range(done, len(facts), at_once):
                 part = facts[start : start + at_once]
                 card = self._learn(bank, part, card)
+                save_part(unfinished, start, [bank.vectors[bank.names[fact.name]] for fact in part])
                 card = replace(card, seconds=round(time.monotonic() - begun, 1))
-                save_bank(unfinished, bank, card, self.under)
+                write_card(unfinished, card)
                 bar.update(len(part))
         save_bank(self.folder, bank, card, self.under)
         shutil.rmtree(unfinished, ignore_errors=True)
         return Tuned(self.folder, METHOD, card.seconds, card.tokens, len(self.pairs), card.recalled, card.of)
 
-    def _bank(self, unfinished: Path, layer: int | None, threshold: float) -> Bank:
-        """The bank to go on with: one that was cut off, the one to continue, or an empty one."""
-        source = unfinished if is_bank(unfinished) else self.adapter
-        if not source:
-            return Bank(self.model, layer, threshold)
-        if not is_bank(source):
-            raise LabkitError(f"{source} holds no bank of memory experts. Name a folder that `remember` wrote.")
-        folders.check_base(source, self.model)
-        return load_bank(self.model, source)
+    def _begun(self, fresh: folders.Card) -> folders.Card:
+        """The card of work that was cut off, or else this one. LabkitError where that work was another."""
+        unfinished = self.folder / "unfinished"
+        card = folders.read_card(unfinished)
+        if card is None:
+            return fresh
+        for name, what in (("data_sha256", "facts"), ("continued_from", "a bank"), ("recipe", "settings")):
+            if getattr(card, name) != getattr(fresh, name):
+                raise LabkitError(f"{unfinished} is of other {what}, cut off. Name another folder, or remove that one.")
+        return card
+
+    def _restore(self, bank: Bank, facts: Sequence[mome.Fact], card: folders.Card) -> int:
+        """Put into the bank what was learnt before the work was cut off; how many facts that is."""
+        done, start = card.recalled + len(card.hard), 0
+        while start < done:
+            held = load_part(self.folder / "unfinished", start, self.model.network.device)
+            part = facts[start : start + len(held)]
+            self._reserve(bank, part)
+            bank.vectors |= {bank.names[fact.name]: vectors for fact, vectors in zip(part, held, strict=True)}
+            start += len(held)
+        return start
+
+    def _reserve(self, bank: Bank, facts: Sequence[mome.Fact]) -> None:
+        """Keys for those that are new, a block at a time, whatever is learnt at once."""
+        for start in range(0, len(facts), mome.BLOCK):
+            mome.reserve(bank, [f for f in facts[start : start + mome.BLOCK] if f.name not in bank.names])
 
     def _facts(self) -> list[mome.Fact]:
         ask, tokenizer = as_prompt(self.prompt), self.model.tokenizer
@@ -148,16 +166,11 @@ class _Work:
 
     def _learn(self, bank: Bank, facts: Sequence[mome.Fact], card: folders.Card) -> folders.Card:
         """Learn some facts, new and corrected ones; the card with what came of it."""
-        new, known = [], []
-        for fact in facts:
-            (known if fact.name in bank.names else new).append(fact)
-        mome.reserve(bank, new)
-        for part in filter(None, (new, known)):
-            found = mome_parallel.learn(bank, self.model, part, self.margin, self.processes)
-            hard = [*card.hard, *({"id": name} for name in found.hard)]
-            recalled, tokens = card.recalled + found.exact, card.tokens + found.tokens
-            card = replace(card, recalled=recalled, tokens=tokens, hard=hard, pairs=len(bank))
-        return card
+        self._reserve(bank, facts)
+        found = mome_parallel.learn(bank, self.model, facts, self.margin, self.processes)
+        hard = [*card.hard, *({"id": name} for name in found.hard)]
+        recalled, tokens = card.recalled + found.exact, card.tokens + found.tokens
+        return replace(card, recalled=recalled, tokens=tokens, hard=hard, pairs=len(bank))
 
     def _card(self, bank: Bank) -> folders.Card:
         recipe = {"layer": bank.layer, "threshold": bank.selection.threshold, "margin": self.margin}
