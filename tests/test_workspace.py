@@ -7,11 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy
 import pytest
 
 import labkit
@@ -23,6 +21,7 @@ from labkit.workspace import check, drift
 from labkit.workspace.config import read_config
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
+words = runpy.run_path(str(Path(__file__).with_name("workspace_job.py")))["words"]
 
 
 def make(path: Path, script: str, rows: dict[str, list[tuple]] | None = None) -> Path:
@@ -51,15 +50,6 @@ def shop(tmp_path) -> Path:
         "CREATE TABLE notes (note TEXT); CREATE VIEW rich AS SELECT * FROM orders WHERE amounts > 5;",
         {"customers": customers, "orders": orders},
     )
-
-
-def words(texts):
-    """A stand-in for the sentence encoder."""
-    vectors = numpy.zeros((len(texts), 64), dtype=numpy.float32)
-    for row, text in zip(vectors, texts, strict=True):
-        for word in text.lower().split():
-            row[zlib.crc32(word.encode()) % 64] += 1
-    return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
 
 
 @pytest.fixture
