@@ -4,7 +4,7 @@
 what the run prints), at (SIGKILL itself before the so-manieth thing that it does with a file of the workspace or of the
 kit's home: opens one for writing, renames, removes, makes a folder, goes to the run store; 0: never). It answers with
 the process's id, and at its end with the exit status. The last line in `out` is the number of those things. Tuning
-keeps a checkpoint after each step, and with the stand-in an answer has 16 tokens at most. ENCODER: "words" for a stand-in, "real".
+keeps a checkpoint after each step. ENCODER: "words" for a stand-in, and answers of 16 tokens at most; "real".
 """
 
 import json
@@ -69,15 +69,14 @@ def serve(encoder: str) -> None:
 
     import labkit.reranking
     import labkit.workspace.loop
-    from labkit import cli, tuning  # noqa: F401
-    from labkit.models import Model
+    from labkit import cli, decoding, tuning  # noqa: F401
     from labkit.tuning.checkpoint import Checkpoint
 
     torch.set_num_threads(1)
     Checkpoint.due = lambda self: True
     if encoder == "words":
         labkit.reranking._encoder = lambda *_: words
-        Model.chat.__kwdefaults__["max_new_tokens"] = 16
+        decoding.chat.__kwdefaults__["max_new_tokens"] = 16
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()
