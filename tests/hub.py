@@ -1,4 +1,4 @@
-"""A class on a real JupyterHub: `make test-hub`, as root, on a machine to throw away. `make test` does not collect this.
+"""A class on a real JupyterHub: `make test-hub`, as root, on a machine to throw away; `make test` leaves it out.
 
 Two system users are made, log in with their passwords, start their servers, and pass the first exercise of Lab 0 in a
 kernel. Both models come out of one folder that only root writes; what each passed is in their own home, which the other
@@ -199,11 +199,12 @@ async def _printed(address: str, code: str) -> str:
 
 
 def test_two_learners_pass_their_first_exercise(hub, passwords, models):
-    wrong = log_in(hub, NAMES[0], "wrong")
-    assert wrong.get("/hub/home").url.path == "/hub/login"  # still outside
+    stranger = log_in(hub, NAMES[0], "wrong")
+    assert stranger.get("/hub/home").url.path == "/hub/login"  # still outside
+    stranger.close()
     said = {}
     for name, word in passwords.items():
-        with log_in(hub, name, word) as browser:
+        with contextlib.closing(log_in(hub, name, word)) as browser:
             assert browser.get("/hub/home").url.path == "/hub/home"
             other = next(n for n in passwords if n != name)
             assert browser.get(f"/hub/api/users/{other}").status_code in (403, 404)
