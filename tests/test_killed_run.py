@@ -1,10 +1,11 @@
 """`labkit run`, killed with SIGKILL at random points again and again, ends with the report of an unbroken run.
 
 Half of the points are moments (within the seconds of processor time of an unbroken run, its imports left out), half are
-things done with files (see `workspace_job.py`). A workspace is killed three to nine times, then the command is let go to its end
-and compared: the page but for seconds and dates, pairs and adapter byte for byte, each prediction, the files that are
-there. LABKIT_KILLS is the number of kills, 3 by default; `make kill-run` takes 100 and keeps in LABKIT_KILLS_LOG what
-has passed, so that it goes on after an interruption. LABKIT_REAL=1: the real model and encoder.
+things done with files (see `workspace_job.py`). A workspace is killed three to nine times, then the command is let go
+to its end and compared: the page but for seconds and dates, pairs and adapter byte for byte, each prediction, the files
+that are there. LABKIT_KILLS is the number of kills, 3 by default; `make kill-run` takes 100 and keeps in
+LABKIT_KILLS_LOG what has passed, so that it goes on after an interruption. LABKIT_REAL=FOLDER: the real model and
+encoder, out of that folder of models.
 """
 
 import contextlib

@@ -3,8 +3,9 @@
 `python workspace_job.py ENCODER` reads jobs from stdin, a line of JSON each: folder (the workspace), out (a file for
 what the run prints), at (SIGKILL itself before the so-manieth thing that it does with a file of the workspace or of the
 kit's home: opens one for writing, renames, removes, makes a folder, goes to the run store; 0: never). It answers with
-the process's id, and at its end with the exit status. The last line in `out` is the number of those things, and the seconds of processor time. Tuning
-keeps a checkpoint after each step. ENCODER: "words" for a stand-in, and answers of 16 tokens at most; "real".
+the process's id, and at its end with the exit status. The last line in `out` is the number of those things, and the
+seconds of processor time. Tuning keeps a checkpoint after each step. ENCODER: "words" for a stand-in, and answers of 16
+tokens at most; "real".
 """
 
 import json
