@@ -35,7 +35,8 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
-        if not alive(left.name.rpartition(".")[2].partition("-")[0]):
+        process = left.name.rpartition(".")[2].partition("-")[0]
+        if process.isdigit() and not alive(process):
             left.unlink(missing_ok=True)
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}-")

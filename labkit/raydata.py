@@ -46,7 +46,7 @@ class RayGenerator:
         self._said: dict | None = None
 
     def describe(self) -> dict:
-        """As the generator's; how many it gets at a time may change last digits, how many workers there are does not."""
+        """As the generator's, and how many questions it gets at a time, which may change last digits."""
         if self._said is None:
             generator = self.make()
             self._said = generator.describe() if hasattr(generator, "describe") else {}

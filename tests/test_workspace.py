@@ -324,6 +324,30 @@ def test_drift_is_told_and_nothing_is_mixed(ready, shop):
     )
 
 
+def test_an_adapter_that_lacks_its_last_file_is_none(ready):
+    """Killed between two files of an adapter, a run once found its card and took it for finished."""
+    first = workspace.run(ready, say=lambda text: None)
+    (first.adapter / "adapter_config.json").unlink()
+    with pytest.raises(LabkitError, match="no adapter yet"):
+        workspace.made(ready)
+    said = []
+    again = workspace.run(ready, say=said.append)
+    assert any("Tuning" in text for text in said) and again.adapter == first.adapter
+    assert (again.adapter / "adapter_config.json").is_file() and workspace.made(ready)[2] == first.adapter
+
+
+def test_a_second_change_on_the_same_day_keeps_what_the_first_put_aside(ready, shop):
+    workspace.run(ready, say=lambda text: None)
+    for column in ("day", "grade"):
+        table = "orders" if column == "day" else "customers"
+        with sqlite3.connect(shop) as connection:
+            connection.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO {column}_2")
+        kept = [q for q in load_questions(ready / "draft.jsonl") if column not in q.sql]
+        save_questions(ready / "draft.jsonl", kept)
+        workspace.run(ready, regenerate=True, say=lambda text: None)
+    assert [len(list(folder.glob("pairs-12-*.jsonl"))) for folder in sorted(ready.glob("before-*"))] == [1, 1]
+
+
 def test_drift_in_words():
     before = {"a": {"x": "TEXT", "y": "INT"}, "b": {"z": ""}}
     now = {"a": {"x": "INT", "w": "INT"}, "c": {"z": ""}}
