@@ -151,17 +151,17 @@ def log_in(url: str, name: str, word: str) -> httpx.Client:
     return browser
 
 
-def start_server(browser: httpx.Client, name: str) -> str:
+def start_server(url: str, browser: httpx.Client, name: str) -> str:
     """Start the user's server; a token for it."""
-    said = {"X-XSRFToken": browser.cookies.get("_xsrf", path="/hub/"), "Referer": f"{browser.base_url}hub/home"}
+    said = {"X-XSRFToken": browser.cookies.get("_xsrf", path="/hub/"), "Referer": f"{url}/hub/home"}
     token = browser.post(f"/hub/api/users/{name}/tokens", json={"note": "test"}, headers=said)
     assert token.status_code == 201, token.text
     known = {"Authorization": f"token {token.json()['token']}"}
-    started = httpx.post(f"{browser.base_url}hub/api/users/{name}/server", headers=known, timeout=300)
+    started = httpx.post(f"{url}/hub/api/users/{name}/server", headers=known, timeout=300)
     assert started.status_code in (201, 202), started.text
 
     def ready():
-        user = httpx.get(f"{browser.base_url}hub/api/users/{name}", headers=known, timeout=60).json()
+        user = httpx.get(f"{url}/hub/api/users/{name}", headers=known, timeout=60).json()
         return user["servers"].get("", {}).get("ready")
 
     wait_for(ready, 300)
@@ -208,7 +208,7 @@ def test_two_learners_pass_their_first_exercise(hub, passwords, models):
             assert browser.get("/hub/home").url.path == "/hub/home"
             other = next(n for n in passwords if n != name)
             assert browser.get(f"/hub/api/users/{other}").status_code in (403, 404)
-            said[name] = run_in_kernel(hub, name, start_server(browser, name), LEARNER)
+            said[name] = run_in_kernel(hub, name, start_server(hub, browser, name), LEARNER)
             print(f"--- {name}\n{said[name]}", flush=True)
     for name, text in said.items():
         assert "✓" in text, text
