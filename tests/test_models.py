@@ -284,12 +284,14 @@ def test_models_may_lie_in_one_folder_for_all(small_wheel, monkeypatch, tmp_path
 
 
 def test_temporary_files_of_killed_processes_go_and_others_stay(tmp_path):
-    killed, alive = tmp_path / ".a.json.99999999-x", tmp_path / f".a.json.{os.getppid()}-x"
-    others = [tmp_path / name for name in (".b.json.99999999-x", ".a.json.backup-1", "a.json.99999999-x")]
+    folder = tmp_path / "files"
+    folder.mkdir()
+    killed, alive = folder / ".a.json.99999999-x", folder / f".a.json.{os.getppid()}-x"
+    others = [folder / name for name in (".b.json.99999999-x", ".a.json.backup-1", "a.json.99999999-x")]
     for path in (killed, alive, *others):
         path.touch()
-    write_atomically(tmp_path / "a.json", "{}")
-    assert {*tmp_path.iterdir()} == {tmp_path / "a.json", alive, *others}
+    write_atomically(folder / "a.json", "{}")
+    assert {*folder.iterdir()} == {folder / "a.json", alive, *others}
 
 
 def test_the_slower_of_two_fetches_is_content_with_the_others_folder(small_wheel, monkeypatch):
