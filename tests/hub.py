@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from labkit.fetching import fetch_model
@@ -173,20 +174,20 @@ def run_in_kernel(url: str, name: str, token: str, code: str) -> str:
     known = {"Authorization": f"token {token}"}
     kernel = httpx.post(f"{url}/user/{name}/api/kernels", headers=known, json={"name": "python3"}, timeout=300)
     assert kernel.status_code == 201, kernel.text
-    address = f"{url.replace('http', 'ws', 1)}/user/{name}/api/kernels/{kernel.json()['id']}/channels?token={token}"
-    return asyncio.run(asyncio.wait_for(_printed(address, code), 1800))
+    address = f"{url.replace('http', 'ws', 1)}/user/{name}/api/kernels/{kernel.json()['id']}/channels"
+    return asyncio.run(asyncio.wait_for(_printed(HTTPRequest(address, headers=known), code), 1800))
 
 
-async def _printed(address: str, code: str) -> str:
-    socket_ = await websocket_connect(address, max_message_size=2**24)
+async def _printed(request: HTTPRequest, code: str) -> str:
+    channels = await websocket_connect(request, max_message_size=2**24)
     header = {"msg_id": uuid4().hex, "msg_type": "execute_request", "session": uuid4().hex, "username": ""}
     content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
     asked = {"header": header | {"version": "5.3"}, "parent_header": {}, "metadata": {}, "content": content}
     asked |= {"channel": "shell", "buffers": []}
-    await socket_.write_message(json.dumps(asked))
+    await channels.write_message(json.dumps(asked))
     said = []
     while True:
-        message = json.loads(await socket_.read_message())
+        message = json.loads(await channels.read_message())
         if message["parent_header"].get("msg_id") != header["msg_id"]:
             continue
         kind, content = message["msg_type"], message["content"]
