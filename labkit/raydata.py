@@ -9,7 +9,9 @@ Ray is an extra (`pip install 'labkit[ray]'`); its usage statistics are switched
 
 import os
 import pickle
+import socket
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from labkit.dataset import Question
 from labkit.errors import LabkitError
@@ -105,6 +107,9 @@ def _imported():
 def _start(ray, address: str | None) -> None:
     local = {} if address else {"include_dashboard": False}
     try:
+        if address and ":" in address:  # Ray itself would ask again for minutes
+            url = urlsplit(address if "//" in address else f"//{address}")
+            socket.create_connection((url.hostname, url.port), timeout=10).close()
         ray.init(address, log_to_driver=False, **local)
     except Exception as error:  # Ray raises bare ones too, when a machine is too slow for it
         where = f"no Ray cluster at {address}" if address else "no Ray on this machine"

@@ -175,7 +175,8 @@ def run_in_kernel(url: str, name: str, token: str, code: str) -> str:
     kernel = httpx.post(f"{url}/user/{name}/api/kernels", headers=known, json={"name": "python3"}, timeout=300)
     assert kernel.status_code == 201, kernel.text
     address = f"{url.replace('http', 'ws', 1)}/user/{name}/api/kernels/{kernel.json()['id']}/channels"
-    return asyncio.run(asyncio.wait_for(_printed(HTTPRequest(address, headers=known), code), 1800))
+    patient = {"connect_timeout": 300, "request_timeout": 300}
+    return asyncio.run(asyncio.wait_for(_printed(HTTPRequest(address, headers=known, **patient), code), 1800))
 
 
 async def _printed(request: HTTPRequest, code: str) -> str:
