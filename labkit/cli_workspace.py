@@ -24,6 +24,13 @@ from labkit.terminal import (
 
 app = typer.Typer()
 
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", help="A private table or column, never looked at; repeatable.")
+]
+Schema = Annotated[str | None, typer.Option("--schema", help="Of a server or DuckDB file: which one is read.")]
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Of CSV files; by default found out.")]
+Delimiter = Annotated[str | None, typer.Option("--delimiter", help="Of CSV files; by default found out.")]
+
 
 @app.command()
 def init(
@@ -32,16 +39,18 @@ def init(
     questions: Annotated[
         Path | None, typer.Option("--questions", "-q", help="Questions of your own: they measure, they never train.")
     ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", help="A private table or column, never looked at; repeatable.")
-    ] = None,
+    exclude: Exclude = None,
+    schema: Schema = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
     as_json: Json = False,
 ) -> int:
     """Make a workspace for a database of your own: what its schema holds and where it bites, a glossary to fill in,
     draft questions, a notebook."""
     from labkit import workspace
 
-    made = workspace.init(folder, db, questions, tuple(exclude or ()))
+    written = {"schema": schema, "encoding": encoding, "delimiter": delimiter}
+    made = workspace.init(folder, db, questions, tuple(exclude or ()), **written)
     if as_json:
         found = [{"kind": f.kind, "table": f.table, "column": f.column, "text": f.text} for f in made.findings]
         converted = made.converted and made.converted.to_json()
@@ -57,12 +66,10 @@ def convert(
         str, typer.Argument(help="postgresql://..., mysql://..., a DuckDB, CSV or Parquet file, or a folder of those.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The SQLite file that is made.")],
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", help="A table or column that is left out; repeatable.")
-    ] = None,
-    schema: Annotated[str | None, typer.Option("--schema", help="Of a server or DuckDB file.")] = None,
-    encoding: Annotated[str | None, typer.Option("--encoding", help="Of CSV files; by default found out.")] = None,
-    delimiter: Annotated[str | None, typer.Option("--delimiter", help="Of CSV files; by default found out.")] = None,
+    exclude: Exclude = None,
+    schema: Schema = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: Json = False,
 ) -> int:

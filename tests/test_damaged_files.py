@@ -1,22 +1,31 @@
 """Damaged question sets, databases, adapters, workspace files: each works or gives a sentence, and is left as it was.
 
 A file is made, damaged at random (bytes turned, cut out, repeated, cut off; values of JSON and TOML exchanged for odd
-ones) and read. LABKIT_FUZZ is the number of damaged files, 240 by default; `make fuzz` takes 2,000.
+ones) and read. Then files that never were whole, drawn by hypothesis, which makes a failing one small: question sets,
+pairs, workspace files, adapters, SQL logs. LABKIT_FUZZ is the number of files of each of the two ways, 240 by default;
+`make fuzz` takes 2,000.
 """
 
 import json
 import os
 import random
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from labkit.datagen import generate
+from labkit.datagen.logs import pairs_of_log, read_log
+from labkit.datagen.reading import read_world
+from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, load_questions, overlap, save_questions
 from labkit.errors import LabkitError
 from labkit.execution import Limits, execute
+from labkit.pairs import load_pairs
 from labkit.schema import read_schema, sql_name
 from labkit.tuning.adapter import Card, check_base, fill, read_config, save_adapter
 from labkit.tuning.lora import LoRA, LoRALinear
@@ -192,3 +201,157 @@ def test_pairs_come_from_what_can_still_be_read(whole, tmp_path):
         file.write_bytes(bytes_damaged((whole / file.name).read_bytes(), random.Random(f"pairs {number}")))
         made += outcome(lambda path: generate(path, 15, wordings=1, progress=False), file) == "read"
     assert made
+
+
+# --- files that never were whole --------------------------------------------------------------------------------------
+
+FUZZ = settings(
+    max_examples=CASES // 5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=12)  # halves of surrogate pairs among them
+NUMBERS = st.integers(-(2**80), 2**80) | st.floats()
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def records(known: dict[str, st.SearchStrategy]) -> st.SearchStrategy:
+    """Objects with some of the known fields: each as it may be, or anything."""
+    return st.fixed_dictionaries({}, optional={name: likely | JSON for name, likely in known.items()} | {"x": JSON})
+
+
+def lines(known: dict[str, st.SearchStrategy]) -> st.SearchStrategy[bytes]:
+    """A JSONL file of such objects, other values, and bytes that are none."""
+    line = records(known).map(json.dumps) | JSON.map(json.dumps) | TEXTS
+    line = line.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=9)
+    return st.lists(line, max_size=4).map(b"\n".join)
+
+
+ASKED = {
+    "id": TEXTS,
+    "question": TEXTS,
+    "sql": st.just("SELECT 1") | TEXTS,
+    "database": st.just("database"),
+    "alternatives": st.lists(TEXTS, max_size=2),
+    "rows": st.lists(st.lists(st.none() | NUMBERS | TEXTS, max_size=2), max_size=2),
+    "order": st.booleans(),
+    "tags": st.lists(TEXTS, max_size=2),
+    "note": TEXTS,
+    "answer": TEXTS,
+}
+PAIRED = {**ASKED, "gold": st.just("SELECT 1") | TEXTS, "pred": st.none() | TEXTS}
+
+WRITABLE = TEXTS.map(lambda text: text.encode("utf-8", "replace").decode())
+VALUES = (
+    "1",
+    "-3",
+    "0.5",
+    "nan",
+    "inf",
+    "true",
+    "[]",
+    "[1]",
+    "{}",
+    "1979-05-27",
+    "'''x",
+    "0x7f",
+    "1e400",
+    '"database"',
+)
+TOML = st.sampled_from(VALUES) | WRITABLE.map(json.dumps) | st.lists(WRITABLE, max_size=2).map(json.dumps)
+KEYS = ("database", "exclude", "model", "pairs", "starter", "rate", "candidates", "questions", "rungs", "[a]", "a.b")
+TOML_LINES = st.lists(st.tuples(st.sampled_from(KEYS), TOML).map(" = ".join) | TEXTS, max_size=5)
+TOML_FILES = TOML_LINES.map(lambda found: "\n".join(found).encode("utf-8", "surrogatepass")) | st.binary(max_size=20)
+
+QUERIES = (
+    "SELECT name FROM pets WHERE species = 'dog' AND birth_year > 2015 ORDER BY name LIMIT 3",
+    "SELECT COUNT ( * ) FROM visits AS v JOIN pets AS p ON v . pet_id = p . pet_id WHERE p . species = 'cat'",
+    "SELECT town , COUNT ( * ) FROM owners GROUP BY town HAVING COUNT ( * ) > 1 ORDER BY COUNT ( * ) DESC",
+    "SELECT AVG ( birth_year ) FROM pets WHERE breed IS NULL OR name LIKE 'B%' ;",
+)
+ODD_SQL = ["", "<>", "IN", "NOT", "SUM", "1e999", "--", "/*", '"', "`", "'", "CASE", "UNION", "WITH", ":p", "ü", "\0"]
+WORDS = ODD_SQL + sorted(set(" ".join(QUERIES).split()))
+CHANGES = st.lists(st.tuples(st.integers(0, 30), st.sampled_from(WORDS)), max_size=3)
+
+
+def changed(query: str, changes: list[tuple[int, str]]) -> str:
+    """The query with other words at these places."""
+    words = query.split(" ")
+    for place, word in changes:
+        words[place % len(words)] = word
+    return " ".join(words)
+
+
+STATEMENTS = st.builds(changed, st.sampled_from(QUERIES), CHANGES) | st.lists(st.sampled_from(WORDS)).map(" ".join)
+LOGS = st.lists(STATEMENTS, max_size=4).map(lambda found: "\n".join(found).encode()) | st.binary(max_size=30)
+
+CONFIGS = {
+    "peft_type": st.just("LORA"),
+    "r": st.integers(-1, 4),
+    "lora_alpha": st.floats(),
+    "target_modules": st.lists(st.sampled_from(["q_proj", "lm_head", ""]), max_size=2),
+    "layers_to_transform": st.none() | st.integers(-2, 3) | st.lists(st.integers(-2, 3), max_size=2),
+    "bias": st.just("none"),
+}
+CARDS = {"base": TEXTS, "base_sha256": st.just(MODEL.sha256), "prompt": TEXTS, "recipe": JSON, "pairs": st.integers()}
+ADAPTERS = st.one_of(
+    st.tuples(st.just("adapter_config.json"), records(CONFIGS) | JSON),
+    st.tuples(st.just("card.json"), records(CARDS) | JSON),
+)
+
+
+@pytest.fixture(scope="module")
+def place(whole, tmp_path_factory) -> Path:
+    """A folder with a database."""
+    folder = tmp_path_factory.mktemp("drawn")
+    shutil.copy(whole / "database.sqlite", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def speaker(place) -> Speaker:
+    return Speaker(read_world(place / "database.sqlite", joint_names=False))
+
+
+def drawn(file: Path, content: bytes, read) -> None:
+    """A file of that content is read, or refused in a sentence; and nothing else happens."""
+    file.write_bytes(content)
+    names = sorted(file.parent.rglob("*"))
+    said = outcome(read, file)
+    assert said.rstrip().endswith((".", "?", "read", "more")) and "Traceback" not in said, said
+    assert file.read_bytes() == content and sorted(file.parent.rglob("*")) == names
+
+
+@FUZZ
+@given(content=lines(ASKED))
+def test_question_sets_that_were_drawn(place, content):
+    drawn(place / "questions.jsonl", content, read_questions)
+
+
+@FUZZ
+@given(content=lines(PAIRED))
+def test_pairs_that_were_drawn(place, content):
+    drawn(place / "pairs.jsonl", content, load_pairs)
+
+
+@FUZZ
+@given(content=TOML_FILES)
+def test_workspace_files_that_were_drawn(place, content):
+    drawn(place / FILE, content, lambda file: read_config_file(file.parent))
+
+
+@FUZZ
+@given(what=ADAPTERS)
+def test_adapters_that_were_drawn(whole, tmp_path_factory, what):
+    folder = tmp_path_factory.getbasetemp() / "adapter"
+    shutil.copytree(whole / "adapter", folder, dirs_exist_ok=True)
+    name, record = what
+    drawn(folder / name, json.dumps(record).encode(), lambda file: read_adapter(file.parent))
+
+
+@FUZZ
+@given(content=LOGS)
+def test_sql_logs_that_were_drawn(place, speaker, content):
+    drawn(place / "log.sql", content, lambda file: pairs_of_log(speaker, read_log(file), wordings=1))

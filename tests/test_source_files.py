@@ -1,6 +1,7 @@
 """Files that are no SQLite database, made into one: CSV with its oddities, Parquet, DuckDB; and what is said of it."""
 # ruff: noqa: E501
 
+import contextlib
 import json
 import os
 import runpy
@@ -373,3 +374,49 @@ def test_a_source_that_fails_leaves_no_workspace(tmp_path):
     with pytest.raises(LabkitError, match="line 3"):
         workspace.init(tmp_path / "mine", str(tmp_path / "files"))
     assert left(tmp_path) == {"files"}
+
+
+def test_a_workspace_of_a_source_that_must_be_told_how_it_is_written(tmp_path):
+    lines = ["id;name;city", *(f"{i};Zoë {chr(64 + i)};{('Velden', 'Oakmere')[i % 2]}" for i in range(1, 25))]
+    (tmp_path / "people.csv").write_bytes("\n".join(lines).encode("utf-16-le"))
+    made = workspace.init(tmp_path / "mine", str(tmp_path / "people.csv"), encoding="utf-16-le", delimiter=";")
+    names = [column.name for column in read_schema(made.converted.file).tables[0].columns]
+    assert names == ["id", "name", "city"] and made.drafts > 5
+    warehouse = duckdb.connect(str(tmp_path / "w.duckdb"))
+    warehouse.execute(
+        "CREATE SCHEMA shop; CREATE TABLE shop.goods AS SELECT range id, 'good ' || range name FROM range(30)"
+    )
+    warehouse.close()
+    with pytest.raises(LabkitError, match="not main|shop"):
+        workspace.init(tmp_path / "ours", str(tmp_path / "w.duckdb"))
+    assert workspace.init(tmp_path / "ours", str(tmp_path / "w.duckdb"), schema="shop").converted.rows == 30
+
+
+@pytest.mark.parametrize(
+    "name, options, told",
+    [
+        ("a.csv", {"schema": "main"}, "--schema is for a server or a DuckDB file"),
+        ("a.csv", {"delimiter": ";;"}, "is no delimiter"),
+        ("a.csv", {"delimiter": ""}, "is no delimiter"),
+        ("a.csv", {"encoding": "klingon"}, "--encoding"),
+        ("a.sqlite", {"schema": "main"}, "for which --schema does nothing"),
+        ("a.sqlite", {"delimiter": ";"}, "for which --delimiter does nothing"),
+        ("postgresql://h/d", {"encoding": "utf-8"}, "--encoding is for CSV files"),
+    ],
+)
+def test_an_option_that_would_do_nothing(tmp_path, name, options, told):
+    if name == "a.csv":
+        (tmp_path / name).write_text("id,name\n1,x\n2,y\n")
+    elif name == "a.sqlite":
+        with contextlib.closing(sqlite3.connect(tmp_path / name)) as connection:
+            connection.execute("CREATE TABLE t (a)")
+    with pytest.raises(LabkitError, match=told):
+        workspace.init(tmp_path / "mine", name if "://" in name else str(tmp_path / name), **options)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_tab_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("id\tname, first\n1\tx, y\n2\tz, w\n")
+    for n, tab in enumerate(("tab", "\\t", "\t")):
+        made = convert(tmp_path / "a.csv", tmp_path / f"{n}.sqlite", delimiter=tab)
+        assert made.tables[0].columns == 2

@@ -7,11 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy
 import pytest
 
 import labkit
@@ -23,6 +21,7 @@ from labkit.workspace import check, drift
 from labkit.workspace.config import read_config
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
+words = runpy.run_path(str(Path(__file__).with_name("workspace_job.py")))["words"]
 
 
 def make(path: Path, script: str, rows: dict[str, list[tuple]] | None = None) -> Path:
@@ -51,15 +50,6 @@ def shop(tmp_path) -> Path:
         "CREATE TABLE notes (note TEXT); CREATE VIEW rich AS SELECT * FROM orders WHERE amounts > 5;",
         {"customers": customers, "orders": orders},
     )
-
-
-def words(texts):
-    """A stand-in for the sentence encoder."""
-    vectors = numpy.zeros((len(texts), 64), dtype=numpy.float32)
-    for row, text in zip(vectors, texts, strict=True):
-        for word in text.lower().split():
-            row[zlib.crc32(word.encode()) % 64] += 1
-    return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
 
 
 @pytest.fixture
@@ -332,6 +322,30 @@ def test_drift_is_told_and_nothing_is_mixed(ready, shop):
     assert (aside / old.name).is_file() and not any(
         "day" in p.sql for p in load_questions(next(ready.glob("pairs-12-*.jsonl")))
     )
+
+
+def test_an_adapter_that_lacks_its_last_file_is_none(ready):
+    """Killed between two files of an adapter, a run once found its card and took it for finished."""
+    first = workspace.run(ready, say=lambda text: None)
+    (first.adapter / "adapter_config.json").unlink()
+    with pytest.raises(LabkitError, match="no adapter yet"):
+        workspace.made(ready)
+    said = []
+    again = workspace.run(ready, say=said.append)
+    assert any("Tuning" in text for text in said) and again.adapter == first.adapter
+    assert (again.adapter / "adapter_config.json").is_file() and workspace.made(ready)[2] == first.adapter
+
+
+def test_a_second_change_on_the_same_day_keeps_what_the_first_put_aside(ready, shop):
+    workspace.run(ready, say=lambda text: None)
+    for column in ("day", "grade"):
+        table = "orders" if column == "day" else "customers"
+        with sqlite3.connect(shop) as connection:
+            connection.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO {column}_2")
+        kept = [q for q in load_questions(ready / "draft.jsonl") if column not in q.sql]
+        save_questions(ready / "draft.jsonl", kept)
+        workspace.run(ready, regenerate=True, say=lambda text: None)
+    assert [len(list(folder.glob("pairs-12-*.jsonl"))) for folder in sorted(ready.glob("before-*"))] == [1, 1]
 
 
 def test_drift_in_words():

@@ -25,6 +25,7 @@ from labkit.workspace.config import Config, read_config
 from labkit.workspace.report import write_report
 
 Say = Callable[[str], None]
+CONFIG = "adapter_config.json"  # the last file that tuning writes into an adapter's folder
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,11 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
 def made(folder: str | Path) -> tuple[Path, str, Path, Path | None]:
     """Database, model, newest adapter and candidates of a workspace; `LabkitError` where nothing is tuned yet."""
     config = read_config(folder)
-    cards = sorted(config.folder.glob("adapter-*/card.json"), key=lambda path: path.stat().st_mtime)
-    if not cards:
+    tuned = sorted(config.folder.glob(f"adapter-*/{CONFIG}"), key=lambda path: path.stat().st_mtime)
+    if not tuned:
         raise LabkitError(f"{config.folder} has no adapter yet. Make one with `labkit run {config.folder}`.")
     pools = sorted(config.folder.glob(f"pairs-{config.candidates}-*.jsonl"), key=lambda path: path.stat().st_mtime)
-    return config.database, config.model, cards[-1].parent, pools[-1] if pools and config.candidates else None
+    return config.database, config.model, tuned[-1].parent, pools[-1] if pools and config.candidates else None
 
 
 def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
@@ -104,7 +105,9 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
             f"these tables, and the adapter was tuned on them. `labkit run {config.folder} --regenerate` puts pairs "
             "and adapter aside and makes new ones; your questions stay, look through them."
         )
-    aside = config.file(f"before-{date.today().isoformat()}")
+    day, number = f"before-{date.today().isoformat()}", 1
+    while (aside := config.file(f"{day}-{number}" if number > 1 else day)).exists():
+        number += 1  # the schema changed twice in a day: what was put aside first stays what it is
     for path in [*made, *config.folder.glob("adapter-*")]:
         aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
@@ -135,8 +138,7 @@ def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tup
 
     begin = "starter" if config.starter else None
     folder = config.file(f"adapter-{_hash([pairs.sha256, config.model, begin, config.rate])}")
-    card = folder / "card.json"
-    if not card.is_file():
+    if not (folder / CONFIG).is_file():
         say(f"Tuning {config.model} on {len(pairs):,} pairs ...")
         avoid = config.sets()
         tune(
@@ -149,7 +151,7 @@ def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tup
             rate=config.rate,
             avoid=avoid,
         )
-    return folder, json.loads(card.read_text("utf-8"))
+    return folder, json.loads((folder / "card.json").read_text("utf-8"))
 
 
 def _hash(told: list) -> str:

@@ -55,31 +55,44 @@ class Started:
         )
 
 
-def init(folder: str | Path, database: str | Path, questions: str | Path | None = None, exclude=()) -> Started:
+def init(
+    folder: str | Path,
+    database: str | Path,
+    questions: str | Path | None = None,
+    exclude=(),
+    *,
+    schema: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Started:
     """Make a workspace in `folder`, which must be new or empty, for a SQLite file or a source that `convert` takes.
 
     A source becomes `database.sqlite` in the folder, without what is excluded, and `source.json` says what was carried
     over. questions: a question set of your own, copied in; it measures and never trains. exclude: private tables and
-    columns. `LabkitError` when the folder is taken, or the file is no database or holds nothing to ask about.
+    columns. schema, encoding, delimiter: of the source, as `convert` takes them. `LabkitError` when the folder is
+    taken, or the file is no database or holds nothing to ask about.
     """
     folder, exclude = Path(folder), tuple(exclude)
+    given = {"schema": schema, "encoding": encoding, "delimiter": delimiter}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LabkitError(f"{folder} is not empty. Give a new folder, or go on in it with `labkit run {folder}`.")
     converted = None
     folder.mkdir(parents=True, exist_ok=True)
     try:
         if is_source(str(database)):
-            converted = convert(database, folder / "database.sqlite", exclude=exclude)
+            converted = convert(database, folder / "database.sqlite", exclude=exclude, **given)
             (folder / "source.json").write_text(json.dumps(converted.to_json(), indent=1) + "\n", "utf-8")
             database = converted.file
+        elif idle := [f"--{name}" for name, value in given.items() if value is not None]:
+            raise LabkitError(f"{database} is taken for a SQLite file, for which {idle[0]} does nothing. Leave it out.")
         database = Path(database).expanduser().resolve()
-        schema = read_schema(database)
+        read = read_schema(database)
         own = load_questions(questions, db_dir=database.parent) if questions else None
         drafts = _drafts(database, own, exclude)
-        found = check.findings(schema, exclude)
+        found = check.findings(read, exclude)
         write_config(folder, database, exclude)
         (folder / "glossary.md").write_text(_GLOSSARY, "utf-8")
-        describe(folder, schema, found, exclude)
+        describe(folder, read, found, exclude)
         save_questions(folder / "draft.jsonl", drafts)
         if own:
             save_questions(folder / "questions.jsonl", [replace(q, database=str(database)) for q in own])

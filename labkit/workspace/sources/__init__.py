@@ -35,6 +35,12 @@ class Written:
     encoding: str | None = None
     delimiter: str | None = None
 
+    def __post_init__(self):
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise LabkitError(
+                f"{self.delimiter!r} is no delimiter: it is one character, such as ';', or 'tab', and no quote."
+            )
+
 
 @dataclass(frozen=True)
 class Converted:
@@ -112,7 +118,8 @@ def convert(
     try:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder, ExitStack() as stack:
             made = Path(folder) / "made.sqlite"
-            opened = _open(str(source), tuple(exclude), schema, Written(encoding, delimiter), stack)
+            written = Written(encoding, "\t" if delimiter in ("tab", "\\t") else delimiter)
+            opened = _open(str(source), tuple(exclude), schema, written, stack)
             if not opened.tables:
                 there = f" There are others: {opened.notes[0].text}." if opened.notes else ""
                 raise LabkitError(f"{opened.shown} has no table to carry over.{there}")
@@ -154,6 +161,7 @@ def _kind(path: Path) -> str:
 
 def _open(source: str, exclude, schema: str | None, csv: Written, stack: ExitStack) -> Source:
     if addresses.looks_like_one(source):
+        _refuse_idle("a server", encoding=csv.encoding, delimiter=csv.delimiter)
         return stack.enter_context(server(source, exclude, schema))
     path = Path(source).expanduser()
     if not path.exists():
@@ -162,6 +170,7 @@ def _open(source: str, exclude, schema: str | None, csv: Written, stack: ExitSta
         )
     kind = _kind(path)
     if kind == "duckdb":
+        _refuse_idle("a DuckDB file", encoding=csv.encoding, delimiter=csv.delimiter)
         return stack.enter_context(duckdb_file(path, exclude, schema))
     if kind == "sqlite":
         raise LabkitError(f"{path} is a SQLite file already: use it as it is.")
@@ -170,12 +179,23 @@ def _open(source: str, exclude, schema: str | None, csv: Written, stack: ExitSta
     columnar = _parquet_tables(path) if path.is_dir() else [(_table_name(f), [f]) for f in files if kind == "parquet"]
     if not texts and not columnar:
         raise LabkitError(f"{path} is neither a CSV, Parquet or DuckDB file nor a folder that holds some.")
+    _refuse_idle("files", schema=schema)
+    if not texts:
+        _refuse_idle("Parquet files", encoding=csv.encoding, delimiter=csv.delimiter)
     names = iter(distinct([name for name, _ in (*texts, *columnar)]))  # orders.csv beside orders.parquet
     texts = {next(names): paths[0] for _, paths in texts}
     columnar = {next(names): paths for _, paths in columnar}
     parts = [_csv_tables(texts, str(path), exclude, csv)] if texts else []
     parts += [stack.enter_context(parquet_files(columnar, str(path), exclude))] if columnar else []
     return Source(str(path), tuple(t for p in parts for t in p.tables), tuple(n for p in parts for n in p.notes))
+
+
+def _refuse_idle(kind: str, **options: str | None) -> None:
+    """LabkitError for an option that would do nothing."""
+    for name, value in options.items():
+        if value is not None:
+            whose = "a server or a DuckDB file" if name == "schema" else "CSV files"
+            raise LabkitError(f"--{name} is for {whose}, and this source is {kind}. Leave it out.")
 
 
 def _table_name(path: Path) -> str:
