@@ -1,8 +1,8 @@
 """How much memory a model takes, from its shape alone: bytes to load it, to tune it, to decode with it.
 
 Everything here is arithmetic on a `Shape`. Each part of the sum has a name, so that one sees what grows with what; what
-the sum cannot know is measured once and named with its source (`PROCESS`, `TOKENIZER`, `RETAINED`). How well it holds is
-measured by `measuring` and stands in EXPERIMENTS.md. Nothing is loaded here; where shapes come from is `shapes`.
+the sum cannot know is measured once and named with its source (`PROCESS`, `TOKENIZER`). How well it holds is measured by
+`measuring` and stands in EXPERIMENTS.md. Nothing is loaded here; where shapes come from is `shapes`.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ METHODS = ("instruction", "memory", "mome")
 DTYPES = {"bf16": 2, "fp32": 4, "nf4": 4}  # bytes of what is computed with; of NF4 on a CPU, see `Setting`
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte a block of 64, a float a block of those
 # (Dettmers et al. 2023, "QLoRA", section 3)
-# Anonymous pages of a process that has imported torch, transformers, PEFT and the kit, nothing loaded: EXPERIMENTS.md, 2026-11-29.
+# A process that has imported torch, transformers, PEFT and the kit, nothing loaded: EXPERIMENTS.md, 2026-11-29.
 PROCESS = 337e6
-TOKENIZER = 950  # bytes an entry of the vocabulary, of a fast tokenizer with its merges: the same entry
+TOKENIZER = 650  # bytes an entry of the vocabulary, of a fast tokenizer with its merges: the same place
 SHARE = 4  # an answer is a fourth of a pair
 _FACTS = 64  # facts that memory experts learn at a time (`tuning.mome.ROWS`)
 _LOSS_ROWS = 256  # positions that meet the output layer at a time (`tuning.loss.ROWS`)
@@ -98,23 +98,28 @@ def decode(shape: Shape, setting: Setting) -> Need:
 
 
 def tune(shape: Shape, setting: Setting) -> Need:
-    """The most of: a step, and the pass over frozen layers or the check of all pairs, which keep nothing for a way
-    back."""
+    """The most of: the way forward and the loss of a step; its gradients; a checkpoint being written; the check of all
+    pairs, which keeps nothing for a way back. Memory experts know only passes of the last kind."""
     if setting.method == "mome":
-        rows = _FACTS
-        return load(shape, setting) + Need(
-            {"one layer": _pass(shape, setting, rows), "logits": _loss(shape, setting, rows)}
-        )
+        return load(shape, setting) + _check(shape, setting, _FACTS)
     adapters = lora(shape, setting)
-    still = Need({"adapters": 4 * adapters, "optimizer": 8 * adapters, "checkpoints": 24 * adapters})
-    rows = max(1, min(max(_ROWS, setting.batch), _TOKENS // setting.length))
-    check = Need({"one layer": _pass(shape, setting, rows), "logits": _loss(shape, setting, rows)})
-    step = Need({
-        "gradients": 4 * adapters,
-        "activations": setting.batch * setting.length * tuned_layers(shape, setting) * activations(shape, setting),
-        "logits": _loss(shape, setting, setting.batch),
-    })  # fmt: skip
-    return load(shape, setting) + still + max(step, check, key=lambda need: need.total)
+    tokens = setting.batch * setting.length
+    kept = tokens * tuned_layers(shape, setting) * activations(shape, setting)
+    moments = (
+        Need({"activations": kept, "logits": _loss(shape, setting, setting.batch)}),
+        Need({"gradients": 4 * adapters}),
+        Need({"a third checkpoint": 12 * adapters, "its file": 12 * adapters}),
+        _check(shape, setting, max(1, min(max(_ROWS, setting.batch), _TOKENS // setting.length))),
+    )
+    still = Need({"adapters": 4 * adapters, "optimizer": 8 * adapters, "two checkpoints": 24 * adapters})
+    return load(shape, setting) + still + max(moments, key=lambda need: need.total)
+
+
+def _check(shape: Shape, setting: Setting, rows: int) -> Need:
+    states = rows * setting.length * shape.hidden * setting.size
+    return Need(
+        {"states": states, "one layer or logits": max(_pass(shape, setting, rows), _loss(shape, setting, rows))}
+    )
 
 
 def tuned_layers(shape: Shape, setting: Setting) -> int:

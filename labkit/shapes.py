@@ -1,4 +1,5 @@
-"""A model's shape, which decides its memory, read without its weights: of a known name, a folder, a GGUF file, a hub id.
+"""A model's shape, which decides its memory, read without its weights: of a known name, a folder, a GGUF file, a hub
+id.
 
 Nothing is fetched: of a hub id only what lies in the hub's cache is read. Networks laid out like llama's are meant
 (attention with shared key/value heads, a gated feed-forward block); what a shape costs is `footprint`.
