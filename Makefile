@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
+.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-fit bench-scale bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -58,6 +58,12 @@ bench-mome: .venv/.test model
 
 bench-memories: .venv/.test model
 	$(BIN)/python benchmarks/memories.py $(MEMORIES_ARGS)
+
+bench-fit: .venv/.test model
+	$(BIN)/python benchmarks/bench_fit.py $(FIT_ARGS)
+
+bench-scale: .venv/.test model
+	$(BIN)/python benchmarks/bench_scale.py $(SCALE_ARGS)
 
 bench-gpu: .venv/.test
 	$(BIN)/python benchmarks/bench_gpu.py $(GPU_ARGS)

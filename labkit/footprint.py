@@ -1,8 +1,8 @@
 """How much memory a model takes, from its shape alone: bytes to load it, to tune it, to decode with it.
 
 Everything here is arithmetic on a `Shape`. Each part of the sum has a name, so that one sees what grows with what; what
-the sum cannot know is measured once and named with its source (`PROCESS`, `TOKENIZER`). How well it holds is measured by
-`measuring` and stands in EXPERIMENTS.md. Nothing is loaded here; where shapes come from is `shapes`.
+the sum cannot know is measured once and named with its source (`PROCESS`, `TOKENIZER`). How well it holds is measured
+by `measuring` and stands in EXPERIMENTS.md. Nothing is loaded here; where shapes come from is `shapes`.
 """
 
 from dataclasses import dataclass
