@@ -64,8 +64,8 @@ def forecast(
 ) -> list[Line]:
     """A line for each stage. `dtype`: bf16, fp32 or nf4, by default what this machine computes in; `batch`: pairs a
     step and rows decoded, by default what the method and evaluation take. `really`: load, tune and decode, each in a
-    new process, and keep the peaks; without it peaks that were kept before are shown. LabkitError for a model whose shape
-    can't be read, a setting that means nothing, or a process that ends without a figure."""
+    new process, and keep the peaks; without it peaks that were kept before are shown. LabkitError for a model whose
+    shape can't be read, a setting that means nothing, or a process that ends without a figure."""
     import torch
 
     cuda = torch.cuda.is_available()
