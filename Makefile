@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 .PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-mome-scale bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 .PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom hub-env test-hub ray-env test-ray kill-run wheelhouse clean
+.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-fit bench-scale bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
 
 env: .venv/.base
 env-test: .venv/.test
@@ -69,6 +70,12 @@ bench-mome-scale: .venv/.test model
 
 bench-memories: .venv/.test model
 	$(BIN)/python benchmarks/memories.py $(MEMORIES_ARGS)
+
+bench-fit: .venv/.test model
+	$(BIN)/python benchmarks/bench_fit.py $(FIT_ARGS)
+
+bench-scale: .venv/.test model
+	$(BIN)/python benchmarks/bench_scale.py $(SCALE_ARGS)
 
 bench-gpu: .venv/.test
 	$(BIN)/python benchmarks/bench_gpu.py $(GPU_ARGS)

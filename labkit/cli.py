@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import labkit
-from labkit import cli_course, cli_tuning, cli_workspace
+from labkit import cli_course, cli_machine, cli_tuning, cli_workspace
 from labkit.errors import LabkitError
 from labkit.terminal import (
     DEFAULT_MODEL,
@@ -49,6 +49,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 app.add_typer(cli_tuning.app)  # without a name: its commands stand beside the others
 app.add_typer(cli_course.app)
+app.add_typer(cli_machine.app)
 app.add_typer(cli_workspace.app)
 
 
@@ -334,25 +335,6 @@ def models_fetch(name: Annotated[str, typer.Argument()] = DEFAULT_MODEL, as_json
     folder = labkit.fetch_model(name)
     print_json({"model": name, "folder": str(folder)}) if as_json else print(f"{name}: {folder}")
     return 0
-
-
-@app.command()
-def doctor(as_json: Json = False) -> int:
-    """Check this machine: [OK] or [FAIL] a line, with what mends it; then which models fit. Exit 1 on a [FAIL]."""
-    from labkit.hardware import fit
-
-    checks, fits = labkit.doctor(), fit()
-    if as_json:
-        print_json({"checks": [vars_of(check) for check in checks], "models": [vars_of(one) for one in fits]})
-    else:
-        for check in checks:
-            print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.detail}")
-            if not check.ok:
-                print(f"       mend it: {check.mend}")
-        table(
-            vars_of(fits[0]).keys(), [vars_of(one).values() for one in fits], "Does it fit, how long do the labs take"
-        )
-    return 0 if all(check.ok for check in checks) else 1
 
 
 @runs_app.callback()

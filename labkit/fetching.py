@@ -47,6 +47,7 @@ class KnownModel:
     inner: int  # width inside the feed-forward blocks
     kv_width: int  # key/value heads times their size
     vocabulary: int
+    heads: int  # of queries
 
     @property
     def fetched(self) -> bool:
@@ -55,16 +56,18 @@ class KnownModel:
 
 
 _KNOWN = (
-    KnownModel(DEFAULT, "HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 30, 576, 1536, 192, 49_152),
-    KnownModel("smollm2-360m", "HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, 32, 960, 2560, 320, 49_152),
-    KnownModel("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 1_711_376_384, 24, 2048, 8192, 2048, 49_152),
-    KnownModel("qwen2.5-coder-0.5b", "Qwen/Qwen2.5-Coder-0.5B-Instruct", 494_032_768, 24, 896, 4864, 128, 151_936),
-    KnownModel("qwen2.5-coder-1.5b", "Qwen/Qwen2.5-Coder-1.5B-Instruct", 1_543_714_304, 28, 1536, 8960, 256, 151_936),
-    KnownModel("qwen2.5-coder-3b", "Qwen/Qwen2.5-Coder-3B-Instruct", 3_085_938_688, 36, 2048, 11008, 256, 151_936),
-    KnownModel("qwen2.5-coder-7b", "Qwen/Qwen2.5-Coder-7B-Instruct", 7_615_616_512, 28, 3584, 18944, 512, 152_064),
-    KnownModel("llama-3.2-1b", "meta-llama/Llama-3.2-1B-Instruct", 1_235_814_400, 16, 2048, 8192, 512, 128_256),
-    KnownModel("llama-3.2-3b", "meta-llama/Llama-3.2-3B-Instruct", 3_212_749_824, 28, 3072, 8192, 1024, 128_256),
-    KnownModel("llama-3.1-8b", "meta-llama/Llama-3.1-8B-Instruct", 8_030_261_248, 32, 4096, 14336, 1024, 128_256),
+    KnownModel(DEFAULT, "HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 30, 576, 1536, 192, 49_152, 9),
+    KnownModel("smollm2-360m", "HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, 32, 960, 2560, 320, 49_152, 15),
+    KnownModel("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct", 1_711_376_384, 24, 2048, 8192, 2048, 49_152, 32),
+    KnownModel("qwen2.5-coder-0.5b", "Qwen/Qwen2.5-Coder-0.5B-Instruct", 494_032_768, 24, 896, 4864, 128, 151_936, 14),
+    KnownModel(
+        "qwen2.5-coder-1.5b", "Qwen/Qwen2.5-Coder-1.5B-Instruct", 1_543_714_304, 28, 1536, 8960, 256, 151_936, 12
+    ),
+    KnownModel("qwen2.5-coder-3b", "Qwen/Qwen2.5-Coder-3B-Instruct", 3_085_938_688, 36, 2048, 11008, 256, 151_936, 16),
+    KnownModel("qwen2.5-coder-7b", "Qwen/Qwen2.5-Coder-7B-Instruct", 7_615_616_512, 28, 3584, 18944, 512, 152_064, 28),
+    KnownModel("llama-3.2-1b", "meta-llama/Llama-3.2-1B-Instruct", 1_235_814_400, 16, 2048, 8192, 512, 128_256, 32),
+    KnownModel("llama-3.2-3b", "meta-llama/Llama-3.2-3B-Instruct", 3_212_749_824, 28, 3072, 8192, 1024, 128_256, 24),
+    KnownModel("llama-3.1-8b", "meta-llama/Llama-3.1-8B-Instruct", 8_030_261_248, 32, 4096, 14336, 1024, 128_256, 32),
 )
 
 

@@ -1,7 +1,7 @@
 """Which models fit this machine, before any is downloaded, and about how long the labs take on them.
 
-The memory figures are arithmetic on a model's shape, the times follow from one measured matrix product: right to a
-factor of two, which is enough to choose a model. Nothing is loaded.
+The memory figures are arithmetic on a model's shape (`footprint`), the times follow from one measured matrix product:
+right to a factor of two, which is enough to choose a model. Nothing is loaded.
 """
 
 import time
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.fetching import KnownModel, known_models
+from labkit.footprint import Setting, decode, tune
+from labkit.shapes import of_known
 
 GB = 1e9
 PROMPT, QUESTION, ANSWER = 1000, 60, 60  # tokens: the schema prompt that all rows share, a question, its SQL
 ROWS = 32  # answers decoded at once
-MICRO_BATCH = 1200  # tokens in one forward and backward pass
-RANK = 16  # of the LoRA matrices
+PAIR = 300  # tokens of a training pair
 LAB_ANSWERS, LAB_TRAINED = 2_500, 400_000  # answers decoded, tokens trained on, over all labs
 EFFICIENCY = 0.35  # of a large matrix product's speed, reached by a whole network
 
@@ -47,7 +48,7 @@ def fit() -> list[Fit]:
 
 
 def _fit(model: KnownModel, free: int, dtype: str, speed: float, cuda: bool) -> Fit:
-    need = needs(model, dtype)
+    need = needs(model, dtype, cuda)
     able = [verb for verb in ("ask", "tune") if need[verb] <= free]
     if "tune" not in able and cuda and need["tune_4bit"] <= free:
         able.append("tune in 4-bit")
@@ -63,26 +64,15 @@ def _fit(model: KnownModel, free: int, dtype: str, speed: float, cuda: bool) -> 
     )
 
 
-def needs(model: KnownModel, dtype: str) -> dict[str, float]:
-    """Bytes to ask, to tune, and to tune with the linear layers in 4 bits.
-
-    Weights, and for asking the keys and values of a batch with its logits; for tuning the LoRA matrices (weight,
-    gradient and two moments, in float32) and the activations kept for the backward pass, 34 bytes per token, layer
-    and unit of hidden width (Korthikanti et al. 2022, "Reducing activation recomputation", equation 1, without its
-    attention term).
-    """
-    size = 4 if dtype == "float32" else 2
-    process = 0.8 * GB  # Python, torch, a GPU's context
-    weights = model.parameters * size
-    embedding = model.vocabulary * model.hidden
-    four_bit = embedding * 2 * size + max(0, model.parameters - 2 * embedding) * 0.516  # NF4 with quantised scales
-    cache = 2 * model.layers * model.kv_width * size * (PROMPT + ROWS * (QUESTION + ANSWER))
-    logits = ROWS * model.vocabulary * 4 * 3
-    lora = RANK * model.layers * (7 * model.hidden + 2 * model.kv_width + 3 * model.inner)
-    activations = 34 * size / 2 * MICRO_BATCH * model.layers * model.hidden
-    answers = MICRO_BATCH / 2 * model.vocabulary * 10  # logits of answer positions, their softmax, its gradient
-    tuning = 16 * lora + activations + answers + process
-    return {"ask": weights + cache + logits + process, "tune": weights + tuning, "tune_4bit": four_bit + tuning}
+def needs(model: KnownModel, dtype: str, cuda: bool = False) -> dict[str, float]:
+    """Bytes to ask (32 rows of a schema prompt that all share, a question and its SQL), to tune by instruction (4 pairs
+    of 300 tokens a step), and to tune with the linear layers in 4 bits; the arithmetic is `footprint`."""
+    shape, short = of_known(model), "fp32" if dtype == "float32" else "bf16"
+    asking = Setting(short, QUESTION + ANSWER + PROMPT // ROWS, ROWS, cuda=cuda)  # a row's part of what is shared
+    tuning = {key: Setting(kind, PAIR, 4, cuda=cuda) for key, kind in (("tune", short), ("tune_4bit", "nf4"))}
+    context = 0.6 * GB if cuda else 0.0  # a GPU's driver and libraries
+    found = {"ask": decode(shape, asking)} | {key: tune(shape, setting) for key, setting in tuning.items()}
+    return {key: need.total + context for key, need in found.items()}
 
 
 def lab_seconds(model: KnownModel, speed: float, cuda: bool) -> float:

@@ -171,6 +171,12 @@ def _gpu() -> Check:
     return Check("GPU", True, "no GPU: the labs run on the CPU")
 
 
+def _tier() -> Check:
+    from labkit.tiers import here
+
+    return Check("tier", True, str(here()))
+
+
 def _model() -> Check:
     if known_models()[0].fetched:
         return Check("model", True, f"{DEFAULT} is at {home() / 'models' / DEFAULT}")
@@ -208,6 +214,7 @@ _CHECKS = {
     "memory": _memory,
     "disk": _disk,
     "GPU": _gpu,
+    "tier": _tier,
     "model": _model,
     "sandbox": _sandbox,
 }

@@ -68,8 +68,9 @@ class KeyValues(Cache):
     def keep_rows(self, rows: Tensor) -> None:
         """Drop all rows but these."""
         self.padding, self.going = self.padding[rows], len(rows)
-        self.keys = [keys[rows] for keys in self.keys]
-        self.values = [values[rows] for values in self.values]
+        for kept in (self.keys, self.values):
+            for layer, states in enumerate(kept):  # one at a time: two of a layer in memory, not two of all
+                kept[layer] = states[rows]
 
     def forward(self, network, tokens: Tensor, with_logits: bool = True) -> Tensor | None:
         """Run the network on the next columns, (rows, columns) token ids; return the last one's logits (rows,

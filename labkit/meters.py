@@ -97,37 +97,72 @@ def peak_memory(chat_model, figures: Figures) -> Iterator[None]:
         yield
         return
     before, asked = figures.get("peak_memory") or 0, figures.asked
-    watch = _cuda_peak(chat_model.device) if str(chat_model.device).startswith("cuda") else _process_peak()
-    with watch as peak:
+    with model_peak(chat_model) as peak:
         yield
     if figures.asked != asked or not before:
         figures.keep(peak_memory=max(before, peak()))
 
 
+def model_peak(model):
+    """A context; what it yields tells the most bytes in use within it, the model's weights included: of the GPU's
+    memory that torch gave out, or of this process (see `held`)."""
+    if str(model.device).startswith("cuda"):
+        return cuda_peak(model.device)
+    return process_peak(mapped_weights(model.network))
+
+
 @contextlib.contextmanager
-def _cuda_peak(device: str) -> Iterator[Callable[[], int]]:
+def cuda_peak(device: str) -> Iterator[Callable[[], int]]:
+    """Of the GPU's memory what torch gave out, at most, within the block."""
     import torch
 
     torch.cuda.reset_peak_memory_stats(device)
     yield lambda: torch.cuda.max_memory_allocated(device)
 
 
-@contextlib.contextmanager
-def _process_peak(every: float = 0.05) -> Iterator[Callable[[], int]]:
-    """Looked at from a thread: the system's own peak is of the process's whole life, earlier rungs included."""
-    import psutil
+def held() -> int:
+    """Bytes that this process holds and the system cannot take back: its anonymous pages.
 
-    process, seen, ended = psutil.Process(), [0], threading.Event()
+    Pages of mapped files are left out: how many of them are resident depends on what else ran (60 to 100 MB between
+    two runs of one small model), and the system drops them when it needs room. The weights that a network reads from
+    such a file are needed whole at every step, so they are counted whole, by `mapped_weights`. Where the system
+    doesn't tell the two apart (no Linux), all resident pages are counted.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) * 1024
+    except (OSError, StopIteration):
+        import psutil
+
+        return psutil.Process().memory_info().rss
+
+
+def mapped_weights(network) -> int:
+    """Bytes of a network's weights that lie in a mapped file, resident or not; 0 where the system doesn't tell."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return 0
+    files = [line.split(maxsplit=5) for line in lines if line.endswith((".safetensors", ".bin"))]
+    spans = [tuple(int(end, 16) for end in fields[0].split("-")) for fields in files]
+    tensors = {t.data_ptr(): t.nbytes for t in network.state_dict().values()}
+    return sum(size for start, size in tensors.items() if any(low <= start < high for low, high in spans))
+
+
+@contextlib.contextmanager
+def process_peak(beside: int = 0, every: float = 0.005) -> Iterator[Callable[[], int]]:
+    """Looked at from a thread: the system's own peak is of the process's whole life, earlier rungs included. `beside`
+    is added."""
+    seen, ended = [held()], threading.Event()
 
     def look() -> None:
         while not ended.wait(every):
-            seen[0] = max(seen[0], process.memory_info().rss)
+            seen[0] = max(seen[0], held())
 
     thread = threading.Thread(target=look, daemon=True)
-    seen[0] = process.memory_info().rss
     thread.start()
     try:
-        yield lambda: max(seen[0], process.memory_info().rss)
+        yield lambda: max(seen[0], held()) + beside
     finally:
         ended.set()
         thread.join()

@@ -103,8 +103,11 @@ def load_model(
 def _load(folder: Path, device: str, dtype: str, four_bit: bool) -> tuple:
     import torch
 
+    from labkit.allocator import give_back
     from labkit.upstream import quiet
 
+    if device == "cpu":
+        give_back()
     options = {"dtype": getattr(torch, dtype), "local_files_only": True}
     if four_bit:
         options |= _four_bit_options(options["dtype"], device)

@@ -17,6 +17,7 @@ import labkit
 from labkit.course.workspace import course_root
 from labkit.dataset import QuestionSet
 from labkit.errors import LabkitError
+from labkit.tiers import here
 
 DEFAULT_MODEL = "smollm2-135m"
 PACKAGES = ("torch", "transformers", "apsw", "sqlglot", "ipywidgets")
@@ -30,6 +31,7 @@ class Setting:
     seed: int
     profile: str
     device: str
+    tier: str = ""  # what this machine is fit for, and why (`tiers`)
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -40,7 +42,8 @@ class Setting:
     def __str__(self) -> str:
         packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         short = "\nLABKIT_PROFILE=ci: long cells are shortened." if self.profile == "ci" else ""
-        return f"model {self.model}, seed {self.seed}, device {self.device}\n{packages}{short}"
+        tier = f"\nthis machine: {self.tier}" if self.tier else ""
+        return f"model {self.model}, seed {self.seed}, device {self.device}\n{packages}{tier}{short}"
 
     __repr__ = __str__
 
@@ -48,7 +51,8 @@ class Setting:
 def setup(model: str = "", seed: int = 0) -> Setting:
     """Choose the model and the seed of this notebook. `model` is a known name, a hub id, a folder or a GGUF file.
 
-    Without `model` the environment variable LABKIT_MODEL decides, else the default model is taken.
+    Without `model` the environment variable LABKIT_MODEL decides, else the default model is taken, on every machine:
+    the labs' expected bands are measured on it. What this machine has room for stands in `tier`, with the reason.
     """
     name = model or os.environ.get("LABKIT_MODEL") or DEFAULT_MODEL
     versions = {"labkit": labkit.__version__, "Python": platform.python_version()}
@@ -57,7 +61,7 @@ def setup(model: str = "", seed: int = 0) -> Setting:
             versions[package] = version(package)
         except PackageNotFoundError:
             raise LabkitError(f"The package {package} is missing. In the kit's folder, run: make env") from None
-    return Setting(name, seed, profile(), _device(), versions)
+    return Setting(name, seed, profile(), _device(), str(here()), versions)
 
 
 def profile() -> str:

@@ -23,6 +23,7 @@ from labkit.agent import Prompt, as_prompt
 from labkit.dataset import Question, QuestionSet, save_questions
 from labkit.errors import LabkitError
 from labkit.home import alone, home, write_atomically
+from labkit.meters import model_peak
 from labkit.models import DEFAULT, Model, load_model
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.runs import RunStore
@@ -167,9 +168,11 @@ class _Work:
             with packed_attention(self.model.network):
                 trainer.trunk.keep(path / f"trunk-{team.rank}", weights, self.progress)
         checkpoint.seconds += time.monotonic() - begun
-        seconds = train(trainer, plan, checkpoint, self.progress, self.watch)
-        recalled, of, hard = self._recall(trainer)
+        with model_peak(self.model) as peak:
+            seconds = train(trainer, plan, checkpoint, self.progress, self.watch)
+            recalled, of, hard = self._recall(trainer)
         card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
+        card.made["peak_memory"] = peak()
         if team.first:
             save_questions(self.folder / folders.PAIRS, [*self.pairs, *self.old])
             write_atomically(self.folder / _CALL, json.dumps(checkpoint.identity, indent=1))

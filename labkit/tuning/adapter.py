@@ -56,7 +56,7 @@ class Card:
     of: int
     recipe: dict = field(default_factory=dict)
     overlap: dict = field(default_factory=dict)  # known set -> {"questions": n, "queries": n}
-    made: dict = field(default_factory=dict)  # date, machine, threads, dtype, versions
+    made: dict = field(default_factory=dict)  # date, machine, threads, dtype, versions, peak memory in bytes
     continued_from: str | None = None
     hard: list = field(default_factory=list)  # pairs that are not recalled: id, probability of the whole answer
 

@@ -25,7 +25,7 @@ from labkit.tuning.lora import ALL_LINEAR, LoRA, attach, detach, parameters
 from labkit.tuning.loss import token_loss
 from labkit.tuning.packed import body, packed_attention, run_layers
 from labkit.tuning.ranks import Ranks
-from labkit.tuning.trunk import Trunk
+from labkit.tuning.trunk import TOKENS, Trunk
 
 _HALVINGS = 4
 
@@ -153,12 +153,14 @@ class Trainer:
     def check(self, positions: Sequence[int], progress: bool = False) -> Outcome:
         """What the network does on the examples at `positions` now; nothing is changed."""
         order = sorted(positions, key=lambda i: len(self.examples[i]))
+        longest = max((len(self.examples[i]) for i in order), default=1)
         while True:
+            size = max(1, min(self.checked, TOKENS // longest))  # a check of long pairs takes no more than a step
             try:
-                outcome = self._in_parts(order, self.checked, lambda part: self._forward(part)[1], progress)
+                outcome = self._in_parts(order, size, lambda part: self._forward(part)[1], progress)
                 break
             except torch.OutOfMemoryError:
-                self.checked = _halved(self.checked)
+                self.checked = _halved(size)
         place = {position: row for row, position in enumerate(order)}
         rows = [place[position] for position in positions]
         return Outcome(*(values[rows] for values in _columns(outcome)))

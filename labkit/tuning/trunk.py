@@ -23,7 +23,7 @@ from labkit.home import write_atomically
 from labkit.tuning.examples import Example
 from labkit.tuning.packed import Layout, body, run_layers
 
-_ROWS, _TOKENS = 32, 4096  # at most so many examples and tokens a forward pass
+_ROWS, TOKENS = 32, 4096  # at most so many examples and tokens a forward pass
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _passes(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
     """The positions in `order` (shortest first) by passes: as many as fit, at least one."""
     part: list[int] = []
     for i in order:
-        if part and (len(part) == _ROWS or (len(part) + 1) * lengths[i] > _TOKENS):
+        if part and (len(part) == _ROWS or (len(part) + 1) * lengths[i] > TOKENS):
             yield part
             part = []
         part.append(i)

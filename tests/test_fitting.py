@@ -1,0 +1,163 @@
+"""`labkit fit`: what is predicted, what is really measured, what is remembered; the tiers and the words around them."""
+
+import json
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from labkit import cli, footprint, measuring, meters, tiers
+from labkit.errors import LabkitError
+from labkit.fetching import known_models
+from labkit.footprint import Setting
+from labkit.forecast import forecast
+from labkit.measuring import Case, measure, measured
+from labkit.shapes import read_shape
+
+STANDIN = runpy.run_path(str(Path(__file__).with_name("standin.py")))
+tiny_model_dir = STANDIN["tiny_model_dir"]
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+
+
+# --- tiers
+
+
+@pytest.mark.parametrize("tier", tiers.TIERS, ids=lambda tier: tier.name)
+def test_a_tier_holds_by_the_arithmetic(tier):
+    assert tier.model in {model.name for model in known_models()}
+    assert tier.needs < tier.usable
+    if tier.gib:
+        assert tier.needs > 0.5 * tier.gib * tiers.GIB, "half of the memory lies idle"
+        assert tier.measured == "not measured"  # change it together with what was run
+
+
+def test_a_tier_is_chosen_by_memory_and_says_why():
+    named = {gib: tiers.choose(int(gib * tiers.GIB)) for gib in (4, 5.8, 7.7, 9, 11.9, 15.7, 23.6, 80)}
+    assert [choice.tier.gib for choice in named.values()] == [0, 6, 8, 8, 12, 16, 24, 24]
+    assert "not measured" in str(named[7.7]) and "4 bits" in str(named[7.7]) and "7.7 GiB" in str(named[7.7])
+    assert "less than the least tier" in str(named[4])
+    assert "bfloat16" in str(tiers.choose(None)) and "float32" in str(tiers.choose(None, bfloat16=False))
+
+
+def test_the_page_has_the_table_of_the_code():
+    assert tiers.page() in (ROOT / "docs" / "scale.md").read_text()
+
+
+def test_setup_says_what_the_machine_is_fit_for(monkeypatch):
+    from labkit import course
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    setting = course.setup()
+    assert setting.tier.startswith("CPU: no GPU") and setting.tier in str(setting)
+    assert replace(setting, tier="").tier not in str(setting)[-1:]
+
+
+# --- measuring
+
+
+def test_held_memory_grows_and_shrinks_with_what_is_held():
+    before = meters.held()
+    block = torch.ones(20_000_000)
+    assert meters.held() - before == pytest.approx(80e6, rel=0.1)
+    with meters.process_peak() as peak:
+        del block
+        other = torch.ones(40_000_000)
+        seen = meters.held()
+    assert peak() >= seen and peak() - before > 150e6
+    del other
+
+
+def test_mapped_weights_are_counted_whole(tiny_model_dir):
+    from labkit.models import load_model
+
+    shape = read_shape(tiny_model_dir)
+    plain = load_model(tiny_model_dir, dtype="float32", device="cpu")
+    counted = meters.mapped_weights(plain.network)
+    assert counted in (0, 4 * shape.parameters)  # whether transformers maps a file is its own affair
+    turned = load_model(tiny_model_dir, dtype="bfloat16", device="cpu")
+    assert meters.mapped_weights(turned.network) == 0  # of float32 on disk: a copy
+
+
+@pytest.mark.parametrize("stage", ["load", "decode"])
+def test_a_real_case_is_predicted(own_home, tmp_path, stage):
+    """Larger than the stand-in, for a process's own noise is some megabytes."""
+    folder = STANDIN["make_tiny_model"](
+        tmp_path / "wide", hidden_size=1024, intermediate_size=2816, num_hidden_layers=4
+    )
+    setting = Setting("bf16", 256, 16)
+    case = Case("wide", stage, "bf16", "", *((256, 16) if stage == "decode" else ()))
+    found = measure(case, folder)
+    predicted = footprint.STAGES[stage](read_shape(folder), setting).total - footprint.PROCESS
+    assert predicted == pytest.approx(found["peak"] - found["imports"], rel=0.35)
+    assert found["peak"] / (predicted + footprint.PROCESS) == pytest.approx(1, rel=0.15)
+    assert measured(case)["peak"] == found["peak"] and measured(replace(case, dtype="fp32")) is None
+
+
+def test_a_process_that_fails_is_a_sentence(own_home, tmp_path):
+    with pytest.raises(LabkitError, match="was not measured"):
+        measure(Case("none", "load", "bf16"), tmp_path)
+
+
+def test_damaged_figures_count_as_none(own_home):
+    measuring.remember(Case("m", "load", "bf16"), {"peak": 5, "imports": 1})
+    assert measured(Case("m", "load", "bf16"))["peak"] == 5
+    measuring._file().write_text("{")
+    assert measured(Case("m", "load", "bf16")) is None
+
+
+# --- the command
+
+
+def test_forecast_shows_what_was_measured_before(own_home, monkeypatch):
+    monkeypatch.setattr("labkit.forecast.free_memory", lambda: (10**10, 10**10))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    lines = forecast("smollm2-135m", "memory", 128, 4, "fp32")
+    assert [line.stage for line in lines] == ["load", "tune", "decode"] and all(line.fits for line in lines)
+    assert all(line.shown == "not measured" and line.error is None for line in lines)
+    peak = lines[1].predicted / 1.05
+    measuring.remember(Case("smollm2-135m", "tune", "fp32", "memory", 128, 4), {"peak": peak, "imports": 1})
+    again = forecast("smollm2-135m", "memory", 128, 4, "fp32")[1]
+    assert again.error == pytest.approx(0.05) and "+5%" in again.shown
+    assert sum(again.parts.values()) == again.predicted
+    assert forecast("smollm2-135m", "memory", 128, 8, "fp32")[1].measured is None
+
+
+def test_what_does_not_fit_exits_with_one(own_home, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["labkit", "fit", "llama-3.1-8b", "--dtype", "fp32", "--json"])
+    monkeypatch.setattr("labkit.forecast.free_memory", lambda: (10**10, 10**10))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 1 and [line["fits"] for line in said] == [False] * 3
+    assert said[0]["parts"]["weights"] == 4 * 8_030_261_248
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no-such-model"], "shape"),
+        (["smollm2-135m", "--dtype", "int2"], "dtype"),
+        (["smollm2-135m", "--method", "magic"], "method"),
+        (["smollm2-135m", "--length", "0"], "1 or more"),
+    ],
+)
+def test_what_means_nothing_is_a_sentence(own_home, monkeypatch, capsys, arguments, said):
+    monkeypatch.setattr("sys.argv", ["labkit", "fit", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_the_committed_figures_are_those_of_the_experiments():
+    found = json.loads((ROOT / "benchmarks" / "fit.json").read_text())["cases"]
+    page = (ROOT / "EXPERIMENTS.md").read_text()
+    for case in found:
+        assert f"{case['measured'] / 1e6:,.0f}" in page, case
