@@ -48,7 +48,7 @@ def fit(
 ) -> int:
     """Predict the peak memory of loading, tuning and decoding a model, from its shape alone. Exit 1 where the most of
     it is more than this machine has free."""
-    from labkit.fitting import forecast
+    from labkit.forecast import forecast
 
     lines = forecast(model, method, length, batch, dtype, really)
     if as_json:

@@ -56,7 +56,7 @@ def test_setup_says_what_the_machine_is_fit_for(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     setting = course.setup()
     assert setting.tier.startswith("CPU: no GPU") and setting.tier in str(setting)
-    assert replace(setting, tier="").tier not in str(setting)[-1:]
+    assert "this machine" not in str(replace(setting, tier=""))
 
 
 # --- measuring
@@ -70,7 +70,7 @@ def test_held_memory_grows_and_shrinks_with_what_is_held():
         del block
         other = torch.ones(40_000_000)
         seen = meters.held()
-    assert peak() >= seen and peak() - before > 150e6
+    assert peak() >= seen - 1e6 and peak() - before > 150e6  # a page more or less between two looks
     del other
 
 

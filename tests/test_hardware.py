@@ -33,7 +33,7 @@ def test_a_healthy_machine_is_all_ok(healthy):
     checks = by_name(doctor())
     assert [check for check in checks.values() if not check.ok] == []
     assert all(check.mend == "" and check.detail for check in checks.values())
-    expected = "Python, packages, torch, cores, instruction set, memory, disk, GPU, model, sandbox"
+    expected = "Python, packages, torch, cores, instruction set, memory, disk, GPU, tier, model, sandbox"
     assert list(checks) == expected.split(", ")
     assert json.loads(json.dumps([asdict(check) for check in checks.values()]))
 
@@ -152,14 +152,18 @@ def test_every_known_model_is_told_of():
     assert json.loads(json.dumps([asdict(one) for one in fits]))
 
 
-def test_memory_on_a_16_gb_card(monkeypatch):
-    """What the vendors' notebooks report of a T4: 3B tunes in 4-bit below 7 GB, 8B below 11."""
+def test_memory_on_a_card(monkeypatch):
+    """The vendors' notebooks tune 8B below 11 GB by computing activations twice, which is not done here."""
     fake_gpu(monkeypatch, 15 * 10**9)
     fits = {one.model: one for one in fit()}
     assert fits[DEFAULT].fits == fits["qwen2.5-coder-1.5b"].fits == "ask and tune"
-    assert fits["llama-3.1-8b"].fits == "tune in 4-bit" and fits["llama-3.1-8b"].minutes > fits[DEFAULT].minutes
-    assert 3 < fits["llama-3.2-3b"].tune_4bit_gb < 10 and 6 < fits["llama-3.1-8b"].tune_4bit_gb < 15
+    assert fits["llama-3.1-8b"].fits == "no" and fits["llama-3.1-8b"].minutes is None
+    assert 3 < fits["llama-3.2-3b"].tune_4bit_gb < 10 and 6 < fits["llama-3.1-8b"].tune_4bit_gb < 18
     assert fits["llama-3.1-8b"].ask_gb > 16
+    fake_gpu(monkeypatch, 23 * 10**9)
+    fits = {one.model: one for one in fit()}
+    assert fits["llama-3.1-8b"].fits == "ask and tune in 4-bit"
+    assert fits["llama-3.1-8b"].minutes > fits[DEFAULT].minutes
 
 
 def test_bigger_models_need_more_memory_and_time(monkeypatch):
@@ -174,7 +178,8 @@ def test_bigger_models_need_more_memory_and_time(monkeypatch):
 
 def test_float32_takes_more_than_bfloat16():
     small, large = (fitting.needs(known_models()[0], dtype) for dtype in ("bfloat16", "float32"))
-    assert all(large[key] > small[key] for key in small)
+    assert all(large[key] > small[key] for key in ("ask", "tune"))
+    assert large["tune_4bit"] == small["tune_4bit"]  # computed in float32 on any CPU
 
 
 def test_speed_is_measured_in_half_a_second():

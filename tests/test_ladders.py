@@ -10,6 +10,7 @@ import apsw
 import numpy
 import pandas
 import pytest
+import torch
 
 import labkit
 from labkit.agent import SqlGenerator
@@ -395,7 +396,7 @@ def test_figures_of_a_fresh_rung_begin_anew(tmp_path):
 
 def test_peak_memory_is_of_the_block_alone(tmp_path):
     class Local:
-        network, device = None, "cpu"
+        network, device = torch.nn.Linear(1, 1), "cpu"
 
     def peak(megabytes) -> int:
         figures = Figures(tmp_path / f"{megabytes}.json", fresh=True)
