@@ -26,7 +26,6 @@ import torch
 import labkit
 from labkit.dataset import QuestionSet
 from labkit.home import home, write_atomically
-from labkit.reranking import OWN
 from labkit.runs import wilson
 from labkit.sqltext import skeleton
 from labkit.tuning import tune
@@ -93,7 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="of new pairs, each going on from the last one's adapter")
     parser.add_argument("--candidates", type=int, default=0, help="verified pairs to rank against the model's answers")
     parser.add_argument("--encoder", type=Path, help="folder of a tuned encoder, which finds the candidates")
-    parser.add_argument("--own", type=float, default=OWN, help="cosine that ranking gives the model's own answer")
+    parser.add_argument("--own", type=float, help="cosine that ranking gives the model's own answer")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
     options = parser.parse_args()
