@@ -92,10 +92,10 @@ def test_a_process_that_fails_says_why(bench):
 
 
 def test_a_pass_over_frozen_layers_is_bounded_in_rows_and_tokens():
-    from labkit.tuning.trunk import _ROWS, _TOKENS, _passes
+    from labkit.tuning.trunk import _ROWS, TOKENS, _passes
 
-    lengths = [10] * 70 + [512] * 20 + [_TOKENS + 1]
+    lengths = [10] * 70 + [512] * 20 + [TOKENS + 1]
     parts = list(_passes(list(range(len(lengths))), lengths))
     assert [i for part in parts for i in part] == list(range(len(lengths)))
     assert max(map(len, parts)) == _ROWS and parts[-1] == [90]
-    assert all(len(part) * lengths[part[-1]] <= _TOKENS for part in parts[:-1])
+    assert all(len(part) * lengths[part[-1]] <= TOKENS for part in parts[:-1])
