@@ -47,7 +47,9 @@ class Tier:
 
 
 TIERS = (
-    Tier("CPU", 0, "smollm2-135m", "bf16", 4, measured="tuning measured at 128 tokens only (EXPERIMENTS.md, 2026-11-29)"),
+    Tier(
+        "CPU", 0, "smollm2-135m", "bf16", 4, measured="tuning measured at 128 tokens only (EXPERIMENTS.md, 2026-11-29)"
+    ),
     Tier("6 GB", 6, "qwen2.5-coder-1.5b", "nf4", 2),
     Tier("8 GB", 8, "qwen2.5-coder-3b", "nf4", 1),
     Tier("12 GB", 12, "qwen2.5-coder-7b", "nf4", 1),
