@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="of new pairs, each going on from the last one's adapter")
     parser.add_argument("--candidates", type=int, default=0, help="verified pairs to rank against the model's answers")
     parser.add_argument("--encoder", type=Path, help="folder of a tuned encoder, which finds the candidates")
+    parser.add_argument("--known", action="store_true", help="trust the queries of trained.jsonl where it is near")
     parser.add_argument("--own", type=float, help="cosine that ranking gives the model's own answer")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--databases", nargs="+", default=["league", "clinic"])
@@ -138,12 +139,12 @@ def main() -> None:
         if options.candidates:
             begun = time.perf_counter()
             pool = candidates_of(name, options.candidates, folder)
-            reranked = labkit.RerankedGenerator(
-                model, pool, encoder=options.encoder, own=options.own, max_new_tokens=300
-            )
+            trusted = labkit.load_questions(data / "league" / "trained.jsonl") if options.known else None
+            settings = {"known": trusted, "encoder": options.encoder, "own": options.own}
+            reranked = labkit.RerankedGenerator(model, pool, **settings, max_new_tokens=300)
             reranked.build()
             found["candidates"], found["indexing_seconds"] = len(pool), round(time.perf_counter() - begun, 1)
-            how = "reranked by a tuned encoder" if options.encoder else "reranked"
+            how = "reranked" + " by a tuned encoder" * bool(options.encoder) + ", known trusted" * options.known
             sets = {"held-out": "heldout", "paraphrase": "paraphrase"} if name == "league" else {}
             for key, file in (sets or {"second database": "questions"}).items():
                 questions = labkit.load_questions(data / name / f"{file}.jsonl")

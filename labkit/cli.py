@@ -26,6 +26,7 @@ from labkit.terminal import (
     Database,
     Encoder,
     Json,
+    Known,
     Mode,
     Model,
     Prompt,
@@ -33,6 +34,7 @@ from labkit.terminal import (
     check_encoder,
     frame,
     print_json,
+    ranked,
     table,
     vars_of,
 )
@@ -98,16 +100,16 @@ def ask(
     prompt: Prompt = None,
     base_url: BaseUrl = None,
     candidates: Candidates = None,
+    known: Known = None,
     encoder: Encoder = None,
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
-    check_encoder(encoder, candidates)
+    check_encoder(encoder, candidates or known)
     loaded = chat_model(model, adapter, base_url)
     agent = labkit.Agent(loaded, db, prompt)
-    if candidates:
-        pool = labkit.load_questions(candidates, db_dir=Path(db).parent)
-        agent.generator = labkit.RerankedGenerator(loaded, pool, prompt=prompt, encoder=encoder)
+    if candidates or known:
+        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, prompt)
     answer = agent.ask(question)
     if as_json:
         print_json(
@@ -187,6 +189,7 @@ def evaluate(
     base_url: BaseUrl = None,
     mode: Mode = "execution",
     candidates: Candidates = None,
+    known: Known = None,
     encoder: Encoder = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
@@ -199,17 +202,17 @@ def evaluate(
 ) -> int:
     """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class. Facts (a set
     with answers and no queries) take --mode text; questions with rows and no query are scored by their rows."""
-    check_encoder(encoder, candidates)
+    check_encoder(encoder, candidates or known)
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
-    if candidates:
+    if candidates or known:
         from labkit.dataset import overlap
 
-        pool = labkit.load_questions(candidates, db_dir=db_dir or questions.parent)
-        shared = {item.text for item in overlap(pool, loaded) if item.kind == "query"}
+        local = chat_model(model, adapter, base_url)
+        generator = ranked(local, candidates, known, encoder, db_dir or questions.parent, prompt)
+        shared = {item.text for item in overlap(generator.pairs, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)
-        generator = labkit.RerankedGenerator(chat_model(model, adapter, base_url), pool, prompt=prompt, encoder=encoder)
     else:
         generator = kind(chat_model(model, adapter, base_url), prompt)
     size = {} if batch_size is None else {"batch_size": batch_size}

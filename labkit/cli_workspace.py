@@ -16,10 +16,12 @@ from labkit.terminal import (
     Candidates,
     Encoder,
     Json,
+    Known,
     Model,
     chat_model,
     check_encoder,
     print_json,
+    ranked,
 )
 
 app = typer.Typer()
@@ -108,6 +110,7 @@ def serve(
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
     candidates: Candidates = None,
+    known: Known = None,
     encoder: Encoder = None,
     host: Annotated[str, typer.Option("--host", help="0.0.0.0: all who reach this machine may ask.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8642,
@@ -122,12 +125,11 @@ def serve(
         from labkit.workspace import made
 
         db, model, adapter, candidates = made(folder)
-    check_encoder(encoder, candidates)
+    check_encoder(encoder, candidates or known)
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)
-    if candidates:
-        pool = labkit.load_questions(candidates, db_dir=Path(db).parent)
-        agent.generator = labkit.RerankedGenerator(loaded, pool, encoder=encoder)
+    if candidates or known:
+        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent)
     server = Server(agent, host, port)
     print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
     if host not in LOCAL:

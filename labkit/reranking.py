@@ -4,8 +4,9 @@ The score of a query is log P(query | question) by the model plus `weight` times
 the question that the query comes from; the model's own answer is given the cosine `own` where no pair proposes it too.
 A generator of candidates and a ranker are two models in Zeng et al. 2022 ("N-best hypotheses reranking for
 text-to-SQL systems", arXiv 2210.10668); here retrieval proposes and one tuned model generates and ranks, so that a
-verified query is taken only where the model finds it about as likely as what it would have written. Of answers that do
-not run none is taken if another candidate is there.
+verified query is taken only where the model finds it about as likely as what it would have written. A query of a pair
+that people have checked is trusted more where the question comes near the pair's: it may be less likely by e^TRUST. Of
+answers that do not run none is taken if another candidate is there.
 """
 
 import hashlib
@@ -25,16 +26,18 @@ from labkit.sqltext import normalise_sql
 CANDIDATES = 20
 WEIGHT = 30.0  # nats a unit of cosine; chosen on the league's dev set, as OWN is (EXPERIMENTS.md, 2026-11-27)
 OWN = 0.7
-OWN_TUNED = 0.6  # with a tuned encoder, whose cosines lie wider apart (EXPERIMENTS.md, 2026-11-29)
+WEIGHT_TUNED, OWN_TUNED = 20.0, 0.6  # with a tuned encoder, whose cosines lie wider apart (2026-11-29)
+TRUST, NEAR = 10.0, 0.6  # nats for a known query, and the cosine from which it gets them (2026-11-29)
 AT_A_TIME = 8  # candidates weighed together
 
 
 class RerankedGenerator:
     """A generator for `evaluate`: `model`, a local one (its likelihoods are needed), and a pool of verified pairs.
 
-    `pairs`: a question set whose databases are found; `load`: gives the sentence encoder, the kit's own by default;
-    `k`: candidates a question; `prompt` and `settings` as for `SqlGenerator`. A question about a database of which the
-    pool has no pair is answered by the model alone. `encoder`: the folder of one that `tune_encoder` wrote.
+    `pairs`: a question set whose databases are found; `known`: those of them that people have checked; `load`: gives
+    the sentence encoder, the kit's own by default; `encoder`: the folder of one that `tune_encoder` wrote; `k`:
+    candidates a question; `prompt` and `settings` as for `SqlGenerator`. A question about a database of which the pool
+    has no pair is answered by the model alone.
     """
 
     def __init__(
@@ -43,7 +46,8 @@ class RerankedGenerator:
         pairs: QuestionSet,
         *,
         k: int = CANDIDATES,
-        weight: float = WEIGHT,
+        known: QuestionSet | None = None,
+        weight: float | None = None,
         own: float | None = None,
         encoder: str | Path | None = None,
         load: Callable[[], Encode] | None = None,
@@ -57,8 +61,11 @@ class RerankedGenerator:
         if k < 1:
             raise LabkitError(f"k is {k}; ranking needs one candidate at least.")
         self.generator = SqlGenerator(model, prompt, **settings)
-        self.model, self.pairs, self.k, self.weight = local, pairs, k, weight
-        self.own = own if own is not None else OWN_TUNED if encoder else OWN
+        self.model, self.pairs, self.k = local, pairs, k
+        usual = (WEIGHT_TUNED, OWN_TUNED) if encoder else (WEIGHT, OWN)
+        self.weight = usual[0] if weight is None else weight
+        self.own = usual[1] if own is None else own
+        self.known = frozenset(normalise_sql(pair.sql) for pair in known or () if pair.sql)
         self.load, self.progress = load or partial(_encoder, encoder), progress
         self.encoder = encoder
         self._pools: dict[Path, Candidates | None] = {}
@@ -83,7 +90,8 @@ class RerankedGenerator:
         said = self.generator.describe()
         told = f"{self.k}, {self.weight:g}, {self.own:g}"
         told += f", encoder {tuned_sha256(self.encoder)[:12]}" if self.encoder else ""
-        texts = "\n".join(f"{pair.question}\t{pair.sql}" for pair in self.pairs)
+        told += f", {len(self.known)} known" if self.known else ""
+        texts = "\n".join([*(f"{pair.question}\t{pair.sql}" for pair in self.pairs), *sorted(self.known)])
         pool = hashlib.sha256(texts.encode()).hexdigest()
         return {**said, "prompt": f"{said.get('prompt')}, reranked", "pool_sha256": pool, "reranking": told}
 
@@ -101,16 +109,22 @@ class RerankedGenerator:
             return answer
         near = {normalise_sql(candidate.sql): candidate.similarity for candidate in found}
         same = normalise_sql(answer)
-        todo = [(c.similarity, c.sql) for c in found if not (ran and normalise_sql(c.sql) == same)]
-        todo = [(max(self.own, near.get(same, -1.0)), answer)] * ran + todo
+        others = [c.sql for c in found if not (ran and normalise_sql(c.sql) == same)]
+        todo = [(self._prior(near[text], text), sql) for sql in others for text in [normalise_sql(sql)]]
+        own = max(self.weight * self.own, self._prior(near.get(same, -1.0), same))
+        todo = [(own, answer)] * ran + sorted(todo, key=lambda one: -one[0])
         best, score = answer, float("-inf")
-        while todo and self.weight * todo[0][0] > score:  # no probability is over 1: what is left cannot be better
+        while todo and todo[0][0] > score:  # no probability is over 1: what is left cannot be better
             now, todo = todo[:AT_A_TIME], todo[AT_A_TIME:]
             likely = log_probabilities(self.model, conversation, [sql for _, sql in now])
-            for (cosine, sql), value in zip(now, likely, strict=True):
-                if value + self.weight * cosine > score:
-                    best, score = sql, value + self.weight * cosine
+            for (prior, sql), value in zip(now, likely, strict=True):
+                if value + prior > score:
+                    best, score = sql, value + prior
         return best
+
+    def _prior(self, cosine: float, text: str) -> float:
+        """What is added to a candidate's log probability, in nats; `text`: its query, normalised."""
+        return self.weight * cosine + TRUST * (cosine >= NEAR and text in self.known)
 
     def _pool(self, database) -> Candidates | None:
         path = Path(database).resolve()

@@ -29,6 +29,10 @@ Candidates = Annotated[
 Encoder = Annotated[
     Path | None, typer.Option("--encoder", help="Encoder that finds them, by `tune-encoder`; else the kit's own.")
 ]
+Known = Annotated[
+    Path | None,
+    typer.Option("--known", help="Pairs that people have checked: candidates, trusted where a question comes near."),
+]
 DEFAULT_MODEL = "smollm2-135m"
 
 
@@ -36,6 +40,16 @@ def check_encoder(encoder: Path | None, candidates: Path | None) -> None:
     """LabkitError for an encoder that would do nothing."""
     if encoder and not candidates:
         raise LabkitError("--encoder finds candidates, and there are none. Name pairs with --candidates.")
+
+
+def ranked(model, candidates: Path | None, known: Path | None, encoder: Path | None, db_dir, prompt=None):
+    """The model with what ranks candidates around it; LabkitError where there are none to rank."""
+    import labkit
+
+    sets = [labkit.load_questions(path, db_dir=db_dir) for path in (candidates, known) if path]
+    pool = labkit.QuestionSet("candidates", tuple(pair for pairs in sets for pair in pairs), db_dir=db_dir)
+    checked = sets[-1] if known else None
+    return labkit.RerankedGenerator(model, pool, known=checked, prompt=prompt, encoder=encoder)
 
 
 def print_json(*values) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import labkit
+import labkit.cli
 from labkit.candidates import Candidates
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
@@ -16,6 +17,7 @@ from labkit.likelihood import log_probabilities
 from labkit.linking import Values
 from labkit.models import load_model
 from labkit.reranking import RerankedGenerator
+from labkit.sqltext import normalise_sql
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
 
@@ -162,19 +164,34 @@ def test_the_best_by_likelihood_and_similarity_is_taken(tiny, league):
     """By hand: the same candidates, all scored, the best one found without leaving any out early."""
     pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
     asked = questions(league, "What year were the Falcons founded?", "Who coaches the Anvils?", "Teams by titles")
-    for weight in (0.0, 5.0, 500.0):
-        generator = RerankedGenerator(
-            tiny, pairs, k=5, weight=weight, load=lambda: words_as_vectors, max_new_tokens=8, prompt="question_only"
-        )
+    for weight, known in ((0.0, ()), (5.0, ()), (500.0, ()), (0.0, PAIRS[3:4]), (5.0, PAIRS)):
+        settings = {"load": lambda: words_as_vectors, "max_new_tokens": 8, "prompt": "question_only"}
+        generator = RerankedGenerator(tiny, pairs, k=5, weight=weight, known=known, **settings)
+        checked = {pair.sql for pair in known}
         run = labkit.evaluate(generator, asked, progress=False)
         pool = Candidates(PAIRS, league, words_as_vectors)
         for question, result in zip(asked, run.results, strict=True):
             conversation = labkit.prompting.question_only(question.question)
             found = pool(question.question, 5)
             likely = log_probabilities(tiny, conversation, [c.sql for c in found])
-            best = max(zip(found, likely, strict=True), key=lambda pair: pair[1] + weight * pair[0].similarity)
+            trusted = [10.0 * (c.sql in checked and c.similarity >= 0.6) for c in found]
+            scores = zip(found, likely, trusted, strict=True)
+            best = max(scores, key=lambda one: one[1] + weight * one[0].similarity + one[2])
             assert result.prediction == best[0].sql  # the stand-in's own answers do not run
-    assert "reranked" in generator.describe()["prompt"]
+    said = generator.describe()
+    assert "reranked" in said["prompt"] and "5 known" in said["reranking"]
+
+
+def test_a_known_query_is_trusted_where_its_question_is_near(tiny, league):
+    """Twice the same pool; only what is known differs, and the model finds the query far less likely than another."""
+    pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
+    asked = questions(league, "Who coaches the Foxes now?")
+    found = {c.sql: c for c in Candidates(PAIRS, league, words_as_vectors)(asked[0].question, 5)}
+    wanted = PAIRS[3].sql
+    assert found[wanted].similarity >= 0.6
+    generator = RerankedGenerator(tiny, pairs, k=5, weight=0.0, known=PAIRS[3:4], load=lambda: words_as_vectors)
+    assert generator._prior(found[wanted].similarity, normalise_sql(wanted)) == 10.0
+    assert generator._prior(0.59, normalise_sql(wanted)) == generator._prior(0.9, normalise_sql(PAIRS[0].sql)) == 0.0
 
 
 def test_an_endpoint_and_a_senseless_k_are_refused(tiny, league):
@@ -198,3 +215,21 @@ def test_the_real_model_ranks_what_the_real_encoder_finds(root):
     )
     run = labkit.evaluate(generator, asked, store=labkit.RunStore(), progress=False)
     assert run.valid == 4 and run.correct >= 3
+
+
+def test_known_pairs_alone_are_a_pool_on_the_command_line(
+    tiny_model_dir, league, tmp_path, monkeypatch, capsys, own_home
+):
+    """Both options, or either; the model's prompt is the shortest one."""
+    monkeypatch.setattr("labkit.reranking._encoder", lambda *_: words_as_vectors)
+    asked, pool = tmp_path / "asked.jsonl", tmp_path / "pool.jsonl"
+    labkit.save_questions(asked, questions(league, "What year were the Anvils founded?"))
+    labkit.save_questions(pool, PAIRS)
+    for options in (["--known"], ["--candidates"], ["--candidates", str(pool), "--known"]):
+        arguments = ["evaluate", "-q", asked, "--model", tiny_model_dir, "--prompt", "question_only", "--db-dir"]
+        line = ["labkit", *map(str, arguments), str(league.parent.parent), "--json", *options, str(pool)]
+        monkeypatch.setattr("sys.argv", line)
+        with pytest.raises(SystemExit):
+            labkit.cli.main()
+        said = capsys.readouterr()
+        assert '"n": 1' in said.out, said.err
