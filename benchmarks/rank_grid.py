@@ -1,0 +1,88 @@
+"""How the numbers of `reranking` were chosen: every candidate of every question weighed once, then all settings tried.
+
+    python benchmarks/rank_grid.py --adapter DIR --encoder DIR --candidates PAIRS.jsonl DEV.jsonl REWORDED.jsonl
+
+`reworded.jsonl`: 40 questions of `trained.jsonl`, worded anew by hand, to steer by; the 200 of `paraphrase.jsonl` are
+never asked here. What was weighed is kept beside each set's name in the kit's home, so that a call goes on.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+import labkit
+from labkit.candidates import Candidates
+from labkit.dataset import QuestionSet
+from labkit.encoder import load_encoder
+from labkit.execution import execute_many
+from labkit.home import home
+from labkit.likelihood import log_probabilities
+from labkit.reranking import NEAR
+from labkit.scoring import Pair, score_many
+from labkit.sqltext import normalise_sql
+
+DATA = Path(__file__).parent.parent / "datasets"
+LEAGUE = DATA / "league" / "league.sqlite"
+WEIGHTS, OWNS, TRUSTS = (0, 10, 15, 20, 30, 40), (0.5, 0.6, 0.7), (0, 4, 8, 10, 12, 15, 20)
+
+
+def weigh(question, model, pool: Candidates, known: set[str], k: int) -> list[dict]:
+    """The candidates and, last, the model's own answer: cosine, log probability, does it run, is it right."""
+    generator = labkit.SqlGenerator(model, max_new_tokens=300)
+    (conversation,) = generator.conversations([replace(question, database=str(LEAGUE))])
+    found = [(c.sql, c.similarity) for c in pool(question.question, k)] + [(generator.answer([conversation])[0], None)]
+    queries = [sql for sql, _ in found]
+    scores = score_many([Pair(question, sql, LEAGUE) for sql in queries])
+    runs, likely = execute_many(LEAGUE, queries), log_probabilities(model, conversation, queries)
+    texts = [normalise_sql(sql) for sql in queries]
+    return [
+        {"sql": text, "cosine": cosine, "log_p": value, "runs": run.ok, "right": score.verdict == "right",
+         "known": text in known}
+        for (_, cosine), text, value, run, score in zip(found, texts, likely, runs, scores, strict=True)
+    ]  # fmt: skip
+
+
+def right(rows: list[dict], weight: float, own: float, trust: float) -> bool:
+    """Is the query that these settings take the right one?"""
+    cosines = {row["sql"]: row["cosine"] for row in rows[:-1]}
+
+    def score(row: dict) -> float:
+        cosine = row["cosine"] if row["cosine"] is not None else max(own, cosines.get(row["sql"], -1.0))
+        near = cosines.get(row["sql"], -1.0) >= NEAR
+        return row["log_p"] + weight * cosine + trust * (near and row["known"])
+
+    return max([row for row in rows if row["runs"]] or rows, key=score)["right"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="+", type=Path)
+    parser.add_argument("--adapter", type=Path, required=True)
+    parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--candidates", type=Path, required=True)
+    parser.add_argument("--k", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    checked = labkit.load_questions(DATA / "league" / "trained.jsonl", db_dir=DATA)
+    pairs = (*labkit.load_questions(options.candidates, db_dir=DATA), *checked)
+    pool = Candidates(QuestionSet("candidates", pairs, db_dir=DATA), LEAGUE, load_encoder(folder=options.encoder))
+    model, known = labkit.load_model(adapter=options.adapter), {normalise_sql(pair.sql) for pair in checked}
+    for path in options.sets:
+        kept = home() / "climb" / f"weighed-{path.stem}-{options.adapter.name}-{options.k}.json"
+        weighed = json.loads(kept.read_text()) if kept.is_file() else {}
+        for question in labkit.load_questions(path, db_dir=DATA):
+            if question.id not in weighed:
+                weighed[question.id] = weigh(question, model, pool, known, options.k)
+                kept.write_text(json.dumps(weighed))
+        print(f"{path.stem}: {len(weighed)} questions; right by trust in known queries {TRUSTS}")
+        for weight in WEIGHTS:
+            for own in OWNS:
+                counts = [sum(right(rows, weight, own, trust) for rows in weighed.values()) for trust in TRUSTS]
+                print(f"  weight {weight:2}, own {own}: {counts}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
