@@ -107,11 +107,10 @@ class RerankedGenerator:
         found = pool(question.question, self.k) if pool else []
         if not found:
             return answer
-        near = {normalise_sql(candidate.sql): candidate.similarity for candidate in found}
+        near = {normalise_sql(candidate.sql): candidate for candidate in found}
         same = normalise_sql(answer)
-        others = [c.sql for c in found if not (ran and normalise_sql(c.sql) == same)]
-        todo = [(self._prior(near[text], text), sql) for sql in others for text in [normalise_sql(sql)]]
-        own = max(self.weight * self.own, self._prior(near.get(same, -1.0), same))
+        todo = [(self._prior(c.similarity, text), c.sql) for text, c in near.items() if not (ran and text == same)]
+        own = max(self.weight * self.own, self._prior(near[same].similarity if same in near else -1.0, same))
         todo = [(own, answer)] * ran + sorted(todo, key=lambda one: -one[0])
         best, score = answer, float("-inf")
         while todo and todo[0][0] > score:  # no probability is over 1: what is left cannot be better

@@ -85,8 +85,8 @@ def test_mapped_weights_are_counted_whole(tiny_model_dir):
     assert meters.mapped_weights(turned.network) == 0  # of float32 on disk: a copy
 
 
-@pytest.mark.parametrize(("stage", "within"), [("load", 0.15), ("decode", 0.4)])
-def test_a_real_case_is_predicted(own_home, tmp_path, stage, within):
+@pytest.mark.parametrize(("stage", "above", "within"), [("load", 0.35, 0.15), ("decode", 0.6, 0.4)])
+def test_a_real_case_is_predicted(own_home, tmp_path, stage, above, within):
     """Larger than the stand-in, for a process's own noise is some megabytes. Blocks below 1 MiB stay in its heap, and
     a processor without bfloat16 may keep weights in another order: decoding has more room."""
     folder = STANDIN["make_tiny_model"](
@@ -96,7 +96,7 @@ def test_a_real_case_is_predicted(own_home, tmp_path, stage, within):
     case = Case("wide", stage, "bf16", "", *((256, 16) if stage == "decode" else ()))
     found = measure(case, folder)
     predicted = footprint.STAGES[stage](read_shape(folder), setting).total - footprint.PROCESS
-    assert predicted == pytest.approx(found["peak"] - found["imports"], rel=0.6)
+    assert predicted == pytest.approx(found["peak"] - found["imports"], rel=above)
     assert found["peak"] / (predicted + footprint.PROCESS) == pytest.approx(1, rel=within)
     assert measured(case)["peak"] == found["peak"] and measured(replace(case, dtype="fp32")) is None
 

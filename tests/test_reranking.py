@@ -183,7 +183,7 @@ def test_the_best_by_likelihood_and_similarity_is_taken(tiny, league):
 
 
 def test_a_known_query_is_trusted_where_its_question_is_near(tiny, league):
-    """Twice the same pool; only what is known differs, and the model finds the query far less likely than another."""
+    """Only from the cosine on that is asked for, and only a known query; what that does to the choice is above."""
     pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
     asked = questions(league, "Who coaches the Foxes now?")
     found = {c.sql: c for c in Candidates(PAIRS, league, words_as_vectors)(asked[0].question, 5)}
