@@ -4,10 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
-.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-mome-scale bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
-.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom hub-env test-hub ray-env test-ray kill-run wheelhouse clean
-.PHONY: env env-test model lab test test-fast test-sources fuzz check notebooks bench climb starter bench-mome bench-memories bench-fit bench-scale bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean
+.PHONY: env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean bench-mome-scale hub-env test-hub ray-env test-ray kill-run bench-fit bench-scale
 
 env: .venv/.base
 env-test: .venv/.test
