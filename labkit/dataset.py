@@ -10,6 +10,7 @@ well formed; whether its query is any good is the business of `linting`, whether
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -132,6 +133,7 @@ _REQUIRED_OF_ROWS = ("id", "question", "rows", "database")
 _OF_QUERY = ("database", "alternatives", "rows", "order")  # fields that say nothing where there is no query
 _FIELDS = tuple(f.name for f in fields(Question) if f.name != "line")
 _SHOWN_ERRORS = 10
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def load_questions(path: str | Path, db_dir: str | Path | None = None) -> QuestionSet:
@@ -296,7 +298,7 @@ def _text(name: str, value, empty: bool = False) -> str:
         raise BadLine(f"field {name!r} must be a text, not {_kind(value)}")
     if not empty and not value.strip():
         raise BadLine(f"field {name!r} is empty")
-    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if _UNWRITABLE.search(value):
         raise BadLine(f"field {name!r} holds a NUL character or half of a surrogate pair")
     return value
 

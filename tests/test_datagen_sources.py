@@ -6,6 +6,7 @@ import pytest
 
 from labkit.datagen import filters, from_queries
 from labkit.datagen.chat import Author, Candidate, Failure
+from labkit.datagen.logs import read_log
 from labkit.dataset import Question
 from labkit.errors import LabkitError
 
@@ -57,6 +58,39 @@ def test_a_log_file(tmp_path):
     assert {q.sql for q in from_queries(path, LEAGUE)} == {" ".join(sql.split()) for sql in LOG}
     with pytest.raises(LabkitError, match="no query log"):
         from_queries(tmp_path / "none.sql", LEAGUE)
+
+
+QUOTED = """\
+-- yesterday; and before
+SELECT name FROM teams WHERE city = 'a;b';
+/* not this; SELECT 1; */ SELECT "city;x",
+  name -- why;
+FROM `te;ams` WHERE name = 'two
+-- lines';
+DELETE FROM teams;;
+WITH x AS (SELECT 1) SELECT * FROM x"""
+
+
+def test_a_log_is_cut_where_statements_end(tmp_path):
+    path = tmp_path / "log.sql"
+    path.write_text(QUOTED)
+    assert read_log(path) == [
+        "SELECT name FROM teams WHERE city = 'a;b'",
+        "SELECT \"city;x\", name FROM `te;ams` WHERE name = 'two\n-- lines'",
+        "WITH x AS (SELECT 1) SELECT * FROM x",
+    ]
+
+
+def test_a_log_of_a_statement_a_line(tmp_path):
+    path = tmp_path / "log.sql"
+    path.write_text("-- two\nSELECT 'a;b' FROM teams -- one\nselect 2\nDROP TABLE teams\n")
+    assert read_log(path) == ["SELECT 'a;b' FROM teams", "select 2"]
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_statement_alone(tmp_path):
+    path = tmp_path / "log.sql"
+    path.write_text("SELECT 1;\n-- it\nSELECT 'broken;\nSELECT 2;")
+    assert read_log(path) == ["SELECT 1", "SELECT 'broken", "SELECT 2"]
 
 
 # --- chat models ------------------------------------------------------------------------------------------------------

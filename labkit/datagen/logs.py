@@ -6,9 +6,13 @@ LIMIT. What it cannot put into words faithfully is counted and left out; `chat.d
 
 import random
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from sqlglot import exp, parse
+from sqlglot.dialects import SQLite
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import Token, TokenType
 
 from labkit.datagen import saying, times
 from labkit.datagen.build import text as one_line
@@ -27,6 +31,8 @@ from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
 from labkit.schema import read_schema
+
+_TOKENIZER = SQLite.Tokenizer()
 
 
 class Unreadable(ValueError):
@@ -71,11 +77,44 @@ def read_log(log: str | Path | Iterable[str]) -> list[str]:
     if not path.is_file():
         raise LabkitError(f"There is no query log {path}. Give a file of SQL statements, or a list of them.")
     content = path.read_text("utf-8", errors="replace")
-    parts = content.split(";") if ";" in content else content.splitlines()
-    found = [
-        " ".join(line for line in part.splitlines() if not line.lstrip().startswith("--")).strip() for part in parts
-    ]
+    found = _statements(content)
     return [sql for sql in found if sql[:6].casefold() == "select" or sql[:4].casefold() == "with"]
+
+
+def _statements(content: str) -> list[str]:
+    """The statements of a text, each on one line and without comments; a semicolon in a literal ends none.
+
+    A text with a quote or a comment that is never closed has no such tokens: it is cut at every semicolon.
+    """
+    try:
+        tokens = _TOKENIZER.tokenize(content)
+    except SqlglotError:
+        parts = content.split(";") if ";" in content else content.splitlines()
+        return [_whole(part) for part in parts]
+    if not any(token.token_type is TokenType.SEMICOLON for token in tokens):
+        return [_whole(line) for line in content.splitlines()]
+    groups = [[]]
+    for token in tokens:
+        if token.token_type is TokenType.SEMICOLON:
+            groups.append([])
+        else:
+            groups[-1].append(token)
+    return [_joined(content, group) for group in groups if group]
+
+
+def _whole(part: str) -> str:
+    """One statement; as it stands, without lines of comment, where it cannot be cut into tokens."""
+    try:
+        return _joined(part, _TOKENIZER.tokenize(part))
+    except SqlglotError:
+        return " ".join(line for line in part.splitlines() if not line.lstrip().startswith("--")).strip()
+
+
+def _joined(content: str, tokens: Sequence[Token]) -> str:
+    """Tokens as they are written; a space stands for any space, line end or comment between two."""
+    gaps = [" " if b.start > a.end + 1 else "" for a, b in pairwise(tokens)]
+    texts = [content[token.start : token.end + 1] for token in tokens]
+    return "".join(gap + text for gap, text in zip(["", *gaps], texts, strict=False))
 
 
 # --- a query in words -------------------------------------------------------------------------------------------------
@@ -279,8 +318,6 @@ _AGGREGATES = {exp.Avg: "average", exp.Sum: "total", exp.Max: "highest", exp.Min
 
 
 def _parsed(sql: str) -> list[exp.Expression]:
-    from sqlglot.errors import SqlglotError
-
     try:
         return [tree for tree in parse(sql, dialect="sqlite") if tree is not None]
     except (SqlglotError, RecursionError) as error:
