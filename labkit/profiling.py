@@ -6,7 +6,7 @@ column is a stranger's code; so each question has its limits, and a table that e
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labkit.execution import ExecutionResult, Limits, execute_many
@@ -19,6 +19,7 @@ _LIMITS = Limits(seconds=1.0)
 _SAMPLES = 20  # values kept per column
 _TEXT = 80  # characters of a sampled text that are read
 _COLUMNS_A_QUERY = 50
+_JSON_ROWS, _JSON_KEYS = 500, 12
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class ColumnProfile:
     placeholders: tuple[str, ...] = ()
     nulls: int = 0
     distinct: int = 0
+    json: bool = False
+    json_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def profile(database: str | Path, targets: Sequence[Target]) -> list[TableProfil
         sampled = max((len(pairs) for pairs in values), default=0)
         columns = tuple(_column_profile(pairs) for pairs in values)
         found.append(TableProfile(_row_count(count, span), sampled, columns))
-    return found
+    return _with_json(database, targets, found)
 
 
 @dataclass(frozen=True)
@@ -147,3 +150,39 @@ def _column_profile(pairs: Sequence[tuple]) -> ColumnProfile:
         nulls=len(pairs) - types.total(),
         distinct=len(counts),
     )
+
+
+# --- columns of JSON text ---------------------------------------------------------------------------------------------
+
+
+def _with_json(database: str | Path, targets: Sequence[Target], tables: Sequence[TableProfile]) -> list[TableProfile]:
+    """The same, where columns whose texts all look like JSON are read as such: each that can be has its plain keys."""
+    places = [(t, c) for t, table in enumerate(tables) for c, column in enumerate(table.columns) if _like_json(column)]
+    sqls = [_json_sql(targets[t].name, targets[t].columns[c]) for t, c in places]
+    results = dict(zip(places, execute_many(database, sqls, _LIMITS), strict=True)) if sqls else {}
+    return [
+        replace(
+            table,
+            columns=tuple(
+                replace(column, json=True, json_keys=tuple(key for key, _ in results[t, c].rows))
+                if (t, c) in results and results[t, c].ok
+                else column
+                for c, column in enumerate(table.columns)
+            ),
+        )
+        for t, table in enumerate(tables)
+    ]
+
+
+def _like_json(column: ColumnProfile) -> bool:
+    texts = [value for value in column.samples if isinstance(value, str) and value not in column.placeholders]
+    return bool(texts) and all(text.lstrip()[:1] in ("{", "[") for text in texts)
+
+
+def _json_sql(table: str, column: str) -> str:
+    """Keys of objects whose values are neither lists nor objects, most frequent first; an error for what is no JSON."""
+    name = quote(column)
+    some = f"SELECT {name} v FROM {quote(table)} WHERE ltrim({name}) GLOB '[[{{]*' LIMIT {_JSON_ROWS}"
+    return f"""SELECT j.key, count(*) FROM ({some}), json_each(v) j
+        WHERE typeof(j.key) = 'text' AND j.type NOT IN ('array', 'object', 'null')
+        GROUP BY 1 ORDER BY 2 DESC, min(j.id) LIMIT {_JSON_KEYS}"""

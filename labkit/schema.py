@@ -35,6 +35,8 @@ class Column:
     placeholders: tuple[str, ...] = ()  # texts that stand for a missing value, as stored: "--", "NA"
     nulls: int = 0
     distinct: int = 0
+    json: bool = False  # its texts are JSON objects or lists
+    json_keys: tuple[str, ...] = ()  # up to 12 keys of these objects whose values are plain, most frequent first
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,50 @@ def test_a_file_that_holds_nothing_leaves_no_folder(tmp_path):
         assert not (tmp_path / "mine").exists()
 
 
+def magic(path: Path) -> Path:
+    """Items that are a key, a name and a JSON text, as document stores are exported; one text is a placeholder."""
+    kinds, rows = ("ring", "wand", "rod"), []
+    for i in range(60):
+        item = {
+            "name": f"Item {i}",
+            "rarity class": kinds[i % 3],
+            "level": i % 9,
+            "tags": ["a", "b"],
+            "cost": {"gp": i},
+        }
+        rows.append((f"item-{i}", f"The {kinds[i % 3]} of {chr(65 + i % 26)}{i}", json.dumps(item), '["x", "y"]'))
+    rows.append(("item-60", "Nothing", "", "[]"))
+    script = 'CREATE TABLE items ("index" TEXT PRIMARY KEY, name TEXT, data TEXT NOT NULL, tags TEXT);'
+    return make(path, script + "CREATE VIEW named AS SELECT name, data FROM items;", {"items": rows})
+
+
+def test_columns_of_json_text_are_found_with_their_keys(tmp_path):
+    schema = read_schema(magic(tmp_path / "magic.sqlite"))
+    columns = {c.name: c for c in schema.table("items").columns}
+    assert [name for name, c in columns.items() if c.json] == ["data", "tags"]
+    assert columns["data"].json_keys == ("name", "rarity class", "level") and columns["tags"].json_keys == ()
+    texts = {(f.table, f.column): f.text for f in check.findings(schema) if f.kind == "JSON"}
+    assert texts["items", "tags"] == "Its values are JSON text: left out of questions."
+    assert """json_extract(data, '$."rarity class"'), NULL) reads one; to have""" in texts["items", "data"]
+    assert "ALTER" not in texts["named", "data"]
+
+
+def test_no_question_names_a_row_by_its_json_and_a_key_can_become_a_column(tmp_path):
+    path = magic(tmp_path / "magic.sqlite")
+    pairs = labkit.generate(path, 60, progress=False).pairs
+    assert pairs and not any("{" in pair.question or "data" in pair.sql or "tags" in pair.sql for pair in pairs)
+    (finding,) = [f for f in check.findings(read_schema(path)) if f.kind == "JSON" and "ALTER" in f.text]
+    with sqlite3.connect(path) as connection:
+        connection.execute(finding.text[finding.text.index("ALTER") :])
+    assert any('"rarity class" = ' in pair.sql for pair in labkit.generate(path, 200, progress=False).pairs)
+
+
+def test_what_only_looks_like_json_is_text(tmp_path):
+    rows = [(i, f"[{chr(97 + i)}] note", '{"a": 1}' if i else "{a") for i in range(20)]
+    path = make(tmp_path / "n.sqlite", "CREATE TABLE n (id INTEGER, note TEXT, mixed TEXT)", {"n": rows})
+    assert not any(c.json for c in read_schema(path).table("n").columns)
+
+
 STRANGE = {
     "no keys declared": (
         "CREATE TABLE people (name TEXT, age INTEGER)",

@@ -80,7 +80,8 @@ _PERSONS = frozenset(
 
 
 def read_world(database: str | Path, exclude: Iterable[str] = (), joint_names: bool = True) -> World:
-    """The world of a database; columns (`column`, `table.column`) or tables named in `exclude` are not looked at.
+    """The world of a database; columns (`column`, `table.column`) or tables named in `exclude` are not looked at,
+    nor are columns of JSON text: nobody asks for a row by the whole of it.
 
     `joint_names`: a first and a last name are one field, the person's name.
     """
@@ -88,7 +89,9 @@ def read_world(database: str | Path, exclude: Iterable[str] = (), joint_names: b
     hidden = {name.casefold() for name in exclude}
     tables = [t for t in schema.tables if not t.is_view and t.rows and t.name.casefold() not in hidden]
     kept = {
-        t.name: [c for c in t.columns if not {c.name.casefold(), f"{t.name}.{c.name}".casefold()} & hidden]
+        t.name: [
+            c for c in t.columns if not c.json and not {c.name.casefold(), f"{t.name}.{c.name}".casefold()} & hidden
+        ]
         for t in tables
     }
     joint = {table: names for table, columns in kept.items() if joint_names and (names := _joint_name(columns))}

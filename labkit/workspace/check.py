@@ -3,6 +3,7 @@ numbers, words that stand for missing values, keys that nobody declared.
 """
 
 import difflib
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ _MANY = 200  # columns among which look-alikes are looked for, a table
 
 @dataclass(frozen=True)
 class Finding:
-    """`kind`: look-alike, number as text, placeholder, mixed types, no key, undeclared reference, blob, empty, wide."""
+    """`kind`: look-alike, number as text, placeholder, mixed types, no key, undeclared reference, blob,
+    JSON, empty."""
 
     kind: str
     table: str
@@ -79,6 +81,30 @@ def _of_column(table: Table, column: Column) -> Iterator[Finding]:
         yield Finding("mixed types", table.name, column.name, f"Stored as {', '.join(column.stored_types)}.")
     if "blob" in kinds:
         yield Finding("blob", table.name, column.name, "Binary values: left out of questions.")
+    if column.json:
+        yield Finding("JSON", table.name, column.name, _about_json(table, column))
+
+
+def _about_json(table: Table, column: Column) -> str:
+    """What can be done with a column of JSON text."""
+    told = "Its values are JSON text: left out of questions."
+    others = {c.name.casefold() for c in table.columns}
+    new = [key for key in column.json_keys if key.casefold() not in others]
+    if not new:
+        return told
+    path = new[0] if new[0].isidentifier() and new[0].isascii() else json.dumps(new[0], ensure_ascii=False)
+    value = f"json_extract({sql_name(column.name)}, {_text('$.' + path)})"
+    if column.placeholders:  # they are no JSON, and reading a key of one is an error
+        value = f"iif(json_valid({sql_name(column.name)}), {value}, NULL)"
+    told += f" Keys with plain values: {', '.join(map(repr, new))}. {value} reads one"
+    if table.is_view:
+        return f"{told}."
+    column_of_its_own = f"ADD COLUMN {sql_name(new[0])} GENERATED ALWAYS AS ({value})"
+    return f"{told}; to have it asked about, in a copy: ALTER TABLE {sql_name(table.name)} {column_of_its_own};"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _alike(a: str, b: str) -> bool:
