@@ -275,10 +275,14 @@ def cpu_computes_bfloat16() -> bool:
 
 
 def weights_sha256(folder: Path) -> str:
-    """One hash over the folder's weight files; kept with their sizes and dates, so that the next call only looks at
-    those."""
-    files = sorted(p for pattern in ("*.safetensors", "*.bin", "*.gguf") for p in folder.glob(pattern))
-    stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    """One hash over the folder's weight files, and over those of the adapter `under` a bank of memory experts; kept
+    with their sizes and dates, so that the next call only looks at those."""
+    files = [
+        file
+        for place in (folder, folder / "under")
+        for file in sorted(p for pattern in ("*.safetensors", "*.bin", "*.gguf") for p in place.glob(pattern))
+    ]
+    stamp = [[str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     memory = home() / "hashes.json"
     try:
         known = json.loads(memory.read_text())

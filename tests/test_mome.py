@@ -5,6 +5,7 @@ import json
 import random
 import re
 import runpy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -532,6 +533,26 @@ def test_a_bank_is_continued_on_what_it_stands_on_and_nothing_else(tiny, tiny_mo
     carrying = load_model(tiny_model_dir, adapter=bare.adapter, device="cpu", dtype="float32")
     with pytest.raises(LabkitError, match="carries a bank already"):
         remember(carrying, questions(climbs(4)), tmp_path / "c", progress=False)
+
+
+def test_a_bank_says_which_adapter_it_stands_on_and_another_is_refused(tiny_model_dir, lora, tmp_path):
+    tuned = load_model(tiny_model_dir, adapter=lora, device="cpu", dtype="float32")
+    bank = remember(tuned, questions(climbs(3)), tmp_path / "a", progress=False).adapter
+    whole = load_model(tiny_model_dir, adapter=bank).adapter_sha256
+    weights, config = bank / "under" / "adapter_model.safetensors", bank / "adapter_config.json"
+    kept, told = weights.read_bytes(), json.loads(config.read_text())
+    weights.write_bytes(kept[:-4] + b"\0\0\1\0")
+    with pytest.raises(LabkitError, match="is not the one that the bank in .* was built over"):
+        load_model(tiny_model_dir, adapter=bank)
+    config.write_text(json.dumps({name: value for name, value in told.items() if name != "under"}))
+    old = load_model(tiny_model_dir, adapter=bank)  # a bank of an earlier version does not say
+    assert old.experts and old.adapter_sha256 != whole
+    weights.write_bytes(kept)
+    assert load_model(tiny_model_dir, adapter=bank).adapter_sha256 == whole
+    shutil.rmtree(bank / "under")
+    config.write_text(json.dumps(told))
+    with pytest.raises(LabkitError, match="was built over"):
+        load_model(tiny_model_dir, adapter=bank)
 
 
 def test_side_effects_see_a_bank_where_it_is_picked_and_nowhere_else(tiny, tiny_model_dir, tmp_path):

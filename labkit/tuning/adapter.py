@@ -196,9 +196,25 @@ def sha256(folder: str | Path) -> str:
 
 
 def under(folder: str | Path) -> Path | None:
-    """The adapter that the bank of memory experts in `folder` stands on, if it stands on one."""
+    """The adapter that the bank of memory experts in `folder` stands on, if it stands on one; LabkitError where it is
+    not the one that the bank was built over (banks of earlier versions don't say which that was)."""
     path = Path(folder) / UNDER
+    try:
+        wanted = json.loads((Path(folder) / CONFIG).read_text("utf-8")).get(UNDER)
+    except (OSError, ValueError, AttributeError):
+        wanted = None
+    if wanted and wanted != standing(path):
+        raise LabkitError(f"The adapter in {path} is not the one that the bank in {folder} was built over. {_AGAIN}")
     return path if (path / CONFIG).is_file() else None
+
+
+def standing(folder: Path) -> str:
+    """One hash of what an adapter computes: its weights and its configuration, as far as they are there."""
+    digest = hashlib.sha256()
+    for file in (folder / WEIGHTS, folder / CONFIG):
+        if file.is_file():
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def load_adapter(network, folder: str | Path) -> dict[str, LoRALinear]:

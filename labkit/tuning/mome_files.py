@@ -18,7 +18,7 @@ from torch import Tensor
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
-from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card
+from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card, standing
 from labkit.tuning.bank import Bank, step_of
 
 KIND = "LABKIT_MOME"
@@ -68,6 +68,7 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
     config = {
         "peft_type": KIND, "base_model_name_or_path": card.base if card else None, "layer": bank.layer,
         "threshold": bank.selection.threshold, "used": bank.used, "total": bank.total, "facts": bank.names,
+        UNDER: standing(under) if under else None,
     }  # fmt: skip
     for file in (WEIGHTS, CARD, CONFIG) if under else ():
         if (under / file).is_file():

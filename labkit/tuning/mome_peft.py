@@ -44,6 +44,7 @@ class MomeConfig(PeftConfig):
     used: int = 0
     total: int = 0
     facts: dict = field(default_factory=dict)
+    under: str | None = None
 
     def __post_init__(self):
         super().__post_init__()
