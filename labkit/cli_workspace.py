@@ -122,9 +122,11 @@ def serve(
     if (folder is None) == (db is None):
         raise LabkitError("Name a workspace, or a database with --db.")
     if folder:
-        from labkit.workspace import made
+        from labkit.workspace import made, ranking
 
         db, model, adapter, candidates = made(folder)
+        decided = ranking(folder)
+        known, encoder = known or decided.known, encoder or decided.encoder
     check_encoder(encoder, candidates or known)
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)

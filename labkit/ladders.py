@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labkit.agent import SqlGenerator
@@ -88,6 +88,7 @@ def ladder(
     shots: int = 5,
     reflections: int = 2,
     candidates: str | Path | QuestionSet | None = None,
+    known: QuestionSet | None = None,
     encoder: str | Path | None = None,
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
@@ -99,8 +100,9 @@ def ladder(
     model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts and retrieval;
     generated from the database alone where there are none. Each adapter is loaded on a base model of its own, after the
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
-    ranked against its own (`reranking`), found by the tuned `encoder` where one is named. LabkitError for an unknown
-    rung, a folder without adapter, pairs that overlap the questions.
+    ranked against its own (`reranking`), found by the tuned `encoder` where one is named; `known`: pairs that people
+    have checked, candidates that are trusted where a question comes near. LabkitError for an unknown rung, a folder
+    without adapter, pairs that overlap the questions.
     """
     adapters = dict(adapters or {})
     _check(rungs, adapters)
@@ -110,6 +112,8 @@ def ladder(
     found = material(questions, pairs, climb.folder, store) if {*rungs} & {*LOOKING_UP} else None
     if candidates is not None and not isinstance(candidates, QuestionSet):
         candidates = load_questions(candidates, db_dir=questions.db_dir or (questions.path and questions.path.parent))
+    parts = [each for each in (candidates, known) if each is not None]
+    pool = parts and replace(parts[0], questions=tuple(pair for pairs in parts for pair in pairs))
     climbed = []
     if rungs:
         base = _load(model)
@@ -121,8 +125,8 @@ def ladder(
         gc.collect()
         tuned = Metered(_load(model, folder))
         climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
-        if candidates is not None:
-            reranked = RerankedGenerator(tuned, candidates, encoder=encoder)
+        if pool:
+            reranked = RerankedGenerator(tuned, pool, known=known, encoder=encoder)
             climbed.append(climb.rung(f"{name}, reranked", reranked, card_seconds(folder)))
             del reranked
         del tuned

@@ -1,5 +1,6 @@
 """A workspace: what `init` finds in strange files, what `run` makes and makes only once, drift, the page."""
 
+import dataclasses
 import json
 import os
 import runpy
@@ -350,6 +351,70 @@ def test_killed_at_any_moment_it_goes_on(ready, tmp_path):
     outcome = workspace.run(ready, say=said.append)
     assert not any("Tuning" in text for text in said)
     assert [r.run.correct for r in outcome.ladders[0].rungs] == [r.run.correct for r in wanted.ladders[0].rungs]
+
+
+def checked_pairs(ready, shop, text):
+    """One pair that somebody has checked."""
+    sql = "SELECT name FROM customers WHERE city = 'Oakmere' AND grade = 'A'"
+    save_questions(ready / "known.jsonl", [Question("k1", text, sql, str(shop))])
+    config = ready / "workspace.toml"
+    config.write_text(config.read_text().replace('known = ""', 'known = "known.jsonl"'))
+    return sql
+
+
+def stand_in_encoder(monkeypatch, cut=False):
+    """Instead of tuning one: its folder appears; `cut`: without its last file."""
+    calls = []
+
+    def tune(pairs, folder, **given):
+        calls.append(pairs)
+        folder.mkdir(exist_ok=True)
+        if cut:
+            raise KeyboardInterrupt
+        (folder / "encoder.json").write_text(json.dumps({"base": "words", "sha256": "ab" * 32}))
+
+    monkeypatch.setattr("labkit.tuning.contrastive.tune_encoder", tune)
+    return calls
+
+
+def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop, monkeypatch):
+    sql = checked_pairs(ready, shop, "Which good customers live in Oakmere?")
+    config = ready / "workspace.toml"
+    config.write_text(config.read_text().replace("encoder = false", "encoder = true"))
+    stand_in_encoder(monkeypatch, cut=True)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.run(ready, say=lambda text: None)
+    assert workspace.ranking(ready) == workspace.Ranking(ready / "known.jsonl", None)
+    calls, said = stand_in_encoder(monkeypatch), []
+    outcome = workspace.run(ready, say=said.append)
+    assert not any("Tuning " + outcome.config.model in text or "Generating" in text for text in said)
+    queries = [pair.sql for pair in calls[0]]
+    assert len(queries) > len(set(queries)) and max(map(queries.count, queries)) <= 4
+    (encoder,) = ready.glob("encoder-*")
+    assert workspace.ranking(ready).encoder == encoder
+    ranked = outcome.ladders[0].rungs[-1].run
+    page = outcome.report.read_text()
+    assert (
+        f"30 generated ones and 1 that people have checked, found by an encoder tuned on this database ({encoder.name})"
+        in page
+    )
+    assert "encoder abababababab, 1 known" in json.dumps(dataclasses.asdict(ranked), default=str)
+    assert workspace.run(ready, say=lambda text: None).to_json() == outcome.to_json() and len(calls) == 1
+    assert sql not in {pair.sql for pair in load_questions(next(ready.glob("pairs-12-*.jsonl")))}
+
+
+def test_what_ranks_must_not_measure_and_must_be_there(ready, shop):
+    drafts = load_questions(ready / "draft.jsonl")
+    checked_pairs(ready, shop, drafts[3].question.upper())
+    with pytest.raises(LabkitError, match="1 questions of known.jsonl are also in draft"):
+        workspace.run(ready, say=lambda text: None)
+    (ready / "known.jsonl").unlink()
+    assert workspace.ranking(ready) == workspace.Ranking(None, None)
+    config = ready / "workspace.toml"
+    text = config.read_text().replace("candidates = 30", "candidates = 0").replace("encoder = false", "encoder = true")
+    config.write_text(text.replace('known = "known.jsonl"', 'known = ""'))
+    with pytest.raises(LabkitError, match="encoder = true in .* there are none"):
+        workspace.run(ready, say=lambda text: None)
 
 
 def test_drift_is_told_and_nothing_is_mixed(ready, shop):

@@ -22,6 +22,8 @@ pairs = 2000             # generated from the database alone; more teach more (0
 starter = true           # go on from the kit's starter adapter, for the default model only
 rate = 1e-3              # of learning
 candidates = 10000       # verified pairs whose queries are ranked against the model's own answer; 0: none
+known = ""               # a file of pairs that people have checked ("known.jsonl"): trusted where a question comes near
+encoder = false          # true: an encoder tuned on wordings of this database finds both; a quarter of an hour more
 seed = 0
 
 # Question sets that measure, never train: files in this folder or paths. Those that don't exist yet are passed over.
@@ -45,6 +47,8 @@ class Config:
     starter: bool = True
     rate: float = 1e-3
     candidates: int = 10_000
+    known: str = ""
+    encoder: bool = False
     seed: int = 0
     questions: tuple[str, ...] = ("questions.jsonl", "draft.jsonl")
     rungs: tuple[str, ...] = ("prompt",)
@@ -100,6 +104,8 @@ def _check(path: Path, name: str, value: object) -> None:
         "seed": lambda v: type(v) is int,
         "rate": lambda v: isinstance(v, (int, float)) and 0 < v < 1,
         "starter": lambda v: isinstance(v, bool),
+        "encoder": lambda v: isinstance(v, bool),
+        "known": lambda v: isinstance(v, str),
     }.get(name)
     texts = name in ("exclude", "questions", "rungs")
     good = (

@@ -7,25 +7,27 @@ evaluation keep their own checkpoints.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from labkit.datagen import generate
-from labkit.dataset import QuestionSet, load_questions
+from labkit.dataset import QuestionSet, load_questions, overlap
 from labkit.diagnosis import diagnose_run
+from labkit.encoder import CARD as ENCODER
 from labkit.errors import LabkitError
 from labkit.ladders import Ladder, ladder
 from labkit.runs import RunStore
 from labkit.schema import read_schema
 from labkit.slices import DiagnosedRun
 from labkit.workspace import check, drift, start
-from labkit.workspace.config import Config, read_config
+from labkit.workspace.config import FILE, Config, read_config
 from labkit.workspace.report import write_report
 
 Say = Callable[[str], None]
 CONFIG = "adapter_config.json"  # the last file that tuning writes into an adapter's folder
+WORDINGS = 4  # of each query that the encoder learns from
 
 
 @dataclass(frozen=True)
@@ -60,22 +62,29 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
     `LabkitError` for a folder that is no workspace, a schema that has drifted, no question set.
     """
     config = read_config(folder)
+    if config.encoder and not (config.candidates or config.known):
+        raise LabkitError(
+            f"encoder = true in {config.file(FILE)} finds candidates, and there are none: set candidates."
+        )
     store = RunStore(config.file("runs.db"))
     _same_schema(config, regenerate, say)
     sets = [load_questions(path, db_dir=config.database.parent) for path in config.sets()]
     if not sets:
         raise LabkitError(f"{config.folder} has no question set to measure with: {', '.join(config.questions)}.")
+    known = _checked(config, sets)
     pairs, pool = (_pairs(config, n, sets, say) for n in (config.pairs, config.candidates))
     adapter, card = _tuned(config, pairs, store, say)
+    encoder = _encoder(config, sets, store, say) if config.encoder else None
+    ranked = {"candidates": pool, "known": known, "encoder": encoder}
     climbed, diagnosed = [], []
     for questions in sets:
         say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
         climbed.append(
-            ladder(config.model, questions, config.rungs, {"tuned": adapter}, candidates=pool, pairs=pairs, store=store)
+            ladder(config.model, questions, config.rungs, {"tuned": adapter}, **ranked, pairs=pairs, store=store)
         )
         diagnosed.append(diagnose_run(climbed[-1].rungs[-1].run, questions))
     found = check.findings(read_schema(config.database), config.exclude)
-    page = write_report(config, card, pairs, tuple(climbed), tuple(diagnosed), found)
+    page = write_report(config, card, pairs, tuple(climbed), tuple(diagnosed), found, _in_words(pool, known, encoder))
     return Outcome(config, adapter, card, len(pairs), tuple(climbed), tuple(diagnosed), page)
 
 
@@ -89,6 +98,22 @@ def made(folder: str | Path) -> tuple[Path, str, Path, Path | None]:
     return config.database, config.model, tuned[-1].parent, pools[-1] if pools and config.candidates else None
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """What finds and trusts candidates: a file of pairs that people have checked, the folder of a tuned encoder."""
+
+    known: Path | None
+    encoder: Path | None
+
+
+def ranking(folder: str | Path) -> Ranking:
+    """What the workspace's decisions say of ranking, as far as it is there."""
+    config = read_config(folder)
+    known = config.file(config.known) if config.known else None
+    tuned = sorted(config.folder.glob(f"encoder-*/{ENCODER}"), key=lambda path: path.stat().st_mtime)
+    return Ranking(known if known and known.is_file() else None, tuned[-1].parent if config.encoder and tuned else None)
+
+
 def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     """Raise when the schema is not the one that the workspace was made for, or put aside what was made for it."""
     schema = read_schema(config.database)
@@ -97,7 +122,7 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     if not changed:
         return
     told = "; ".join(f"{table}: {', '.join(what)}" for table, what in list(changed.items())[:8])
-    made = sorted(config.folder.glob("pairs-*.jsonl"))
+    made = [path for kind in ("pairs", "wordings") for path in sorted(config.folder.glob(f"{kind}-*.jsonl"))]
     stale = sum(drift.touched(list(load_questions(path)), changed) for path in made)
     if not regenerate:
         raise LabkitError(
@@ -108,25 +133,41 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     day, number = f"before-{date.today().isoformat()}", 1
     while (aside := config.file(f"{day}-{number}" if number > 1 else day)).exists():
         number += 1  # the schema changed twice in a day: what was put aside first stays what it is
-    for path in [*made, *config.folder.glob("adapter-*")]:
+    for path in [*made, *config.folder.glob("adapter-*"), *config.folder.glob("encoder-*")]:
         aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
     start.describe(config.folder, schema, check.findings(schema, config.exclude), config.exclude)
     say(f"The schema has changed ({told}). What was made for the old one is in {aside.name}.")
 
 
-def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say) -> QuestionSet | None:
-    """`n` generated pairs, kept apart from all question sets; None for none."""
+def _checked(config: Config, sets: Sequence[QuestionSet]) -> QuestionSet | None:
+    """The pairs that people have checked; None where there are none yet. LabkitError where one is a question that
+    measures: it would be answered by heart."""
+    if not config.known or not config.file(config.known).is_file():
+        return None
+    known = load_questions(config.file(config.known), db_dir=config.database.parent)
+    for questions in sets:
+        both = [each for each in overlap(known, questions) if each.kind == "question"]
+        if both:
+            raise LabkitError(
+                f"{len(both)} questions of {config.known} are also in {questions.name}, which would then measure "
+                f"nothing ({both[0].text!r}). Take them out of one of the two."
+            )
+    return known
+
+
+def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say, wordings: int = 1) -> QuestionSet | None:
+    """`n` generated pairs, so many wordings a query, kept apart from all question sets; None for none."""
     if not n:
         return None
     glossary = config.file("glossary.md")
     words = glossary.read_text("utf-8") if glossary.is_file() else ""
     told = [str(config.database), n, config.seed, list(config.exclude), words, [s.sha256 for s in sets]]
-    file = config.file(f"pairs-{n}-{_hash(told)}.jsonl")
+    file = config.file(f"{'pairs' if wordings == 1 else 'wordings'}-{n}-{_hash(told)}.jsonl")
     if not file.is_file():
         say(f"Generating {n:,} pairs from {config.database.name} ...")
         given = {"glossary": glossary} if words else {}
-        made = generate(config.database, n, config.seed, sets, config.exclude, wordings=1, **given)
+        made = generate(config.database, n, config.seed, sets, config.exclude, wordings=wordings, **given)
         say(str(made.report))
         made.save(file)
     return load_questions(file, db_dir=config.database.parent)
@@ -152,6 +193,27 @@ def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tup
             avoid=avoid,
         )
     return folder, json.loads((folder / "card.json").read_text("utf-8"))
+
+
+def _encoder(config: Config, sets: list[QuestionSet], store: RunStore, say: Say) -> Path:
+    """The folder of an encoder that knows this database's questions again: tuned on wordings of as many queries as
+    there are pairs."""
+    from labkit.tuning.contrastive import tune_encoder
+
+    pairs = _pairs(config, WORDINGS * config.pairs, sets, say, WORDINGS)
+    folder = config.file(f"encoder-{_hash([pairs.sha256, config.seed])}")
+    if not (folder / ENCODER).is_file():
+        say(f"Tuning the encoder on {len(pairs):,} wordings ...")
+        tune_encoder(pairs, folder, seed=config.seed, store=store, avoid=config.sets())
+    return folder
+
+
+def _in_words(pool: QuestionSet | None, known: QuestionSet | None, encoder: Path | None) -> str:
+    """What the tuned model's own answer is ranked against, for the report; "" where it is not."""
+    found = {"generated ones": pool, "that people have checked": known}
+    parts = [f"{len(pairs):,} {name}" for name, pairs in found.items() if pairs]
+    by = f"an encoder tuned on this database ({encoder.name})" if encoder else "the kit's sentence encoder"
+    return f"Reranked: against queries of verified pairs, {' and '.join(parts)}, found by {by}." if parts else ""
 
 
 def _hash(told: list) -> str:

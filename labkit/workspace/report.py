@@ -40,13 +40,15 @@ def write_report(
     ladders: Sequence[Ladder],
     diagnosed: Sequence[DiagnosedRun],
     found: Sequence[Finding],
+    ranked: str = "",
 ) -> Path:
-    """Write `report.html` in the workspace and return its path."""
+    """Write `report.html` in the workspace and return its path. `ranked`: what the tuned model is ranked against."""
     name = escape(config.database.name)
     parts = [
         f"<h1>{name}</h1>",
         f"<p>Model {escape(config.model)}, tuned on {card['pairs']:,} pairs generated from the file alone, in "
         f"{card['seconds'] / 60:.0f} minutes. {date.today().isoformat()}. Nothing left this machine.</p>",
+        *([f"<p>{escape(ranked)}</p>"] if ranked else []),
         *(_measured(ladder) for ladder in ladders),
         *(_failures(run) for run in diagnosed),
         _made(pairs, card),
