@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from labkit.observed import Data, Inclusion, Observed, Row, Stock, hold, is_missing
+from labkit.observed import Data, Inclusion, Observed, Row, hold, is_missing
 from labkit.schema import Schema
+from labkit.stock import Stock
 
 SIZES = (8, 15, 25, 40, 80, 150, 400, 1000)  # rows a table
 _RATES = (0, 0.03, 0.1, 0.3)  # changes of a kind, a row

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 
 from labkit.schema import Column, Schema, Table
+from labkit.stock import ID_SHAPE, NUMBER
 
 Row = dict[str, object]
 Data = dict[str, list[Row]]
@@ -20,11 +21,6 @@ Data = dict[str, list[Row]]
 _ENOUGH = 20  # rows that make a rule believable
 _BY_CHANCE = 8  # breaches that unrelated columns would show, at least, for their absence to be a rule
 _ID_NAME = re.compile(r"(^|_)(id|key|code|no|nr|number|uuid)$", re.IGNORECASE)
-_ID_SHAPE = re.compile(r"[A-Za-z]{1,6}[-_/ ]?\d+([-_/]\d+)*")
-_NUMBER = re.compile(r"\d+")
-_WORD = re.compile(r"\w+")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_DATE = re.compile(r"\d{4}([-/.])\d\d\1\d\d.*|\d\d([-/.])\d\d\2\d{4}.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def _never_repeats(column: Column, values: list) -> bool:
         return False
     texts = all(isinstance(value, str) for value in values)
     if texts and len(values) >= _ENOUGH:
-        return all(_ID_SHAPE.fullmatch(v) for v in values) or not any(_NUMBER.search(v) for v in values)
+        return all(ID_SHAPE.fullmatch(v) for v in values) or not any(NUMBER.search(v) for v in values)
     counted = all(isinstance(value, int) for value in values) and max(values) - min(values) == len(values) - 1
     return bool(_ID_NAME.search(column.name)) or (counted and len(values) >= _ENOUGH and min(values) in (0, 1))
 
@@ -287,67 +283,3 @@ def _kept(name: str, rows: list[Row], observed: Observed) -> list[Row]:
 def _respects(row: Row, rule: Relation) -> bool:
     low, high = row[rule.low], row[rule.high]
     return low is None or high is None or _kind(low) != _kind(high) or _follows(low, high, rule.sign)
-
-
-# --- new values in stored formats -------------------------------------------------------------------------------------
-
-
-def is_closed(values: list) -> bool:
-    """Whether a column takes a few values again and again: a season, a status, a rank. No other is to be invented."""
-    distinct = len(set(values))
-    return distinct <= 12 and len(values) >= 20 * distinct
-
-
-class Stock:
-    """The texts of a column by shape, from whose parts new texts of the same shape are made."""
-
-    def __init__(self, values: list):
-        self.known = {value for value in values if isinstance(value, str)}
-        self.by_shape: dict[str, list[list[str]]] = {}
-        for text in sorted(self.known):
-            self.by_shape.setdefault(_shape(text), []).append(_finder(text).findall(text))
-
-    def has_shape_of(self, text: str) -> bool:
-        """Whether the column holds texts built like this one, such as dates like this date."""
-        return bool(_NUMBER.search(text)) and _shape(text) in self.by_shape
-
-    def recombined(self, text: str, rng: random.Random) -> str:
-        """`text` with some of its numbers (or words, where it has no number) as they stand in others of its shape.
-
-        `$1,234,567` stays an amount with its commas, `6' 10"` a height that occurs in parts. A date stays a date: one
-        after the 28th is left alone.
-        """
-        alike, find = self.by_shape.get(_shape(text)), _finder(text)
-        if not alike or _is_late(text):
-            return text
-        old = find.findall(text)
-        new = [rng.choice(alike)[i] if rng.random() < 0.6 else part for i, part in enumerate(old)]
-        result = "".join(gap + part for gap, part in zip(find.split(text), [*new, ""], strict=True))
-        return text if _is_late(result) else result
-
-    def new_key(self, text: str, rng: random.Random) -> str | None:
-        """A text like `text` that the column does not hold; None when none is found."""
-        for _ in range(8):
-            new = _other_id(text, rng) if _ID_SHAPE.fullmatch(text) else self.recombined(text, rng)
-            if new not in self.known:
-                self.known.add(new)
-                return new
-        return None
-
-
-def _finder(text: str) -> re.Pattern:
-    return _NUMBER if _NUMBER.search(text) else _WORD
-
-
-def _shape(text: str) -> str:
-    return _LETTERS.sub("a", _NUMBER.sub("0", text))
-
-
-def _is_late(text: str) -> bool:
-    return bool(_DATE.fullmatch(text)) and any(int(p) > 28 for p in _NUMBER.findall(text[:10]) if len(p) == 2)
-
-
-def _other_id(text: str, rng: random.Random) -> str:
-    last = list(_NUMBER.finditer(text))[-1]
-    digits = str(rng.randrange(10 ** len(last[0]))).zfill(len(last[0]))
-    return text[: last.start()] + digits + text[last.end() :]

@@ -26,10 +26,11 @@ from labkit.dataset import Question
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.home import home
 from labkit.neighbours import column_of, neighbours, table_sources
-from labkit.observed import Data, Observed, Row, Stock, hold, is_closed, is_missing, observe
+from labkit.observed import Data, Observed, Row, hold, is_missing, observe
 from labkit.reference import Reference, references
 from labkit.schema import Column, Schema, quote, read_schema
 from labkit.sqltext import parse
+from labkit.stock import Stock, is_closed
 
 _VERSION = 4  # part of the cache's name: raise it when other copies would be made
 _TRIES = 24  # copies made for one gold, of which the telling ones are kept

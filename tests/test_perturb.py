@@ -14,11 +14,12 @@ from labkit.changes import perturbed
 from labkit.copying import MOST_ROWS, read_rows, schema_sql, write_database
 from labkit.dataset import Question, load_questions
 from labkit.neighbours import neighbours
-from labkit.observed import Inclusion, Once, Relation, Stock, hold, observe
+from labkit.observed import Inclusion, Once, Relation, hold, observe
 from labkit.perturb import is_nothing, known_world, perturbed_copies, told_apart
 from labkit.reference import references
 from labkit.schema import read_schema
 from labkit.scoring import Pair, score, score_many
+from labkit.stock import Stock
 from labkit.suites import _read, suite
 
 ROOT = Path(__file__).parent.parent
