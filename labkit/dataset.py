@@ -11,17 +11,16 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
+from labkit.jsonl import BadLine, kind_of, read_jsonl, read_object
 from labkit.sqltext import normalise_question, normalise_sql, skeleton
 
-T = TypeVar("T")
 _NO_DATABASE = (
     "Give the database as a path, or as a NAME where NAME, NAME.sqlite or NAME/NAME.sqlite lies in the folder."
 )
@@ -132,7 +131,6 @@ _REQUIRED_OF_FACT = ("id", "question", "answer")
 _REQUIRED_OF_ROWS = ("id", "question", "rows", "database")
 _OF_QUERY = ("database", "alternatives", "rows", "order")  # fields that say nothing where there is no query
 _FIELDS = tuple(f.name for f in fields(Question) if f.name != "line")
-_SHOWN_ERRORS = 10
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -153,20 +151,6 @@ def load_questions(path: str | Path, db_dir: str | Path | None = None) -> Questi
     return QuestionSet(path.stem, tuple(questions.values()), path, Path(db_dir) if db_dir else None)
 
 
-def read_jsonl(path: Path, parse: Callable[[bytes, int], T]) -> list[T]:
-    """`parse(line, number)` of each line that is not blank; one `LabkitError` names all it raised `BadLine` for."""
-    parsed, errors = [], []
-    for number, text in _lines(path):
-        try:
-            parsed.append(parse(text, number))
-        except BadLine as error:
-            errors.append(f"{path}, line {number}: {error}.")
-    if errors:
-        more = f"\n... and {len(errors) - _SHOWN_ERRORS} more." if len(errors) > _SHOWN_ERRORS else ""
-        raise LabkitError("\n".join(errors[:_SHOWN_ERRORS]) + more)
-    return parsed
-
-
 def save_questions(path: str | Path, questions: Sequence[Question]) -> Path:
     """Write a set atomically, so that it loads back equal; `LabkitError` names a question that would not."""
     seen = set()
@@ -183,23 +167,8 @@ def save_questions(path: str | Path, questions: Sequence[Question]) -> Path:
     return write_atomically(path, _to_jsonl(questions))
 
 
-class BadLine(Exception):
-    """What is wrong with a line, as the middle of a sentence."""
-
-
 def _to_jsonl(questions: Iterable[Question]) -> str:
     return "".join(json.dumps(q.to_json(), ensure_ascii=False, allow_nan=False) + "\n" for q in questions)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and bytes of each line that is not blank. Only newlines part lines: a text may hold U+2028."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise LabkitError(f"{path} cannot be read: {error.strerror or error}.") from error
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if line.strip():
-            yield number, line
 
 
 def _parse(line: str | bytes, number: int | None) -> Question:
@@ -233,37 +202,8 @@ def _required(record: dict) -> tuple[str, ...]:
     return _REQUIRED if record.get("rows") is None else _REQUIRED_OF_ROWS
 
 
-def read_object(line: str | bytes) -> dict:
-    """The JSON object on a line of a file; `BadLine` says what is there instead."""
-    try:
-        text = line if isinstance(line, str) else line.decode("utf-8")
-        record = json.loads(text, object_pairs_hook=_no_twice, parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise BadLine(f"not UTF-8 at byte {error.start + 1}; save the file as UTF-8") from None
-    except RecursionError:
-        raise BadLine("nested too deeply to be a question") from None
-    except ValueError as error:  # json.JSONDecodeError, and integers of thousands of digits
-        where = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadLine(f"not JSON ({getattr(error, 'msg', error)}{where})") from None
-    if not isinstance(record, dict):
-        raise BadLine(f"a JSON object is needed, this is {_kind(record)}")
-    return record
-
-
-def _no_twice(pairs: list[tuple]) -> dict:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise BadLine(f"field {name!r} stands there twice")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str):
-    raise BadLine(f"{name} is no JSON value; write null, a number or a text")
-
-
 def _refuse_type(value):
-    raise TypeError(f"{_kind(value)} has no place in a question set")
+    raise TypeError(f"{kind_of(value)} has no place in a question set")
 
 
 def _nearest_field(name: str) -> str:
@@ -284,18 +224,18 @@ def _checked(name: str, value):
         return None if value is None else _text(name, value)
     if name in ("alternatives", "tags"):
         if not isinstance(value, list):
-            raise BadLine(f"field {name!r} must be a list of texts, not {_kind(value)}")
+            raise BadLine(f"field {name!r} must be a list of texts, not {kind_of(value)}")
         return tuple(_text(f"{name}[{i}]", item) for i, item in enumerate(value))
     if name == "order":
         if value is not None and not isinstance(value, bool):
-            raise BadLine(f"field 'order' must be true, false or null, not {_kind(value)}")
+            raise BadLine(f"field 'order' must be true, false or null, not {kind_of(value)}")
         return value
     return None if value is None else _rows(value)
 
 
 def _text(name: str, value, empty: bool = False) -> str:
     if not isinstance(value, str):
-        raise BadLine(f"field {name!r} must be a text, not {_kind(value)}")
+        raise BadLine(f"field {name!r} must be a text, not {kind_of(value)}")
     if not empty and not value.strip():
         raise BadLine(f"field {name!r} is empty")
     if _UNWRITABLE.search(value):
@@ -314,7 +254,7 @@ def _rows(value) -> tuple[tuple, ...]:
 def _value(cell):
     """A stored value; true and false are the 1 and 0 that SQLite gives."""
     if isinstance(cell, (dict, list)):
-        raise BadLine(f"a value in 'rows' is {_kind(cell)}; only texts, numbers and null can be there")
+        raise BadLine(f"a value in 'rows' is {kind_of(cell)}; only texts, numbers and null can be there")
     if isinstance(cell, str):
         return _text("rows", cell, empty=True)
     if isinstance(cell, float) and not math.isfinite(cell):
@@ -322,18 +262,6 @@ def _value(cell):
     if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
         raise BadLine("an integer in 'rows' is too large for SQLite")
     return int(cell) if isinstance(cell, bool) else cell
-
-
-def _kind(value) -> str:
-    names = {
-        str: "a text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        list: "a list",
-        dict: "an object",
-    }
-    return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
 # --- overlap ----------------------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ be any text, or null where a model gave none. Scoring the pairs is the business 
 
 from pathlib import Path
 
-from labkit.dataset import BadLine, find_database, question_from, read_jsonl, read_object
+from labkit.dataset import find_database, question_from
 from labkit.errors import LabkitError
+from labkit.jsonl import BadLine, read_jsonl, read_object
 from labkit.scoring import Pair
 
 _OPTIONAL = ("alternatives", "rows", "order", "tags", "note")

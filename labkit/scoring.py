@@ -13,7 +13,7 @@ unless the question says `rows: []`, the texts are the same, or a perturbed copy
 
 import hashlib
 import unicodedata
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,9 +22,9 @@ from pathlib import Path
 from labkit.dataset import Question
 from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, Limits, Task, execute_many, execute_tasks
-from labkit.matching import same_bag, same_rows_once
+from labkit.judging import Pair, Score, is_sql, judge, no_sql, shown
 from labkit.perturb import is_nothing, is_silent
-from labkit.reference import DEFAULT_LIMITS, Reference, as_table, cut_short, references
+from labkit.reference import DEFAULT_LIMITS, Reference, references
 from labkit.sqltext import normalise_text
 from labkit.suites import Copy, suite
 
@@ -32,36 +32,6 @@ MODES = ("exact", "execution", "semantic", "rows", "text")
 _CACHED = 2_000  # golds whose results are kept
 _CACHED_ROWS = 2_000  # a larger result is not kept
 _AT_A_TIME = 200  # predictions that are tried on their copies together
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A question, the SQL (of a fact: the reply) that a model gave for it, and the database file to run both on."""
-
-    question: Question
-    prediction: str
-    database: Path | None
-
-
-@dataclass(frozen=True)
-class Score:
-    """`verdict`: "right", "wrong", "unstable" or "gold_error"; `reason`: a code, "" when right; `detail`: a sentence.
-
-    Reasons of wrong: no_sql, no_reply, text (exact and text mode), error, limit, truncated, extra_columns,
-    missing_columns, rows, duplicates, order, counterexample (semantic mode). Of unstable: tie_at_limit, scan_order,
-    clock_or_chance. Of gold_error: gold_error, gold_limit, gold_truncated, gold_rows, gold_empty.
-    """
-
-    verdict: str
-    mode: str
-    reason: str = ""
-    detail: str = ""
-    gold: ExecutionResult | None = None
-    pred: ExecutionResult | None = None
-
-    @property
-    def right(self) -> bool:
-        return self.verdict == "right"
 
 
 def score(
@@ -126,26 +96,17 @@ def _reply(pair: Pair) -> Score:
         return Score("wrong", "text", "no_reply", "The reply is empty.")
     if same_text(pair.prediction, pair.question.answer):
         return Score("right", "text")
-    said = f"The reply is {_shown(pair.prediction)} instead of {_shown(pair.question.answer)}."
+    said = f"The reply is {shown(pair.prediction)} instead of {shown(pair.question.answer)}."
     return Score("wrong", "text", "text", said)
 
 
 def _exact(pair: Pair) -> Score:
     if not is_sql(pair.prediction):
-        return _no_sql("exact")
+        return no_sql("exact")
     texts = {normalise_text(sql) for sql in golds(pair.question)}
     if normalise_text(pair.prediction) in texts:
         return Score("right", "exact")
     return Score("wrong", "exact", "text", "The text is not the reference's (spaces, case and comments aside).")
-
-
-def _no_sql(mode: str) -> Score:
-    return Score("wrong", mode, "no_sql", "There is no SQL in the prediction.")
-
-
-def is_sql(prediction) -> bool:
-    """Whether there is any text, to run or to read."""
-    return isinstance(prediction, str) and bool(prediction.strip())
 
 
 def golds(question: Question) -> tuple[str, ...]:
@@ -169,7 +130,7 @@ def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits, stored: bool
         if stored or pair.question.rows_only:
             scores.append(_by_stored_rows(pair, pred))
             continue
-        tried = (_judge(found[_alone(pair.question, sql)], pred, pair, sql) for sql in golds(pair.question))
+        tried = (judge(found[_alone(pair.question, sql)], pred, pair, sql) for sql in golds(pair.question))
         scores.append(_best(list(tried)))
     return scores
 
@@ -178,7 +139,7 @@ def _by_stored_rows(pair: Pair, pred: ExecutionResult | None) -> Score:
     """In order where the question says so. No query tells which rows are tied, so every one has its place then."""
     gold = stored_result(pair.question, len(pred.columns) if pred else 0)
     reference = Reference(gold, bool(pair.question.order), tuple(range(len(gold.rows))))
-    return replace(_judge(reference, pred, pair, ""), mode="rows")
+    return replace(judge(reference, pred, pair, ""), mode="rows")
 
 
 def stored_result(question: Question, width: int = 0) -> ExecutionResult:
@@ -194,72 +155,6 @@ def _best(tried: list[Score]) -> Score:
 def _alone(question: Question, sql: str) -> Question:
     """What a reference depends on, and no more: equal ones are run once. `rows` speaks of the main query only."""
     return Question("", "", sql, "", rows=question.rows if sql == question.sql else None, order=question.order)
-
-
-def _judge(reference: Reference, pred: ExecutionResult | None, pair: Pair, sql: str) -> Score:
-    """One prediction against one gold. What is wrong under any reading of the gold is wrong, however unstable it is."""
-    fault, gold = reference.fault, reference.result
-
-    def verdict(verdict: str, reason: str = "", detail: str = "") -> Score:
-        return Score(verdict, "execution", reason, detail, gold, pred)
-
-    if fault is not None and fault.verdict == "gold_error":
-        return verdict(fault.verdict, fault.reason, fault.detail)
-    if pred is None:
-        return replace(_no_sql("execution"), gold=gold)
-    failed = _failed(pred) or _width(gold, pred)
-    if failed:
-        return verdict("wrong", *failed)
-    if fault is not None:
-        return verdict(fault.verdict, fault.reason, fault.detail)
-    if not reference.agrees(pred):
-        return verdict("wrong", *_difference(reference, pred))
-    if not gold.rows and pair.question.rows != () and normalise_text(sql) != normalise_text(pair.prediction):
-        return verdict("gold_error", "gold_empty", "Both results are empty, which proves nothing.")
-    return verdict("right")
-
-
-def _failed(pred: ExecutionResult) -> tuple[str, str] | None:
-    why = cut_short(pred)
-    details = {
-        "truncated": "The prediction returns more than the limits allow.",
-        "limit": f"The prediction was stopped by a limit ({pred.limit}).",
-        "error": f"The prediction does not run: {pred.error}.",
-    }
-    return (why, details[why]) if why else None
-
-
-def _width(gold: ExecutionResult, pred: ExecutionResult) -> tuple[str, str] | None:
-    ours, theirs = len(gold.columns), len(pred.columns)
-    if ours == theirs:
-        return None
-    said = f"{_count(theirs, 'column')} ({', '.join(pred.columns)}) instead of {ours} ({', '.join(gold.columns)})."
-    return ("extra_columns" if theirs > ours else "missing_columns", said)
-
-
-def _difference(reference: Reference, pred: ExecutionResult) -> tuple[str, str]:
-    gold = reference.result
-    ours, theirs = as_table(gold), as_table(pred)
-    if reference.ordered and same_bag(ours, theirs):
-        return "order", "The rows are right, their order is not."
-    counts = f"{_count(len(pred.rows), 'row')} instead of {len(gold.rows)}"
-    if len(pred.rows) != len(gold.rows) and same_rows_once(ours, theirs):
-        return "duplicates", f"{counts}: the same rows, another number of times."
-    lacking = Counter(gold.rows) - Counter(pred.rows)
-    surplus = Counter(pred.rows) - Counter(gold.rows)
-    parts = [counts] if len(pred.rows) != len(gold.rows) else []
-    parts += [f"{_shown(next(iter(lacking)))} is missing"] if lacking else []
-    parts += [f"{_shown(next(iter(surplus)))} should not be there"] if surplus else []
-    return "rows", f"{'; '.join(parts) or 'Other rows'}."
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _shown(value: tuple | str) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."
 
 
 # --- on perturbed copies ----------------------------------------------------------------------------------------------
@@ -325,7 +220,7 @@ def _settled(trial: _Trial, results: dict[Task, ExecutionResult], limits: Limits
         if is_silent(gold) or len(gold.rows) > limits.rows:
             continue
         pred = results.get(Task(copy.database, trial.pair.prediction), gold)
-        there, nothing = _judge(copy.reference, pred, free, trial.pair.question.sql), is_nothing(gold.rows)
+        there, nothing = judge(copy.reference, pred, free, trial.pair.question.sql), is_nothing(gold.rows)
         if there.verdict == "wrong" and not (nothing and pred.ok and is_nothing(pred.rows)):
             said = f"On a perturbed copy ({copy.database}): {there.detail}"
             return replace(score, verdict="wrong", reason="counterexample", detail=f"{said}{_both(there)}")
@@ -336,7 +231,7 @@ def _settled(trial: _Trial, results: dict[Task, ExecutionResult], limits: Limits
 
 
 def _both(score: Score) -> str:
-    gold, pred = (_shown(result.rows[:3]) for result in (score.gold, score.pred))
+    gold, pred = (shown(result.rows[:3]) for result in (score.gold, score.pred))
     return f" The reference gives {gold} there, the prediction {score.pred.error or pred}."
 
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from labkit.dataset import BadLine, read_jsonl, read_object
 from labkit.errors import LabkitError
 from labkit.home import home, write_atomically
+from labkit.jsonl import BadLine, read_jsonl, read_object
 from labkit.models import Model
 from labkit.runs import wilson
 
