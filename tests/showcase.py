@@ -103,7 +103,7 @@ def training(folder: str) -> TrainingView:
 
 def trained() -> TrainingView:
     """A made-up run that is finished: twelve facts, learnt one after the other."""
-    from labkit.tuning.train import Seen
+    from labkit.tuning.plans import Seen
 
     def run(watch):
         for step in range(1, 61):
@@ -119,7 +119,7 @@ def running() -> TrainingView:
     """A made-up run under way: ten steps a second, a thousand of them, until it is stopped."""
     import time
 
-    from labkit.tuning.train import Seen
+    from labkit.tuning.plans import Seen
 
     def run(watch):
         for step in range(1, 1001):

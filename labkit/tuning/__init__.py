@@ -1,10 +1,10 @@
 """Tuning in one call: `labkit.tune(model, pairs, method=...)` -> an adapter folder.
 
 Read in this order: `sources` (the pairs), `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the
-trainable part), `loss`, `trunk` (the frozen part, computed once), `train` (the loop), then the two plans, `instruction`
-and `memory`; `adapter` (folders and cards), `starters`, `checkpoint`, `ranks` (several processes), `merge` (a plain
-model folder), `export` (a GGUF file). Memory experts are `selection`, `spelling`, `bank`, `mome`, `mome_files`,
-`remember`. What tuning did elsewhere is `labkit.side_effects`.
+trainable part), `loss`, `trunk` (the frozen part, computed once), `plans` (what a plan tells the loop), `train` (the
+loop), then the two plans, `instruction` and `memory`; `adapter` (folders and cards), `starters`, `checkpoint`, `ranks`
+(several processes), `merge` (a plain model folder), `export` (a GGUF file). Memory experts are `selection`, `spelling`,
+`bank`, `mome`, `mome_files`, `remember`. What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib
@@ -36,10 +36,11 @@ from labkit.tuning.instruction import Passes
 from labkit.tuning.lora import put_back
 from labkit.tuning.memory import Mastery
 from labkit.tuning.packed import body, packed_attention
+from labkit.tuning.plans import Recipe, Seen, recipe_record
 from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
 from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_overlap
-from labkit.tuning.train import Recipe, Seen, Trainer, recipe_record, train
+from labkit.tuning.train import Trainer, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from labkit.tuning.examples import Example, batches
 from labkit.tuning.lora import seed_of
-from labkit.tuning.train import Outcome, Recipe, Step, Trainer
+from labkit.tuning.plans import Outcome, Recipe, Step
+from labkit.tuning.train import Trainer
 
 
 class Passes:

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 from labkit.tuning.examples import Example, batches
 from labkit.tuning.lora import seed_of
-from labkit.tuning.train import Outcome, Recipe, Step, Trainer
+from labkit.tuning.plans import Outcome, Recipe, Step
+from labkit.tuning.train import Trainer
 
 _COMPANY = 3  # mastered examples beside each one that is not, as far as the batch has room
 _PATIENCE = 10  # rounds without fewer examples left, or less loss on them

@@ -2,7 +2,7 @@
 
 from labkit.errors import LabkitError
 from labkit.tuning.packed import body
-from labkit.tuning.train import Recipe
+from labkit.tuning.plans import Recipe
 
 METHODS = ("instruction", "memory")
 

@@ -11,8 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,58 +20,14 @@ from tqdm.auto import tqdm
 from labkit.errors import LabkitError
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
 from labkit.tuning.examples import Example, common_prefix
-from labkit.tuning.lora import ALL_LINEAR, LoRA, attach, detach, parameters
+from labkit.tuning.lora import LoRA, attach, detach, parameters
 from labkit.tuning.loss import token_loss
 from labkit.tuning.packed import body, packed_attention, run_layers
+from labkit.tuning.plans import Outcome, Plan, Recipe, Seen, Step
 from labkit.tuning.ranks import Ranks
 from labkit.tuning.trunk import TOKENS, Trunk
 
 _HALVINGS = 4
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to tune. `layers`: how many of the upper layers get adapters; `rate`: the highest learning rate; `passes`:
-    over the pairs (instruction; less than one draws some of them), or at most (memory); `margin`: by how many nats an
-    answer token must lead before it counts as mastered (memory)."""
-
-    layers: int = 12
-    rank: int = 16
-    alpha: float = 32.0
-    rate: float = 1.5e-3
-    batch_size: int = 16
-    passes: float = 1.0
-    warmup: int = 20
-    final_rate: float = 0.02  # of `rate`, where the cosine ends
-    clip: float = 1.0
-    margin: float = 1.0
-    targets: tuple[str, ...] = ALL_LINEAR
-
-    def __post_init__(self):
-        least = {"layers": 1, "rank": 1, "batch_size": 1, "warmup": 0, "final_rate": 0, "margin": 0}
-        bad = [f"{name} must be {low} or more" for name, low in least.items() if not getattr(self, name) >= low]
-        above = [name for name in ("alpha", "rate", "passes", "clip") if not 0 < getattr(self, name) < math.inf]
-        bad += [f"{name} must be a number above 0" for name in above]
-        if bad:
-            raise LabkitError(f"The recipe does not work: {', '.join(bad)}.")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Of each example in a batch: mean loss of its answer tokens, smallest lead of one, log probability of the whole
-    answer. Shape (examples,), on the CPU."""
-
-    loss: Tensor
-    margin: Tensor
-    log_probability: Tensor
-
-
-@dataclass(frozen=True)
-class Step:
-    """What to train on next: positions of examples, and the share of the learning rate."""
-
-    positions: tuple[int, ...]
-    rate: float
 
 
 @dataclass(frozen=True)
@@ -82,32 +37,6 @@ class _Report:
     rows: list[tuple]
     tokens: int
     failure: str
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What an observer is told after a step: how far the run is, and the loss of each example of the batch, by its id.
-    `mastered`: how many examples count as mastered now (memory tuning, else None)."""
-
-    step: int
-    total: int
-    seconds: float
-    tokens: int
-    losses: dict[str, float]
-    mastered: int | None
-
-
-class Plan(Protocol):
-    """The order of steps. `next` is None at the end; `saw` tells it what a step showed; `state` and `restore` are JSON
-    values."""
-
-    total: int
-
-    def next(self, trainer: "Trainer") -> Step | None: ...
-    def saw(self, step: Step, outcome: Outcome) -> None: ...
-    def state(self) -> dict: ...
-    def restore(self, state: dict) -> None: ...
-    def note(self) -> dict: ...
 
 
 class Trainer:
@@ -342,8 +271,3 @@ def _halved(size: int) -> int:
 def _out_of_memory(error: BaseException) -> bool:
     said = ("out of memory", "not enough memory", "can't allocate memory")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(s in str(error).lower() for s in said)
-
-
-def recipe_record(recipe: Recipe) -> dict:
-    """The recipe as JSON values."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()}
