@@ -124,7 +124,7 @@ HUB_PYTHON ?= $(PYTHON)
 	@touch $@
 
 test-hub: .venv-hub/.done model
-	$(BIN)/python -m pytest -s tests/hub.py
+	$(BIN)/python -m pytest -s -p no:hypothesispytest tests/hub.py
 
 ray-env: .venv-ray/.done
 

@@ -70,6 +70,8 @@ class RayGenerator:
             )
         except self._ray.exceptions.RayError as error:
             raise LabkitError(_reason(error)) from error
+        if refusals := [row["refusal"] for row in answered if row["refusal"]]:
+            raise LabkitError(f"A Ray worker gave up: {refusals[0]}")
         texts = {row["place"]: row["text"] for row in answered}
         return [texts[place] for place in range(len(rows))]
 
@@ -87,7 +89,11 @@ class _Worker:
 
     def __call__(self, batch: dict) -> dict:
         questions = [pickle.loads(data) for data in batch["question"]]
-        return {"place": batch["place"], "text": self.generator(questions)}
+        try:
+            texts, refusal = self.generator(questions), ""
+        except LabkitError as error:  # as a value: Ray gives errors back in shapes of its own
+            texts, refusal = [""] * len(questions), str(error)
+        return {"place": batch["place"], "text": texts, "refusal": [refusal] * len(questions)}
 
 
 def _imported():
@@ -117,11 +123,6 @@ def _start(ray, address: str | None) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The kit's own sentence that a worker raised, else the last line of Ray's."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, LabkitError):
-            return f"A Ray worker gave up: {seen}"
-        seen = getattr(seen, "cause", None) or seen.__cause__
+    """The last line of what Ray says."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"A Ray worker failed: {lines[-1].strip() if lines else type(error).__name__}"

@@ -193,11 +193,18 @@ async def _printed(request: HTTPRequest, code: str) -> str:
     content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
     asked = {"header": header | {"version": "5.3"}, "parent_header": {}, "metadata": {}, "content": content}
     asked |= {"channel": "shell", "buffers": []}
-    await channels.write_message(json.dumps(asked))
+    try:
+        await channels.write_message(json.dumps(asked))
+        return await _until_idle(channels, header["msg_id"])
+    finally:
+        channels.close()
+
+
+async def _until_idle(channels, asked: str) -> str:
     said = []
     while True:
         message = json.loads(await channels.read_message())
-        if message["parent_header"].get("msg_id") != header["msg_id"]:
+        if message["parent_header"].get("msg_id") != asked:
             continue
         kind, content = message["msg_type"], message["content"]
         said += [content["text"]] if kind == "stream" and content["name"] == "stdout" else []

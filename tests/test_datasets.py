@@ -16,7 +16,7 @@ from labkit.sqltext import normalise_question, normalise_sql, parse, skeleton
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 DATABASES = ("league", "clinic")
-SETS = {"league/start": 20, "league/dev": 100, "league/heldout": 200, "clinic/questions": 40}
+SETS = {"league/start": 20, "league/dev": 100, "league/heldout": 200, "league/fresh": 150, "clinic/questions": 40}
 
 
 def connect(name):
@@ -150,7 +150,7 @@ def tables_of(sql):
     return {table.name for table in tree.find_all(sqlglot.exp.Table)} - named
 
 
-@pytest.mark.parametrize("name", ["league/dev", "league/heldout"])
+@pytest.mark.parametrize("name", ["league/dev", "league/heldout", "league/fresh"])
 def test_sets_are_varied(name):
     queries = [line["sql"] for line in lines(name)]
     several = sum(len(tables_of(sql)) > 1 for sql in queries)
