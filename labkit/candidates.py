@@ -16,6 +16,7 @@ import numpy
 from sqlglot.tokens import TokenType
 from tqdm.auto import tqdm
 
+from labkit.amounts import placed
 from labkit.dataset import QuestionSet
 from labkit.errors import LabkitError
 from labkit.home import home
@@ -38,11 +39,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _Slot:
-    """`sql[start:end]` of a pair's query is the value that its question mentions."""
+    """`sql[start:end]` of a pair's query is the value that its question mentions, in one of its forms."""
 
     start: int
     end: int
     mention: Mention
+    form: int = 0
 
 
 class Candidates:
@@ -123,16 +125,19 @@ def _slots(sql: str, mentions: Sequence[Mention]) -> list[_Slot]:
         text, quoted = sql[token.start : token.end + 1], token.token_type == TokenType.STRING
         inside = text[1:-1].replace("''", "'").casefold() if quoted else text
         start, end = (token.start + 1, token.end) if quoted else (token.start, token.end + 1)
-        if inside in by_value:
+        if inside in by_value and by_value[inside].columns:
             found.append(_Slot(start, end, by_value[inside]))
-        elif quoted:
-            for value, mention in by_value.items():
-                at = inside.find(value)
-                alone = not any(
-                    c.isdigit() for c in (inside[at - 1 : at] + inside[at + len(value) : at + len(value) + 1])
-                )
-                if at >= 0 and alone and not mention.columns and "'" not in inside:
-                    found.append(_Slot(start + at, start + at + len(value), mention))
+            continue
+        for mention in by_value.values():
+            if mention.columns or (mention.kind == "part" and "%" not in inside):
+                continue
+            for form, first, last in placed(inside, mention.forms):
+                whole = (first, last) == (0, len(inside))
+                if whole or (quoted and "'" not in inside):
+                    found.append(
+                        _Slot(start if whole else start + first, end if whole else start + last, mention, form)
+                    )
+                    break
     return found
 
 
@@ -152,12 +157,12 @@ def _fillings(
     for chosen in itertools.product(*fitting):
         if len({m.value for m in chosen}) < len(chosen):
             continue
-        by_value = {their.value: m.value for their, m in zip(theirs, chosen, strict=True)}
+        by_value = {their.value: m for their, m in zip(theirs, chosen, strict=True)}
         filled = sql
         for slot in sorted(slots, key=lambda slot: -slot.start):
-            value = by_value[slot.mention.value]
-            text = values.spelt.get(value, value).replace("'", "''") if slot.mention.columns else value
-            filled = filled[: slot.start] + text + filled[slot.end :]
+            mention = by_value[slot.mention.value]
+            text = values.spelt.get(mention.value, mention.value) if mention.columns else mention.forms[slot.form]
+            filled = filled[: slot.start] + text.replace("'", "''") + filled[slot.end :]
         yield filled, len(mine) - len(chosen)
 
 

@@ -175,9 +175,8 @@ class _Run:
 
     def _worded(self, intent: Intent) -> list[Question]:
         per_skeleton = max(1, int(0.02 * self.n / self.wordings))
-        if not self.filters.in_balance(
-            intent.sql, intent.family, per_skeleton, max(2, int(0.25 * self.n / self.wordings))
-        ):
+        per_family = max(2, int(0.25 * self.n / self.wordings))
+        if not self.filters.in_balance(intent.sql, intent.family, per_skeleton, per_family, self.rng.random()):
             return []
         tries = [roughened(intent.word(self.rng), self.rng, self.typos) for _ in range(4 * self.wordings)]
         texts = self.filters.new_wordings(tries, intent.sql)
