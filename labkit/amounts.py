@@ -13,7 +13,7 @@ _MONTHS = ["january", "february", "march", "april", "may", "june", "july", "augu
            "november", "december"]  # fmt: skip
 _SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _YEAR = re.compile(r"(19|20)\d\d")
-_MONTH = rf"({'|'.join(m if len(m) < 4 else f'{m[:3]}(?:{m[3:]})?' for m in _MONTHS)})\.?"
+_MONTH = "(" + "|".join(m if len(m) < 4 else f"{m[:3]}(?:{m[3:]}|t)?" for m in _MONTHS) + r")\b\.?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 _SCALES = {"k": 1_000, "thousand": 1_000, "m": 1_000_000, "million": 1_000_000, "bn": 10**9, "billion": 10**9}
 

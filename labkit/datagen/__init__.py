@@ -4,7 +4,8 @@ people ask, filter, count what each filter dropped.
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` (English), `glossary`, `conditions`,
 `speaker`, `subjects`, `build` (SQL), `frames` and `sentences`, `intents`, then the families `lookups`, `lists`,
 `extremes`, `numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`; `filters`, `known`,
-`coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`. No code here knows a database.
+`coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No
+code here knows a database.
 """
 
 import random
@@ -14,6 +15,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from labkit.datagen import careers, changes, computed, extremes, groups, lists, lookups, nested, numbers, sides
+from labkit.datagen.aimed import Aimed
 from labkit.datagen.coverage import Coverage, coverage
 from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
@@ -97,6 +99,12 @@ def from_queries(
     world = read_world(database, exclude, joint_names=False)
     speaker = Speaker(world, _glossary(world, database, glossary))
     return pairs_of_log(speaker, read_log(sql_log), seed, avoid, wordings)
+
+
+def aimed_at(database: str | Path, exclude: Iterable[str] = (), glossary: str | Path | None = None) -> Aimed:
+    """A drawer of pairs for single questions: `aimed_at(database)(question, near)`; arguments as for `generate`."""
+    world = read_world(database, exclude)
+    return Aimed(Speaker(world, _glossary(world, database, glossary)), FAMILIES)
 
 
 def _glossary(world, database: str | Path, given: str | Path | None) -> Glossary:
@@ -212,4 +220,4 @@ class _Run:
         return [q for q, s in zip(pairs, scores, strict=True) if not s.right]
 
 
-__all__ = ["FAMILIES", "Coverage", "Generated", "Report", "coverage", "from_queries", "generate"]
+__all__ = ["FAMILIES", "Aimed", "Coverage", "Generated", "Report", "aimed_at", "coverage", "from_queries", "generate"]
