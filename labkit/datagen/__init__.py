@@ -3,7 +3,7 @@ people ask, filter, count what each filter dropped.
 
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` (English), `glossary`, `conditions`,
 `speaker`, `subjects`, `build` (SQL), `frames` and `sentences`, `intents`, then the families `lookups`, `lists`,
-`extremes`, `numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`; `filters`, `known`,
+`extremes`, `numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`; `filters`, `known`,
 `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No
 code here knows a database.
 """
@@ -14,7 +14,19 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from labkit.datagen import careers, changes, computed, extremes, groups, lists, lookups, nested, numbers, sides
+from labkit.datagen import (
+    careers,
+    changes,
+    comparing,
+    computed,
+    extremes,
+    groups,
+    lists,
+    lookups,
+    nested,
+    numbers,
+    sides,
+)
 from labkit.datagen.aimed import Aimed
 from labkit.datagen.coverage import Coverage, coverage
 from labkit.datagen.drawing import Drawer, NothingToAsk
@@ -36,7 +48,7 @@ from labkit.schema import read_schema
 
 FAMILIES = {
     f: w
-    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers)
+    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers, comparing)
     for f, w in m.FAMILIES.items()
 }
 _NAMES = tuple(family.__name__ for family in FAMILIES)
