@@ -15,6 +15,7 @@ _SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _YEAR = re.compile(r"(19|20)\d\d")
 _MONTH = "(" + "|".join(m if len(m) < 4 else f"{m[:3]}(?:{m[3:]}|t)?" for m in _MONTHS) + r")\b\.?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _SCALES = {"k": 1_000, "thousand": 1_000, "m": 1_000_000, "million": 1_000_000, "bn": 10**9, "billion": 10**9}
 
 
@@ -96,8 +97,8 @@ _WAYS: tuple[tuple[re.Pattern, Callable[[re.Match], Read]], ...] = (
         r"(?<![\w.])(\d) ?(?:foot|feet|ft)\b\.?(?: (\d{1,2})(?![\w,.]\d)\b)?",
         lambda m: _length(int(m[1]), int(m[2] or 0)),
     ),
-    _way(r"(?<![\w.])[$€£]?(\d[\d,]*(?:\.\d+)?) ?(million|thousand|billion|bn|[mk])\b", lambda m: _number(m[1], m[2])),
-    _way(r"(?<![\w.])[$€£]?(\d[\d,]*(?:\.\d+)?)(?![\w])", lambda m: _number(m[1])),
+    _way(r"(?<![\w.])[$€£]?(" + _DIGITS + r") ?(million|thousand|billion|bn|[mk])\b", lambda m: _number(m[1], m[2])),
+    _way(r"(?<![\w.])[$€£]?(" + _DIGITS + r")(?![\w])", lambda m: _number(m[1])),
     _way(rf"(?<![\w-])({'|'.join(_SMALL[2:])})(?![\w-])", lambda m: _number(str(_SMALL.index(m[0].lower())))),
 )  # "one" is seldom a number
 

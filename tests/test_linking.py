@@ -47,6 +47,8 @@ def climbers(tmp_path_factory):
         ("over $1.5M", "number", {"1500000"}),
         ("born in any March", "any month", {"03"}),
         ("back in 2012", "year", {"2012"}),
+        ("in 2012, who led?", "year", {"2012"}),
+        ("a crowd of 15,240, say", "number", {"15240", "15,240"}),
         ("the five best", "number", {"5"}),
     ],
 )

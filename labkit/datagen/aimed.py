@@ -26,9 +26,9 @@ from labkit.dataset import Question
 from labkit.execution import execute_many
 
 AIMED = "aimed-"  # how ids of these pairs begin
-_DRAWS, _WORDINGS = 300, 1  # intents drawn for a question; wordings of each that is kept
-_TRIES, _SHARPNESS = 5, 6.0  # draws of which one condition is kept; weight e^(sharpness * overlap)
-_LOOSE = 0.15  # of the weight of families, whatever is near
+_DRAWS, _WORDINGS = 400, 1  # intents drawn for a question; wordings of each that is kept
+_TRIES, _SHARPNESS = 5, 8.0  # draws of which one condition is kept; weight e^(sharpness * overlap)
+_LOOSE = 0.25  # of the weight of families, whatever is near
 _SILENT = frozenset(
     re.findall(
         r"\w+",
