@@ -15,6 +15,7 @@ import torch
 
 import labkit
 from labkit.candidates import Candidates
+from labkit.datagen import aimed_at
 from labkit.dataset import QuestionSet
 from labkit.encoder import load_encoder
 from labkit.execution import execute_many
@@ -64,14 +65,18 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path)
     parser.add_argument("--candidates", type=Path, required=True)
     parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--aimed", action="store_true", help="draw pairs for each question beside the candidates")
     options = parser.parse_args()
     torch.set_num_threads(1)
     checked = labkit.load_questions(DATA / "league" / "trained.jsonl", db_dir=DATA)
     pairs = (*labkit.load_questions(options.candidates, db_dir=DATA), *checked)
-    pool = Candidates(QuestionSet("candidates", pairs, db_dir=DATA), LEAGUE, load_encoder(folder=options.encoder))
+    encoder, draw = load_encoder(folder=options.encoder), aimed_at(LEAGUE) if options.aimed else None
+    pool = Candidates(QuestionSet("candidates", pairs, db_dir=DATA), LEAGUE, encoder, draw=draw)
     model, known = labkit.load_model(adapter=options.adapter), {normalise_sql(pair.sql) for pair in checked}
     for path in options.sets:
-        kept = home() / "climb" / f"weighed-{path.stem}-{options.adapter.name}-{options.k}.json"
+        kept = (
+            home() / "climb" / f"weighed-{path.stem}-{options.adapter.name}-{options.k}{'-aimed' * options.aimed}.json"
+        )
         weighed = json.loads(kept.read_text()) if kept.is_file() else {}
         for question in labkit.load_questions(path, db_dir=DATA):
             if question.id not in weighed:

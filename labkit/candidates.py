@@ -7,16 +7,18 @@ out. Everything here has run or differs from what has run in literals only; whic
 """
 
 import hashlib
+import heapq
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy
 from sqlglot.tokens import TokenType
 from tqdm.auto import tqdm
 
-from labkit.dataset import QuestionSet
+from labkit.amounts import placed
+from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.home import home
 from labkit.linking import Mention, Values
@@ -24,6 +26,8 @@ from labkit.retrieval import Encode
 from labkit.sqltext import normalise_sql, tokens
 
 _LOOKED_AT = 1_500  # nearest pairs, blanked, whose queries are tried with the question's values
+_LEFT_OUT = 0.15  # of cosine: what a query loses that takes in one value too few
+_NEAREST = 30  # pairs that say what is drawn for a question
 _MOST_FILLINGS = 60  # ways to put a question's values into one query; more: it fits by chance
 
 
@@ -38,65 +42,76 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _Slot:
-    """`sql[start:end]` of a pair's query is the value that its question mentions."""
+    """`sql[start:end]` of a pair's query is the value that its question mentions, in one of its forms."""
 
     start: int
     end: int
     mention: Mention
+    form: int = 0
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Pairs with what their questions mention, and their questions' vectors: as they stand, and blanked."""
+
+    pairs: Sequence[Question]
+    mentions: Sequence[tuple[Mention, ...]]
+    plain: numpy.ndarray
+    blank: numpy.ndarray
+
+
+Draw = Callable[[str, Sequence[Question], Collection[str]], Sequence[Question]]
 
 
 class Candidates:
     """The pool of one database's pairs, indexed on first use; `database`: path of the file.
 
-    Vectors are kept under the kit's home, so a pool is encoded once.
+    `draw`: gives more pairs for a question, from the pairs near it and the columns of which it mentions a value
+    (`datagen.aimed_at`). Vectors of the pool are kept under the kit's home, so it is encoded once.
     """
 
-    def __init__(self, pairs: QuestionSet, database, encode: Encode, progress: bool = True):
+    def __init__(self, pairs: QuestionSet, database, encode: Encode, progress: bool = True, draw: Draw | None = None):
         self.pairs = [pair for pair in pairs if pair.sql]
         if not self.pairs:
             raise LabkitError("There are no pairs to take queries from. Give pairs with queries (labkit generate).")
-        self.encode, self.progress = encode, progress
+        self.encode, self.progress, self.draw = encode, progress, draw
         self.values = Values(database)
-        self.mentions = [self.values.mentions(pair.question) for pair in self.pairs]
-        blanked = [self.values.blanked(p.question, m) for p, m in zip(self.pairs, self.mentions, strict=True)]
-        questions = [pair.question for pair in self.pairs]
-        texts = list(dict.fromkeys([*questions, *blanked]))
-        vectors, place = self._vectors(texts), {text: i for i, text in enumerate(texts)}
-        self.plain = vectors[[place[text] for text in questions]]
-        self.blank = vectors[[place[text] for text in blanked]]
+        self.pool = self._pool(self.pairs, self._vectors)
 
     def __call__(self, question: str, k: int = 20) -> list[Candidate]:
         """At most `k` candidates with different texts, the nearest first: a quarter of them unchanged, the others with
         the question's values."""
         mentions = self.values.mentions(question)
         plain, blank = self.encode([question, self.values.blanked(question, mentions)])
+        pool = self._drawn_for(question, mentions, self.pool.blank @ blank) if self.draw else self.pool
         found: dict[str, Candidate] = {}
-        for candidate in itertools.chain(self._unchanged(plain, max(1, k // 4)), self._filled(blank, mentions)):
+        for candidate in itertools.chain(
+            _unchanged(pool, plain, max(1, k // 4)), _filled(pool, blank, mentions, self.values)
+        ):
             found.setdefault(normalise_sql(candidate.sql), candidate)
             if len(found) == k:
                 break
         return sorted(found.values(), key=lambda candidate: -candidate.similarity)
 
-    def _unchanged(self, vector: numpy.ndarray, most: int) -> Iterator[Candidate]:
-        near = self.plain @ vector
-        seen: set[str] = set()
-        for i in numpy.argsort(-near, kind="stable").tolist():
-            if len(seen) == most:
-                return
-            if (text := normalise_sql(self.pairs[i].sql)) not in seen:
-                seen.add(text)
-                yield Candidate(self.pairs[i].sql, float(near[i]), self.pairs[i].id)
+    def _drawn_for(self, question: str, mentions: Sequence[Mention], near: numpy.ndarray) -> _Pool:
+        """The pool and what is drawn for this question."""
+        nearest = [self.pairs[i] for i in numpy.argsort(-near, kind="stable")[:_NEAREST].tolist()]
+        columns = {column for mention in mentions for column in mention.columns}
+        more = list(self.draw(question, nearest, columns))
+        if not more:
+            return self.pool
+        extra = self._pool(more, self.encode)
+        vectors = [numpy.concatenate(both) for both in ((self.pool.plain, extra.plain), (self.pool.blank, extra.blank))]
+        return _Pool([*self.pairs, *more], [*self.pool.mentions, *extra.mentions], *vectors)
 
-    def _filled(self, vector: numpy.ndarray, mentions: Sequence[Mention]) -> Iterator[Candidate]:
-        """First the queries that take in all that the question mentions; then, as far as needed, all but one."""
-        near = self.blank @ vector
-        order = numpy.argsort(-near, kind="stable")[:_LOOKED_AT].tolist()
-        for left_out in (0, 1):
-            for i in order:
-                slots = _slots(self.pairs[i].sql, self.mentions[i])
-                for sql, missing in _fillings(self.pairs[i].sql, slots, mentions, self.values):
-                    if missing == left_out:
-                        yield Candidate(sql, float(near[i]), self.pairs[i].id)
+    def _pool(self, pairs: Sequence[Question], encode: Callable[[list[str]], numpy.ndarray]) -> _Pool:
+        mentions = [self.values.mentions(pair.question) for pair in pairs]
+        questions = [pair.question for pair in pairs]
+        blanked = [self.values.blanked(q, m) for q, m in zip(questions, mentions, strict=True)]
+        texts = list(dict.fromkeys([*questions, *blanked]))
+        vectors, place = encode(texts), {text: i for i, text in enumerate(texts)}
+        plain, blank = (vectors[[place[text] for text in group]] for group in (questions, blanked))
+        return _Pool(pairs, mentions, plain, blank)
 
     def _vectors(self, texts: list[str]) -> numpy.ndarray:
         told = "\n".join([getattr(self.encode, "sha256", ""), *texts])
@@ -113,6 +128,34 @@ class Candidates:
         return numpy.load(kept, allow_pickle=False)
 
 
+def _unchanged(pool: _Pool, vector: numpy.ndarray, most: int) -> Iterator[Candidate]:
+    near = pool.plain @ vector
+    seen: set[str] = set()
+    for i in numpy.argsort(-near, kind="stable").tolist():
+        if len(seen) == most:
+            return
+        if (text := normalise_sql(pool.pairs[i].sql)) not in seen:
+            seen.add(text)
+            yield Candidate(pool.pairs[i].sql, float(near[i]), pool.pairs[i].id)
+
+
+def _filled(pool: _Pool, vector: numpy.ndarray, mentions: Sequence[Mention], values: Values) -> Iterator[Candidate]:
+    """The queries that take in all that the question mentions, and those that take in all but one: as many as are
+    nearer by `_LEFT_OUT`."""
+    near = pool.blank @ vector
+    order = numpy.argsort(-near, kind="stable")[:_LOOKED_AT].tolist()
+
+    def leaving_out(count: int) -> Iterator[tuple[float, Candidate]]:
+        for i in order:
+            pair = pool.pairs[i]
+            for sql, missing in _fillings(pair.sql, _slots(pair.sql, pool.mentions[i]), mentions, values):
+                if missing == count:
+                    yield float(near[i]) - _LEFT_OUT * count, Candidate(sql, float(near[i]), pair.id)
+
+    for _, candidate in heapq.merge(leaving_out(0), leaving_out(1), key=lambda found: -found[0]):
+        yield candidate
+
+
 def _slots(sql: str, mentions: Sequence[Mention]) -> list[_Slot]:
     """Literals of the query, or parts of one ('2012-%'), that the pair's question mentions."""
     by_value = {mention.value: mention for mention in mentions}
@@ -123,16 +166,19 @@ def _slots(sql: str, mentions: Sequence[Mention]) -> list[_Slot]:
         text, quoted = sql[token.start : token.end + 1], token.token_type == TokenType.STRING
         inside = text[1:-1].replace("''", "'").casefold() if quoted else text
         start, end = (token.start + 1, token.end) if quoted else (token.start, token.end + 1)
-        if inside in by_value:
+        if inside in by_value and by_value[inside].columns:
             found.append(_Slot(start, end, by_value[inside]))
-        elif quoted:
-            for value, mention in by_value.items():
-                at = inside.find(value)
-                alone = not any(
-                    c.isdigit() for c in (inside[at - 1 : at] + inside[at + len(value) : at + len(value) + 1])
-                )
-                if at >= 0 and alone and not mention.columns and "'" not in inside:
-                    found.append(_Slot(start + at, start + at + len(value), mention))
+            continue
+        for mention in by_value.values():
+            if mention.columns or (mention.kind == "part" and "%" not in inside):
+                continue
+            for form, first, last in placed(inside, mention.forms):
+                whole = (first, last) == (0, len(inside))
+                if whole or (quoted and "'" not in inside):
+                    found.append(
+                        _Slot(start if whole else start + first, end if whole else start + last, mention, form)
+                    )
+                    break
     return found
 
 
@@ -152,12 +198,12 @@ def _fillings(
     for chosen in itertools.product(*fitting):
         if len({m.value for m in chosen}) < len(chosen):
             continue
-        by_value = {their.value: m.value for their, m in zip(theirs, chosen, strict=True)}
+        by_value = {their.value: m for their, m in zip(theirs, chosen, strict=True)}
         filled = sql
         for slot in sorted(slots, key=lambda slot: -slot.start):
-            value = by_value[slot.mention.value]
-            text = values.spelt.get(value, value).replace("'", "''") if slot.mention.columns else value
-            filled = filled[: slot.start] + text + filled[slot.end :]
+            mention = by_value[slot.mention.value]
+            text = values.spelt.get(mention.value, mention.value) if mention.columns else mention.forms[slot.form]
+            filled = filled[: slot.start] + text.replace("'", "''") + filled[slot.end :]
         yield filled, len(mine) - len(chosen)
 
 

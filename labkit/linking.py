@@ -1,7 +1,8 @@
-"""What a question mentions: values that stand in the database, and numbers; each with its place in the text.
+"""What a question mentions: values that stand in the database, parts of them, and amounts; each with its place.
 
-Value linking is exact but for case, a plural s and a genitive: what is found names a row for certain. A mention can be
-blanked out (two questions that differ in their values alone then read the same) or carried over into another query.
+Value linking is exact but for case, a plural s and a genitive, and a word that only one value holds ('Sandoval'): what
+is found names a row for certain. A mention can be blanked out (two questions that differ in their values alone then
+read the same) or carried over into another query.
 """
 
 import re
@@ -9,30 +10,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.amounts import amounts, stand_in
 from labkit.execution import Limits, execute_many
 from labkit.schema import quote, read_schema
 
 PER_COLUMN = 5_000  # distinct texts of a column that are known
 _LONGEST = 6  # words of a value
 _WORD = re.compile(r"\S+")
-_NUMBER = re.compile(r"(?<![\w.])[$€£]?(\d[\d,]*(?:\.\d+)?)(?![\w])")
-_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_YEAR = re.compile(r"(19|20)\d\d")
+_PART = "part"  # the kind of a word that stands in several values, such as a first name
+_NAMES = 15  # values of several words that a column holds, for their words to be parts of names
 
 
 @dataclass(frozen=True)
 class Mention:
-    """`text[start:end]` of a question names `value`: a stored text of those `columns`, or a number (no columns)."""
+    """`text[start:end]` of a question names `value`: a stored text of those `columns`, or an amount or a part of a name
+    (no columns). `kind`: "value", "part" or that of the amount; `forms`: the ways in which a query may hold it."""
 
     start: int
     end: int
     value: str
     columns: frozenset[str] = frozenset()
-
-    @property
-    def kind(self) -> str:
-        """ "value", "year" or "number"."""
-        return "value" if self.columns else "year" if _YEAR.fullmatch(self.value) else "number"
+    kind: str = "value"
+    forms: tuple[str, ...] = ()
 
 
 class Values:
@@ -42,6 +41,7 @@ class Values:
         self.columns: dict[str, set[str]] = {}  # lower-case text -> columns "table.column" that hold it
         self.spelt: dict[str, str] = {}  # lower-case text -> as it is stored
         self.example: dict[str, str] = {}  # column -> one of its texts
+        self.parts: dict[str, set[str]] = {}  # lower-case word -> texts of several words that it stands in
         schema = read_schema(database)
         places = [(table.name, column.name) for table in schema.tables if not table.is_view for column in table.columns]
         queries = [
@@ -52,25 +52,34 @@ class Values:
         results = execute_many(schema.database, queries, Limits(seconds=10.0, rows=PER_COLUMN))
         for (table, column), result in zip(places, results, strict=True):
             name = f"{table}.{column}".casefold()
+            self._take_apart([text for (text,) in result.rows if len(text.split()) > 1])
             for (text,) in result.rows:
                 if len(text) > 2 and re.search(r"[^\W\d]", text):
                     self.columns.setdefault(text.casefold(), set()).add(name)
                     self.spelt.setdefault(text.casefold(), text)
                     self.example.setdefault(name, text)
 
+    def _take_apart(self, texts: Sequence[str]) -> None:
+        """First and last words of a column of names."""
+        for text in texts if len(texts) >= _NAMES else ():
+            for word in (text.split()[0], text.split()[-1]):
+                if len(word) > 2 and word.isalpha() and word[0].isupper():
+                    self.parts.setdefault(word.casefold(), set()).add(text.casefold())
+
     def mentions(self, question: str) -> tuple[Mention, ...]:
         """All mentions, in the order of the text; of two that overlap the longer one."""
         found = self._named(question)
-        taken = [range(mention.start, mention.end) for mention in found]
-        free = [m for m in _numbers(question) if not any(m.start in place for place in taken)]
-        return tuple(sorted([*found, *free], key=lambda mention: mention.start))
+        for more in (_amounts(question), self._partly(question)):
+            taken = [(mention.start, mention.end) for mention in found]
+            found += [m for m in more if all(m.end <= start or m.start >= end for start, end in taken)]
+        return tuple(sorted(found, key=lambda mention: mention.start))
 
     def blanked(self, question: str, mentions: Sequence[Mention]) -> str:
         """The question with every mention replaced by one that stands for its kind: an example of the column, a year,
         a number. Questions about other values of the same columns become the same text."""
         for mention in reversed(mentions):
-            stand_in = {"year": "2020", "number": "10"}.get(mention.kind) or self.example[min(mention.columns)]
-            question = question[: mention.start] + stand_in + question[mention.end :]
+            other = self.example[min(mention.columns)] if mention.columns else _other(mention.kind)
+            question = question[: mention.start] + other + question[mention.end :]
         return question
 
     def _named(self, question: str) -> list[Mention]:
@@ -81,6 +90,18 @@ class Values:
                 if used.isdisjoint(places) and (mention := self._known(question, words[first], words[places[-1]])):
                     found.append(mention)
                     used.update(places)
+        return found
+
+    def _partly(self, question: str) -> list[Mention]:
+        """Words in capitals, within a sentence, that stand in names: in one only, they name it."""
+        found = []
+        for match in re.finditer(r"(?<=[\w,;:] )[A-Z][a-z]+(?=['’]s\b|\b(?!['’]))", question):
+            texts = self.parts.get(match[0].casefold(), ())
+            if len(texts) == 1:
+                (text,) = texts
+                found.append(Mention(match.start(), match.end(), text, frozenset(self.columns[text])))
+            elif texts:
+                found.append(Mention(match.start(), match.end(), match[0].casefold(), kind=_PART, forms=(match[0],)))
         return found
 
     def _known(self, question: str, first: re.Match, last: re.Match) -> Mention | None:
@@ -100,9 +121,9 @@ def _spellings(text: str) -> Iterable[str]:
     yield re.sub(r"['’]s?$", "", bare)
 
 
-def _numbers(question: str) -> list[Mention]:
-    found = [Mention(m.start(), m.end(), m[1].replace(",", "")) for m in _NUMBER.finditer(question)]
-    for match in re.finditer(r"[A-Za-z]+", question):
-        if (word := match[0].lower()) in _SMALL[2:]:  # "one" is seldom a number
-            found.append(Mention(match.start(), match.end(), str(_SMALL.index(word))))
-    return found
+def _amounts(question: str) -> list[Mention]:
+    return [Mention(a.start, a.end, a.forms[0], kind=a.kind, forms=a.forms) for a in amounts(question)]
+
+
+def _other(kind: str) -> str:
+    return "Alex" if kind == _PART else stand_in(kind)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from labkit.agent import SqlGenerator
 from labkit.candidates import Candidates
+from labkit.datagen import aimed_at
 from labkit.dataset import QuestionSet
 from labkit.encoder import tuned_sha256
 from labkit.errors import LabkitError
@@ -34,10 +35,11 @@ AT_A_TIME = 8  # candidates weighed together
 class RerankedGenerator:
     """A generator for `evaluate`: `model`, a local one (its likelihoods are needed), and a pool of verified pairs.
 
-    `pairs`: a question set whose databases are found; `known`: those of them that people have checked; `load`: gives
-    the sentence encoder, the kit's own by default; `encoder`: the folder of one that `tune_encoder` wrote; `k`:
-    candidates a question; `prompt` and `settings` as for `SqlGenerator`. A question about a database of which the pool
-    has no pair is answered by the model alone.
+    `pairs`: a question set whose databases are found; `known`: those of them that people have checked; `aimed`: draw
+    pairs for each question as well (`datagen.aimed_at`; some seconds a question); `load`: gives the sentence encoder,
+    the kit's own by default; `encoder`: the folder of one that `tune_encoder` wrote; `k`: candidates a question;
+    `prompt` and `settings` as for `SqlGenerator`. A question about a database of which the pool has no pair is answered
+    by the model alone.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class RerankedGenerator:
         *,
         k: int = CANDIDATES,
         known: QuestionSet | None = None,
+        aimed: bool = False,
         weight: float | None = None,
         own: float | None = None,
         encoder: str | Path | None = None,
@@ -61,7 +64,7 @@ class RerankedGenerator:
         if k < 1:
             raise LabkitError(f"k is {k}; ranking needs one candidate at least.")
         self.generator = SqlGenerator(model, prompt, **settings)
-        self.model, self.pairs, self.k = local, pairs, k
+        self.model, self.pairs, self.k, self.aimed = local, pairs, k, aimed
         usual = (WEIGHT_TUNED, OWN_TUNED) if encoder else (WEIGHT, OWN)
         self.weight = usual[0] if weight is None else weight
         self.own = usual[1] if own is None else own
@@ -91,6 +94,7 @@ class RerankedGenerator:
         told = f"{self.k}, {self.weight:g}, {self.own:g}"
         told += f", encoder {tuned_sha256(self.encoder)[:12]}" if self.encoder else ""
         told += f", {len(self.known)} known" if self.known else ""
+        told += ", aimed" if self.aimed else ""
         texts = "\n".join([*(f"{pair.question}\t{pair.sql}" for pair in self.pairs), *sorted(self.known)])
         pool = hashlib.sha256(texts.encode()).hexdigest()
         return {**said, "prompt": f"{said.get('prompt')}, reranked", "pool_sha256": pool, "reranking": told}
@@ -130,8 +134,12 @@ class RerankedGenerator:
         if path not in self._pools:
             here = [p for p in self.pairs if p.sql and self.pairs.database_path(p).resolve() == path]
             self._encode = self._encode or (self.load() if here else None)
-            self._pools[path] = Candidates(here, path, self._encode, self.progress) if here else None
+            self._pools[path] = self._candidates(here, path) if here else None
         return self._pools[path]
+
+    def _candidates(self, pairs: Sequence, database: Path) -> Candidates:
+        draw = aimed_at(database) if self.aimed else None
+        return Candidates(pairs, database, self._encode, self.progress, draw)
 
 
 def _runs(questions: Sequence, answers: Sequence[str]) -> list[bool]:

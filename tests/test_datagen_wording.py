@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from labkit.datagen import _glossary, careers, computed, extremes, generate, lists, lookups, numbers, saying, sides
+from labkit.datagen import (
+    _glossary,
+    careers,
+    computed,
+    extremes,
+    generate,
+    lists,
+    lookups,
+    numbers,
+    saying,
+    sentences_comparing,
+    sides,
+)
 from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.formats import recognise
 from labkit.datagen.frames import frames, shown_beside
@@ -189,7 +201,7 @@ def test_ordinals():
 
 
 def test_every_sentence_is_well_formed():
-    for line in SENTENCES.splitlines():
+    for line in (SENTENCES + sentences_comparing.SENTENCES).splitlines():
         for a, b in ("()", "[]", "{}"):
             assert line.count(a) == line.count(b), line
     assert len(frames("count")) > 20 and not [t for t in frames("list", labels="names") if "{labels}" in t]

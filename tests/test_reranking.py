@@ -130,7 +130,7 @@ def test_vectors_are_kept(league, monkeypatch):
         return words_as_vectors(texts)
 
     again = Candidates(PAIRS, league, counting)
-    assert not calls and (first.plain == again.plain).all()
+    assert not calls and (first.pool.plain == again.pool.plain).all()
     assert again("Who coaches the Anvils?")[0].sql == "SELECT coach FROM teams WHERE nickname = 'Anvils'"
 
 

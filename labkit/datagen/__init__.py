@@ -3,8 +3,9 @@ people ask, filter, count what each filter dropped.
 
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` (English), `glossary`, `conditions`,
 `speaker`, `subjects`, `build` (SQL), `frames` and `sentences`, `intents`, then the families `lookups`, `lists`,
-`extremes`, `numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`; `filters`, `known`,
-`coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`. No code here knows a database.
+`extremes`, `numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`; `filters`, `known`,
+`coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No
+code here knows a database.
 """
 
 import random
@@ -13,7 +14,20 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from labkit.datagen import careers, changes, computed, extremes, groups, lists, lookups, nested, numbers, sides
+from labkit.datagen import (
+    careers,
+    changes,
+    comparing,
+    computed,
+    extremes,
+    groups,
+    lists,
+    lookups,
+    nested,
+    numbers,
+    sides,
+)
+from labkit.datagen.aimed import Aimed
 from labkit.datagen.coverage import Coverage, coverage
 from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
@@ -34,7 +48,7 @@ from labkit.schema import read_schema
 
 FAMILIES = {
     f: w
-    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers)
+    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers, comparing)
     for f, w in m.FAMILIES.items()
 }
 _NAMES = tuple(family.__name__ for family in FAMILIES)
@@ -97,6 +111,12 @@ def from_queries(
     world = read_world(database, exclude, joint_names=False)
     speaker = Speaker(world, _glossary(world, database, glossary))
     return pairs_of_log(speaker, read_log(sql_log), seed, avoid, wordings)
+
+
+def aimed_at(database: str | Path, exclude: Iterable[str] = (), glossary: str | Path | None = None) -> Aimed:
+    """A drawer of pairs for single questions: `aimed_at(database)(question, near)`; arguments as for `generate`."""
+    world = read_world(database, exclude)
+    return Aimed(Speaker(world, _glossary(world, database, glossary)), FAMILIES)
 
 
 def _glossary(world, database: str | Path, given: str | Path | None) -> Glossary:
@@ -175,9 +195,8 @@ class _Run:
 
     def _worded(self, intent: Intent) -> list[Question]:
         per_skeleton = max(1, int(0.02 * self.n / self.wordings))
-        if not self.filters.in_balance(
-            intent.sql, intent.family, per_skeleton, max(2, int(0.25 * self.n / self.wordings))
-        ):
+        per_family = max(2, int(0.25 * self.n / self.wordings))
+        if not self.filters.in_balance(intent.sql, intent.family, per_skeleton, per_family, self.rng.random()):
             return []
         tries = [roughened(intent.word(self.rng), self.rng, self.typos) for _ in range(4 * self.wordings)]
         texts = self.filters.new_wordings(tries, intent.sql)
@@ -213,4 +232,4 @@ class _Run:
         return [q for q, s in zip(pairs, scores, strict=True) if not s.right]
 
 
-__all__ = ["FAMILIES", "Coverage", "Generated", "Report", "coverage", "from_queries", "generate"]
+__all__ = ["FAMILIES", "Aimed", "Coverage", "Generated", "Report", "aimed_at", "coverage", "from_queries", "generate"]

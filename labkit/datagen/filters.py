@@ -29,6 +29,7 @@ FILTERS = (
     DUPLICATE, NEAR, AMBIGUOUS, EASY, NO_WORDING, ROUND_TRIP,
 )  # fmt: skip
 _ROWS = 300  # a longer list is nothing that people ask for
+_ALIKE = 10  # queries of one skeleton, values apart; more come seldom
 
 
 @dataclass
@@ -71,9 +72,14 @@ class Filters:
             return self.drop(TIE)
         return True
 
-    def in_balance(self, sql: str, family: str, per_skeleton: int, per_family: int) -> bool:
-        """No skeleton and no family of intents takes more than its share of the queries."""
-        if self.skeletons[skeleton(sql)] >= per_skeleton:
+    def in_balance(self, sql: str, family: str, per_skeleton: int, per_family: int, dice: float = 0.0) -> bool:
+        """No skeleton and no family of intents takes more than its share of the queries.
+
+        `dice`, from 0 to 1: a skeleton that has many already takes the next one the more seldom. Its other values say
+        nothing new; another form does.
+        """
+        taken = self.skeletons[skeleton(sql)]
+        if taken >= per_skeleton or dice * taken > _ALIKE:
             return self.drop(BALANCE)
         if self.families[family] >= per_family:
             return self.drop(FAMILY)

@@ -1,10 +1,10 @@
-"""The sentences of `sentences`, found by name and their slots filled; what is shown beside, asked in a sentence of its
-own.
+"""The sentences of `sentences` and `sentences_comparing`, found by name and their slots filled; what is shown beside,
+asked in a sentence of its own.
 """
 
 from functools import cache
 
-from labkit.datagen.sentences import SENTENCES
+from labkit.datagen import sentences, sentences_comparing
 
 TELL = "(Give me|Tell me|I need|Show me|I'd like to know|Please give me|Let me know)"
 SHOW = "(List|Show|Give me|Show me|I need|Please list|Return|Get me|Print)"
@@ -13,7 +13,7 @@ SHOW = "(List|Show|Give me|Show me|I need|Please list|Return|Get me|Print)"
 @cache
 def _sections() -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
-    for line in SENTENCES.splitlines():
+    for line in (sentences.SENTENCES + sentences_comparing.SENTENCES).splitlines():
         if line.startswith("== "):
             lines = found.setdefault(line[3:], [])
         elif line:

@@ -30,18 +30,30 @@ def listing(d: Drawer) -> Intent | None:
 
 
 def beside(d: Drawer, subject: Subject) -> list[tuple[Field, Path_]]:
-    """Facts to show: of the rows, of their owner, the name of what they belong to."""
-    view, found = subject.view, []
+    """Facts to show: what a bound is about ('over 230 pounds': the weight), others of the rows or their owner, the name
+    of what they belong to."""
+    view, found, measured = subject.view, [], bounded(d, subject)
     fixed = {t.field.ref for c in subject.conditions for t in c.tests if t.op == "="}
-    for _ in range(d.rng.choices((0, 1, 2), (6, 4, 1))[0]):
+    for _ in range(d.rng.choices((0, 1, 2), (6, 4, 2) if measured else (6, 4, 1))[0]):
         paths = [p for p in d.ways(view)[1:] if p != view.path and not any(link.role for link in p)]
         labelled = [p for p in paths if d.world.end(view.root.table, p).label]
         if labelled and d.chance(0.2):
             path = labelled[0]
             found.append((d.world.end(view.root.table, path).label, path))
+        elif measured and d.chance(0.6):
+            found.append((d.pick(measured), ()))
         elif f := d.pick([f for f in d.facts(view) if f.ref not in fixed]):
             found.append((f, ()))
     return list(dict.fromkeys(found))
+
+
+_FIXED = frozenset(["=", "<>", "in", "null", "known"])  # after these the value is known already
+
+
+def bounded(d: Drawer, subject: Subject) -> list[Field]:
+    """Facts of the rows that the conditions leave open within bounds: who filters by them wants to see them."""
+    refs = {t.field.ref for c in subject.conditions if not c.path for t in c.tests if t.op not in _FIXED}
+    return [f for f in d.facts(subject.view) if f.ref in refs]
 
 
 def _ordering(d: Drawer, subject: Subject, fields: Sequence[Field]) -> tuple[list[str], str]:
