@@ -21,6 +21,7 @@ from labkit.errors import LabkitError
 from labkit.terminal import (
     DEFAULT_MODEL,
     Adapter,
+    Aimed,
     BaseUrl,
     Candidates,
     Database,
@@ -30,7 +31,7 @@ from labkit.terminal import (
     Model,
     Prompt,
     chat_model,
-    check_encoder,
+    check_ranking,
     print_json,
     ranked,
     table,
@@ -98,14 +99,15 @@ def ask(
     candidates: Candidates = None,
     known: Known = None,
     encoder: Encoder = None,
+    aimed: Aimed = False,
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
-    check_encoder(encoder, candidates or known)
+    check_ranking(candidates or known, encoder, aimed)
     loaded = chat_model(model, adapter, base_url)
     agent = labkit.Agent(loaded, db, prompt)
     if candidates or known:
-        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, prompt)
+        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, prompt, aimed)
     answer = agent.ask(question)
     if as_json:
         print_json(

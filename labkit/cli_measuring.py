@@ -14,6 +14,7 @@ import labkit
 from labkit.terminal import (
     DEFAULT_MODEL,
     Adapter,
+    Aimed,
     BaseUrl,
     Candidates,
     Encoder,
@@ -23,7 +24,7 @@ from labkit.terminal import (
     Model,
     Prompt,
     chat_model,
-    check_encoder,
+    check_ranking,
     frame,
     print_json,
     ranked,
@@ -86,6 +87,7 @@ def evaluate(
     candidates: Candidates = None,
     known: Known = None,
     encoder: Encoder = None,
+    aimed: Aimed = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory.")
@@ -97,14 +99,14 @@ def evaluate(
 ) -> int:
     """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class. Facts (a set
     with answers and no queries) take --mode text; questions with rows and no query are scored by their rows."""
-    check_encoder(encoder, candidates or known)
+    check_ranking(candidates or known, encoder, aimed)
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
     if candidates or known:
         from labkit.dataset import overlap
 
         local = chat_model(model, adapter, base_url)
-        generator = ranked(local, candidates, known, encoder, db_dir or questions.parent, prompt)
+        generator = ranked(local, candidates, known, encoder, db_dir or questions.parent, prompt, aimed)
         shared = {item.text for item in overlap(generator.pairs, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)

@@ -12,7 +12,7 @@ import typer
 
 import labkit
 from labkit.errors import LabkitError
-from labkit.terminal import DEFAULT_MODEL, BaseUrl, Encoder, Json, Mode, Model, check_encoder, print_json, table
+from labkit.terminal import DEFAULT_MODEL, BaseUrl, Encoder, Json, Mode, Model, check_ranking, print_json, table
 
 app = typer.Typer()
 
@@ -187,7 +187,7 @@ def ladder(
 ) -> int:
     """Climb from a prompt over few-shot, self-reflection and retrieval to tuned adapters, all on the same questions:
     accuracy, valid SQL, and what each costs. The same command goes on where it was interrupted."""
-    check_encoder(encoder, candidates)
+    check_ranking(candidates, encoder)
     chosen = {} if rungs is None else {"rungs": tuple(filter(None, map(str.strip, rungs.split(","))))}
     climbed = labkit.ladder(
         labkit.Endpoint(base_url, model) if base_url else model,

@@ -13,13 +13,14 @@ from labkit.errors import LabkitError
 from labkit.terminal import (
     DEFAULT_MODEL,
     Adapter,
+    Aimed,
     Candidates,
     Encoder,
     Json,
     Known,
     Model,
     chat_model,
-    check_encoder,
+    check_ranking,
     print_json,
     ranked,
 )
@@ -112,6 +113,7 @@ def serve(
     candidates: Candidates = None,
     known: Known = None,
     encoder: Encoder = None,
+    aimed: Aimed = False,
     host: Annotated[str, typer.Option("--host", help="0.0.0.0: all who reach this machine may ask.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8642,
 ) -> int:
@@ -127,11 +129,11 @@ def serve(
         db, model, adapter, candidates = made(folder)
         decided = ranking(folder)
         known, encoder = known or decided.known, encoder or decided.encoder
-    check_encoder(encoder, candidates or known)
+    check_ranking(candidates or known, encoder, aimed)
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)
     if candidates or known:
-        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent)
+        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, aimed=aimed)
     server = Server(agent, host, port)
     print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
     if host not in LOCAL:

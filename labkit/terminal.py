@@ -33,23 +33,29 @@ Known = Annotated[
     Path | None,
     typer.Option("--known", help="Pairs that people have checked: candidates, trusted where a question comes near."),
 ]
+Aimed = Annotated[
+    bool, typer.Option("--aimed", help="Draw pairs for each question as well: right more often, seconds slower.")
+]
 DEFAULT_MODEL = "smollm2-135m"
 
 
-def check_encoder(encoder: Path | None, candidates: Path | None) -> None:
-    """LabkitError for an encoder that would do nothing."""
-    if encoder and not candidates:
-        raise LabkitError("--encoder finds candidates, and there are none. Name pairs with --candidates.")
+def check_ranking(pairs: Path | None, encoder: Path | None, aimed: bool = False) -> None:
+    """LabkitError for an option that would do nothing: an encoder, or drawing, where there are no pairs to rank."""
+    for given, option in ((encoder, "--encoder finds"), (aimed, "--aimed draws further")):
+        if given and not pairs:
+            raise LabkitError(f"{option} candidates, and there are none. Name pairs with --candidates.")
 
 
-def ranked(model, candidates: Path | None, known: Path | None, encoder: Path | None, db_dir, prompt=None):
+def ranked(
+    model, candidates: Path | None, known: Path | None, encoder: Path | None, db_dir, prompt=None, aimed: bool = False
+):
     """The model with what ranks candidates around it; LabkitError where there are none to rank."""
     import labkit
 
     sets = [labkit.load_questions(path, db_dir=db_dir) for path in (candidates, known) if path]
     pool = labkit.QuestionSet("candidates", tuple(pair for pairs in sets for pair in pairs), db_dir=db_dir)
     checked = sets[-1] if known else None
-    return labkit.RerankedGenerator(model, pool, known=checked, prompt=prompt, encoder=encoder)
+    return labkit.RerankedGenerator(model, pool, known=checked, prompt=prompt, encoder=encoder, aimed=aimed)
 
 
 def print_json(*values) -> None:

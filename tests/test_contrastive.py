@@ -125,14 +125,19 @@ def test_a_damaged_card_is_a_sentence(tmp_path, card):
         load_encoder(folder=tmp_path)
 
 
+VERBS = {"ask": ["How many?", "--db"], "evaluate": ["-q"], "serve": ["--db"], "ladder": ["-q"]}
+
+
 @pytest.mark.parametrize(
-    "arguments", [["ask", "How many?", "--db"], ["evaluate", "-q"], ["ladder", "-q"], ["serve", "--db"]]
+    ("verb", "option"),
+    [*((verb, ["--encoder", "somewhere"]) for verb in VERBS), *((verb, ["--aimed"]) for verb in list(VERBS)[:3])],
 )
-def test_an_encoder_without_candidates_is_refused(arguments, league, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["labkit", *arguments, str(league), "--encoder", "somewhere"])
+def test_what_needs_candidates_is_refused_without_any(verb, option, league, monkeypatch, capsys):
+    arguments = [verb, *VERBS[verb]]
+    monkeypatch.setattr(sys, "argv", ["labkit", *arguments, str(league), *option])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 2 and "--encoder finds candidates" in capsys.readouterr().err
+    assert ended.value.code == 2 and f"{option[0]} " in (said := capsys.readouterr().err) and "--candidates" in said
 
 
 def test_ranking_takes_the_tuned_encoder_and_says_so(tiny, tmp_path, root):

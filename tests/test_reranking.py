@@ -225,7 +225,8 @@ def test_known_pairs_alone_are_a_pool_on_the_command_line(
     asked, pool = tmp_path / "asked.jsonl", tmp_path / "pool.jsonl"
     labkit.save_questions(asked, questions(league, "What year were the Anvils founded?"))
     labkit.save_questions(pool, PAIRS)
-    for options in (["--known"], ["--candidates"], ["--candidates", str(pool), "--known"]):
+    both = ["--candidates", str(pool), "--known"]
+    for options in (["--known"], ["--candidates"], both, ["--aimed", "--candidates"]):
         arguments = ["evaluate", "-q", asked, "--model", tiny_model_dir, "--prompt", "question_only", "--db-dir"]
         line = ["labkit", *map(str, arguments), str(league.parent.parent), "--json", *options, str(pool)]
         monkeypatch.setattr("sys.argv", line)
