@@ -78,8 +78,7 @@ with meters.process_peak() as peak:
     shrunk = meters.held() - before
     other = torch.ones(40_000_000)
     seen = meters.held()
-    del other
-print(grown, shrunk, peak() - before, peak() - seen)
+print(grown, shrunk, peak() - before, peak() - seen)  # while it is held: looks are 5 ms apart
 """
 
 
