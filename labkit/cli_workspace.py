@@ -123,17 +123,18 @@ def serve(
 
     if (folder is None) == (db is None):
         raise LabkitError("Name a workspace, or a database with --db.")
+    exclude: tuple[str, ...] = ()
     if folder:
-        from labkit.workspace import made, ranking
+        from labkit.workspace import made, ranking, read_config
 
         db, model, adapter, candidates = made(folder)
-        decided = ranking(folder)
+        decided, exclude = ranking(folder), read_config(folder).exclude
         known, encoder = known or decided.known, encoder or decided.encoder
     check_ranking(candidates or known, encoder, aimed)
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)
     if candidates or known:
-        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, aimed=aimed)
+        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, aimed=aimed, exclude=exclude)
     server = Server(agent, host, port)
     print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
     if host not in LOCAL:

@@ -10,7 +10,7 @@ answers that do not run none is taken if another candidate is there.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,10 +36,10 @@ class RerankedGenerator:
     """A generator for `evaluate`: `model`, a local one (its likelihoods are needed), and a pool of verified pairs.
 
     `pairs`: a question set whose databases are found; `known`: those of them that people have checked; `aimed`: draw
-    pairs for each question as well (`datagen.aimed_at`; some seconds a question); `load`: gives the sentence encoder,
-    the kit's own by default; `encoder`: the folder of one that `tune_encoder` wrote; `k`: candidates a question;
-    `prompt` and `settings` as for `SqlGenerator`. A question about a database of which the pool has no pair is answered
-    by the model alone.
+    pairs for each question as well (`datagen.aimed_at`; some seconds a question), none of the columns or tables in
+    `exclude`; `load`: gives the sentence encoder, the kit's own by default; `encoder`: the folder of one that
+    `tune_encoder` wrote; `k`: candidates a question; `prompt` and `settings` as for `SqlGenerator`. A question about a
+    database of which the pool has no pair is answered by the model alone.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class RerankedGenerator:
         k: int = CANDIDATES,
         known: QuestionSet | None = None,
         aimed: bool = False,
+        exclude: Iterable[str] = (),
         weight: float | None = None,
         own: float | None = None,
         encoder: str | Path | None = None,
@@ -64,7 +65,7 @@ class RerankedGenerator:
         if k < 1:
             raise LabkitError(f"k is {k}; ranking needs one candidate at least.")
         self.generator = SqlGenerator(model, prompt, **settings)
-        self.model, self.pairs, self.k, self.aimed = local, pairs, k, aimed
+        self.model, self.pairs, self.k, self.aimed, self.exclude = local, pairs, k, aimed, tuple(exclude)
         usual = (WEIGHT_TUNED, OWN_TUNED) if encoder else (WEIGHT, OWN)
         self.weight = usual[0] if weight is None else weight
         self.own = usual[1] if own is None else own
@@ -138,7 +139,7 @@ class RerankedGenerator:
         return self._pools[path]
 
     def _candidates(self, pairs: Sequence, database: Path) -> Candidates:
-        draw = aimed_at(database) if self.aimed else None
+        draw = aimed_at(database, self.exclude) if self.aimed else None
         return Candidates(pairs, database, self._encode, self.progress, draw)
 
 

@@ -47,7 +47,14 @@ def check_ranking(pairs: Path | None, encoder: Path | None, aimed: bool = False)
 
 
 def ranked(
-    model, candidates: Path | None, known: Path | None, encoder: Path | None, db_dir, prompt=None, aimed: bool = False
+    model,
+    candidates: Path | None,
+    known: Path | None,
+    encoder: Path | None,
+    db_dir,
+    prompt=None,
+    aimed=False,
+    exclude=(),
 ):
     """The model with what ranks candidates around it; LabkitError where there are none to rank."""
     import labkit
@@ -55,7 +62,9 @@ def ranked(
     sets = [labkit.load_questions(path, db_dir=db_dir) for path in (candidates, known) if path]
     pool = labkit.QuestionSet("candidates", tuple(pair for pairs in sets for pair in pairs), db_dir=db_dir)
     checked = sets[-1] if known else None
-    return labkit.RerankedGenerator(model, pool, known=checked, prompt=prompt, encoder=encoder, aimed=aimed)
+    return labkit.RerankedGenerator(
+        model, pool, known=checked, prompt=prompt, encoder=encoder, aimed=aimed, exclude=exclude
+    )
 
 
 def print_json(*values) -> None:

@@ -10,6 +10,7 @@ from labkit.candidates import Candidates
 from labkit.datagen import aimed_at
 from labkit.dataset import Question, QuestionSet
 from labkit.execution import execute_many
+from labkit.reranking import RerankedGenerator
 
 QUESTION = "Which apprentices repaired more than 12 bikes in 2031? Name and number of bikes."
 
@@ -101,3 +102,22 @@ def test_candidates_take_them_in(workshop):
     assert not [c for c in alone if all(part in c.sql for part in wanted)]
     assert [c for c in both if all(part in c.sql for part in wanted)]
     assert len(both) <= 20
+
+
+def test_ranking_draws_nothing_of_an_excluded_column(workshop):
+    """What a workspace keeps private is not drawn from either."""
+
+    class Local:
+        network, name = None, "local"
+
+    class Unit:
+        def __call__(self, texts):
+            return numpy.ones((len(texts), 1), dtype=numpy.float32)
+
+    for exclude, seen in (((), True), (["mechanics.wage"], False)):
+        pairs = QuestionSet("pairs", tuple(NEAR))
+        generator = RerankedGenerator(Local(), pairs, aimed=True, exclude=exclude)
+        generator._encode = Unit()
+        draw = generator._candidates(pairs, workshop).draw
+        drawn = draw("What is the average wage of the mechanics in Vik?", NEAR)
+        assert drawn and any("wage" in pair.sql for pair in drawn) == seen
