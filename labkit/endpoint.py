@@ -8,7 +8,6 @@ import hashlib
 import ipaddress
 import os
 import random
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from labkit.errors import LabkitError
+from labkit.notices import notice
 
 LONGEST_WAIT = 60.0  # seconds between two attempts, whatever the server asks for
 
@@ -104,7 +104,7 @@ class Endpoint:
 
     def _tell(self) -> None:
         if not self._told and not self.local:
-            print(self.disclosure, file=sys.stderr, flush=True)
+            notice(self.disclosure)
         self._told = True
 
     def _all(self, bodies: list[dict], bar) -> list[str]:

@@ -10,7 +10,6 @@ import inspect
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from tqdm.auto import tqdm
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
+from labkit.notices import notice
 from labkit.runs import Interval, Result, Run, RunStore, wilson
 from labkit.scoring import Pair, Score, check_mode, database_hash, is_sql, score_many
 
@@ -65,16 +65,16 @@ def evaluate(
     if run.finished and not lasting:
         run = store.begin(draft, fresh=True)
     if run.finished:
-        _say(f"Run {run.id} of {run.finished[:10]} is the same call, finished: {run}. fresh=True evaluates anew.")
+        notice(f"Run {run.id} of {run.finished[:10]} is the same call, finished: {run}. fresh=True evaluates anew.")
         return run
     if run.n:
-        _say(f"Run {run.id} goes on: {run.n} of {run.total} are done. fresh=True evaluates anew.")
+        notice(f"Run {run.id} goes on: {run.n} of {run.total} are done. fresh=True evaluates anew.")
     try:
         with tqdm(total=run.total, initial=run.n, desc=f"run {run.id}", unit="q", disable=_quiet(progress)) as bar:
             _work(generator, questions, databases, run, store, bar)
     except KeyboardInterrupt:
         kept = f"{len(store.done(run.id))} of {run.total} are kept in run {run.id}"
-        _say(f"Stopped: {kept}. The same call goes on from there.")
+        notice(f"Stopped: {kept}. The same call goes on from there.")
         raise
     return store.finish(run.id)
 
@@ -135,11 +135,6 @@ def _ran(pairs: Sequence[Pair], scores: Sequence[Score]) -> list[bool]:
 
 def _result(pair: Pair, score: Score, ran: bool, seconds: float) -> Result:
     return Result(pair.question.id, pair.prediction, score.verdict, score.reason, _storable(score.detail), ran, seconds)
-
-
-def _say(sentence: str) -> None:
-    """To stderr: stdout belongs to results."""
-    print(sentence, file=sys.stderr)
 
 
 def _quiet(progress: bool) -> bool:

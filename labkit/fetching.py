@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labkit import hub
 from labkit.errors import LabkitError
+from labkit.notices import notice
 from labkit.wheels import (
     SUSPECT,
     Wheel,
@@ -22,7 +23,6 @@ from labkit.wheels import (
     is_made,
     models_folder,
     put,
-    say,
     sha256,
     workbench,
 )
@@ -176,7 +176,7 @@ def _from_gguf(file: Path) -> Path:
 
 
 def _convert(file: Path, digest: str, name: str) -> Path:
-    say(f"Converting {file.name} (once) ...")
+    notice(f"Converting {file.name} (once) ...")
     from labkit.conversion import convert_gguf
 
     with workbench() as bench:

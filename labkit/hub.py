@@ -5,10 +5,10 @@ that a refusal is a sentence.
 """
 
 import errno
-import sys
 from pathlib import Path
 
 from labkit.errors import LabkitError
+from labkit.notices import notice
 
 _FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 
@@ -35,7 +35,7 @@ def fetch_from_hub(hub_id: str) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise LabkitError(f"{hub_id} is not on this machine, and HF_HUB_OFFLINE forbids to ask the hub for it.")
     _ask_hub(hub_id, constants.ENDPOINT, huggingface_hub.get_token())
-    print(f"Fetching {hub_id} from {constants.ENDPOINT} ...", file=sys.stderr, flush=True)
+    notice(f"Fetching {hub_id} from {constants.ENDPOINT} ...")
     try:
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=_FILES))
     except Exception as error:  # whatever ends a download, what has arrived is kept by the hub's client

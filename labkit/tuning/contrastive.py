@@ -12,7 +12,6 @@ import json
 import os
 import random
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from labkit.dataset import Question, QuestionSet
 from labkit.encoder import CARD, NAME, Encoder, load_encoder
 from labkit.errors import LabkitError
 from labkit.home import alone, home, write_atomically
+from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.sqltext import normalise_sql
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
@@ -199,7 +199,7 @@ def _run(trainer: _Trainer, checkpoint: Checkpoint, progress: bool) -> None:
                 checkpoint.take(trainer, plan)
     trainer.encoder.network.eval().requires_grad_(False)
     if request.asked:
-        print("Stopped. The work is kept: the same call goes on from there.", file=sys.stderr)
+        notice("Stopped. The work is kept: the same call goes on from there.")
         raise KeyboardInterrupt
 
 
@@ -217,5 +217,5 @@ def _again(folder: Path, identity: dict) -> TunedEncoder:
     about = json.loads((folder / CARD).read_text())
     if about["identity"] != identity:
         raise LabkitError(f"{folder} holds another encoder, of other pairs or settings. Name another folder.")
-    print(f"{folder} holds the encoder of this same call.", file=sys.stderr)
+    notice(f"{folder} holds the encoder of this same call.")
     return TunedEncoder(folder, *(about[k] for k in ("seconds", "queries", "wordings", "steps", "loss", "overlap")))

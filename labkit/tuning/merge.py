@@ -6,7 +6,6 @@ of an unquantised model, no more precise than the 4 bits. The same as a GGUF fil
 """
 
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from labkit.dataset import load_questions
 from labkit.decoding import next_token_logits
 from labkit.errors import LabkitError
 from labkit.models import DEFAULT, Model, load_model, prompt_of
+from labkit.notices import notice
 from labkit.tuning.adapter import CARD, PAIRS, load_adapter
 from labkit.tuning.lora import fuse
 from labkit.upstream import quiet
@@ -83,7 +83,7 @@ def merge(
     fuse(base.network, adapters)
     after = _said(base, asked)
     if dequantised:
-        print("The base was held in 4 bits: its weights are dequantised, then merged.", file=sys.stderr)
+        notice("The base was held in 4 bits: its weights are dequantised, then merged.")
     _save(base, Path(adapter), out)
     same = sum(a == b for a, b in zip(before.answers, after.answers, strict=True))
     differences = [(a - b).abs().max().item() for a, b in zip(before.logits, after.logits, strict=True)]

@@ -5,7 +5,6 @@ Nothing here knows a model.
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from labkit.datagen.known import evaluation_sets, of_questions
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
+from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
 from labkit.tuning.adapter import PAIRS
@@ -64,7 +64,7 @@ def old_pairs(adapter: str | Path, pairs: Sequence[Question]) -> list[Question]:
     path = Path(adapter) / PAIRS
     if not path.is_file():
         if not is_starter(adapter):
-            print(f"{adapter} does not say what it was tuned on: nothing is replayed.", file=sys.stderr)
+            notice(f"{adapter} does not say what it was tuned on: nothing is replayed.")
         return []
     again = {q.question for q in pairs}
     old = [q for q in load_questions(path) if q.question not in again]

@@ -8,7 +8,6 @@ was killed goes on and ends with the same bits, on the same number of threads.
 
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from labkit.errors import LabkitError
+from labkit.notices import notice
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
 from labkit.tuning.examples import Example, common_prefix
 from labkit.tuning.lora import LoRA, attach, detach, parameters
@@ -176,7 +176,7 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
     """Run the plan to its end; returns the seconds of the whole tuning so far. `watch` is told of each step (`Seen`);
     where it returns True the run stops there, as it does on Ctrl-C."""
     if checkpoint.load(trainer, plan) and progress:
-        print(f"Going on at step {trainer.steps:,}.", file=sys.stderr)
+        notice(f"Going on at step {trainer.steps:,}.")
     begun, losses = time.monotonic() - checkpoint.seconds, _Watch()
     quiet = not progress or bool(os.environ.get("CI")) or not trainer.ranks.first
     bar = tqdm(total=plan.total, unit="step", disable=quiet)
@@ -257,7 +257,7 @@ def _careful(trainer: Trainer, plan: Plan, step: Step, checkpoint: Checkpoint, w
 
 def _say(trainer: Trainer, text: str) -> None:
     if trainer.ranks.first:
-        print(text, file=sys.stderr)
+        notice(text)
 
 
 def _halved(size: int) -> int:

@@ -9,7 +9,6 @@ kept.
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from labkit.home import write_atomically
+from labkit.notices import notice
 from labkit.tuning.examples import Example
 from labkit.tuning.packed import Layout, body, run_layers
 
@@ -79,10 +79,7 @@ class Trunk:
             manifest.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             if shutil.disk_usage(folder).free < 1.1 * needed:  # a mapped file on a full disk kills the process
-                print(
-                    f"{folder} has no {needed:,} bytes free: frozen layers are computed again and again.",
-                    file=sys.stderr,
-                )
+                notice(f"{folder} has no {needed:,} bytes free: frozen layers are computed again and again.")
                 return
             states = np.memmap(path, dtype=kind, mode="w+", shape=shape)
             self._fill(states, lengths, progress)
