@@ -38,6 +38,7 @@ _HOME_OF = {
     "tune": "tuning",
     "Recipe": "tuning",
     "remember": "tuning.remember",
+    "tune_channel": "tuning.channel",
     "tune_encoder": "tuning.contrastive",
     "merge": "tuning.merge",
     "to_gguf": "tuning.export",

@@ -24,6 +24,7 @@ from labkit.terminal import (
     Aimed,
     BaseUrl,
     Candidates,
+    Channel,
     Database,
     Encoder,
     Json,
@@ -99,15 +100,16 @@ def ask(
     candidates: Candidates = None,
     known: Known = None,
     encoder: Encoder = None,
+    channel: Channel = None,
     aimed: Aimed = False,
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
-    check_ranking(candidates or known, encoder, aimed)
+    check_ranking(candidates or known, encoder, aimed, channel)
     loaded = chat_model(model, adapter, base_url)
     agent = labkit.Agent(loaded, db, prompt)
     if candidates or known:
-        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, prompt, aimed)
+        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, prompt, aimed, channel=channel)
     answer = agent.ask(question)
     if as_json:
         print_json(

@@ -17,6 +17,7 @@ from labkit.terminal import (
     Aimed,
     BaseUrl,
     Candidates,
+    Channel,
     Encoder,
     Json,
     Known,
@@ -87,6 +88,7 @@ def evaluate(
     candidates: Candidates = None,
     known: Known = None,
     encoder: Encoder = None,
+    channel: Channel = None,
     aimed: Aimed = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
@@ -99,14 +101,15 @@ def evaluate(
 ) -> int:
     """Evaluate a model on a question set: accuracy with its interval, then accuracy and failures by class. Facts (a set
     with answers and no queries) take --mode text; questions with rows and no query are scored by their rows."""
-    check_ranking(candidates or known, encoder, aimed)
+    check_ranking(candidates or known, encoder, aimed, channel)
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     kind = labkit.ReplyGenerator if mode == "text" else labkit.SqlGenerator
     if candidates or known:
         from labkit.dataset import overlap
 
         local = chat_model(model, adapter, base_url)
-        generator = ranked(local, candidates, known, encoder, db_dir or questions.parent, prompt, aimed)
+        where = db_dir or questions.parent
+        generator = ranked(local, candidates, known, encoder, where, prompt, aimed, channel=channel)
         shared = {item.text for item in overlap(generator.pairs, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)

@@ -12,7 +12,18 @@ import typer
 
 import labkit
 from labkit.errors import LabkitError
-from labkit.terminal import DEFAULT_MODEL, BaseUrl, Encoder, Json, Mode, Model, check_ranking, print_json, table
+from labkit.terminal import (
+    DEFAULT_MODEL,
+    BaseUrl,
+    Channel,
+    Encoder,
+    Json,
+    Mode,
+    Model,
+    check_ranking,
+    print_json,
+    table,
+)
 
 app = typer.Typer()
 
@@ -162,6 +173,21 @@ def tune_encoder(
 
 
 @app.command()
+def tune_channel(
+    pairs: Annotated[list[Path], typer.Option("--pairs", help="Pairs with queries; repeatable.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter. An interrupted tuning goes on there.")],
+    model: Model = DEFAULT_MODEL,
+    avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Tune a model to say what queries ask: --channel ranks by how well a query explains the question."""
+    made = labkit.tune_channel(pairs, out, model=model, avoid=avoid or (), seed=seed)
+    print_json(made.to_json()) if as_json else print(made)
+    return 0
+
+
+@app.command()
 def ladder(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
@@ -173,6 +199,7 @@ def ladder(
         typer.Option("--candidates", help="Verified pairs: a further rung for each adapter ranks their queries too."),
     ] = None,
     encoder: Encoder = None,
+    channel: Channel = None,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
     base_url: BaseUrl = None,
@@ -187,7 +214,7 @@ def ladder(
 ) -> int:
     """Climb from a prompt over few-shot, self-reflection and retrieval to tuned adapters, all on the same questions:
     accuracy, valid SQL, and what each costs. The same command goes on where it was interrupted."""
-    check_ranking(candidates, encoder)
+    check_ranking(candidates, encoder, channel=channel)
     chosen = {} if rungs is None else {"rungs": tuple(filter(None, map(str.strip, rungs.split(","))))}
     climbed = labkit.ladder(
         labkit.Endpoint(base_url, model) if base_url else model,
@@ -198,6 +225,7 @@ def ladder(
         reflections=reflections,
         candidates=candidates,
         encoder=encoder,
+        channel=channel,
         mode=mode,
         fresh=fresh,
         **chosen,

@@ -15,6 +15,7 @@ from labkit.terminal import (
     Adapter,
     Aimed,
     Candidates,
+    Channel,
     Encoder,
     Json,
     Known,
@@ -113,6 +114,7 @@ def serve(
     candidates: Candidates = None,
     known: Known = None,
     encoder: Encoder = None,
+    channel: Channel = None,
     aimed: Aimed = False,
     host: Annotated[str, typer.Option("--host", help="0.0.0.0: all who reach this machine may ask.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8642,
@@ -130,11 +132,13 @@ def serve(
         db, model, adapter, candidates = made(folder)
         decided, exclude = ranking(folder), read_config(folder).exclude
         known, encoder = known or decided.known, encoder or decided.encoder
-    check_ranking(candidates or known, encoder, aimed)
+    check_ranking(candidates or known, encoder, aimed, channel)
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)
     if candidates or known:
-        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, aimed=aimed, exclude=exclude)
+        agent.generator = ranked(
+            loaded, candidates, known, encoder, Path(db).parent, aimed=aimed, exclude=exclude, channel=channel
+        )
     server = Server(agent, host, port)
     print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
     if host not in LOCAL:

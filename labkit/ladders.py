@@ -90,6 +90,7 @@ def ladder(
     candidates: str | Path | QuestionSet | None = None,
     known: QuestionSet | None = None,
     encoder: str | Path | None = None,
+    channel: str | Path | None = None,
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
@@ -100,9 +101,10 @@ def ladder(
     model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts and retrieval;
     generated from the database alone where there are none. Each adapter is loaded on a base model of its own, after the
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
-    ranked against its own (`reranking`), found by the tuned `encoder` where one is named; `known`: pairs that people
-    have checked, candidates that are trusted where a question comes near. LabkitError for an unknown rung, a folder
-    without adapter, pairs that overlap the questions.
+    ranked against its own (`reranking`), found by the tuned `encoder` where one is named, and by how well they
+    explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that are
+    trusted where a question comes near. LabkitError for an unknown rung, a folder without adapter, pairs that overlap
+    the questions.
     """
     adapters = dict(adapters or {})
     _check(rungs, adapters)
@@ -126,7 +128,7 @@ def ladder(
         tuned = Metered(_load(model, folder))
         climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
         if pool:
-            reranked = RerankedGenerator(tuned, pool, known=known, encoder=encoder)
+            reranked = RerankedGenerator(tuned, pool, known=known, encoder=encoder, channel=channel)
             climbed.append(climb.rung(f"{name}, reranked", reranked, card_seconds(folder)))
             del reranked
         del tuned

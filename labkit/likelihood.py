@@ -1,7 +1,8 @@
 """How likely a model finds given answers to a conversation: log P(answer | conversation), teacher forced.
 
 The conversation is computed once for all of its answers. Generation asks for the likeliest text of all; here the texts
-are given, so that what other sources propose can be compared by the model's own measure (`reranking`).
+are given, so that what other sources propose can be compared by the model's own measure (`reranking`). The other way
+round, one text is given and the conversations differ: which of several queries is this question asked of (`channel`)?
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from labkit.decoding import prompt_tokens
-from labkit.kvcache import KeyValues, compute_prefix, shared_prefix_attention
+from labkit.kvcache import KeyValues, compute_prefix, shared_length, shared_prefix_attention
 
 _ROWS = 8  # answers a forward pass: the whole vocabulary is held for all places of each
 
@@ -25,7 +26,7 @@ def log_probabilities(model, conversation: Sequence[dict], answers: Sequence[str
         return []
     (prompt,) = prompt_tokens(model, [conversation])
     written = model.tokenizer(list(answers), add_special_tokens=False).input_ids
-    rows = [[*tokens, model.tokenizer.eos_token_id] for tokens in written]
+    rows = [[prompt[-1], *tokens, model.tokenizer.eos_token_id] for tokens in written]
     order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))  # alike in length: little padding
     found = [0.0] * len(rows)
     experts = getattr(model, "experts", None)
@@ -36,22 +37,42 @@ def log_probabilities(model, conversation: Sequence[dict], answers: Sequence[str
             if experts:
                 with experts.attached():
                     experts.route([prompt] * len(places))
-                    sums = _sums(model, prefix, prompt[-1], [rows[place] for place in places])
+                    sums = _sums(model, prefix, [rows[place] for place in places])
             else:
-                sums = _sums(model, prefix, prompt[-1], [rows[place] for place in places])
+                sums = _sums(model, prefix, [rows[place] for place in places])
             for place, value in zip(places, sums, strict=True):
                 found[place] = value
     return found
 
 
-def _sums(model, prefix, last: int, rows: list[list[int]]) -> list[float]:
-    """Each row of answer tokens fed behind the prompt's last token, and its log probability summed."""
-    device, width = model.network.device, max(map(len, rows))
-    padding = torch.tensor([width - len(row) for row in rows], device=device)
-    fed = torch.tensor([[0] * (width - len(row)) + [last, *row[:-1]] for row in rows], device=device)
-    wanted = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)
-    cache = KeyValues(padding, width, prefix)
-    logits = cache.run(model.network, fed, torch.arange(width, device=device))
-    likely = logits.float().log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
-    own = torch.arange(width, device=device) >= padding[:, None]
-    return (likely * own).sum(1).tolist()
+@torch.inference_mode()
+def log_probability_after(model, conversations: Sequence[Sequence[dict]], answer: str) -> list[float]:
+    """The natural logarithm of the probability of `answer`, the token that ends it included, after each of the
+    conversations, in the order given. What they begin with in common is computed once."""
+    if not conversations:
+        return []
+    prompts = prompt_tokens(model, conversations)
+    told = [*model.tokenizer(answer, add_special_tokens=False).input_ids, model.tokenizer.eos_token_id]
+    shared = min(shared_length(prompts), min(map(len, prompts)) - 1)  # each row keeps a token to be fed
+    order = sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))
+    found = [0.0] * len(prompts)
+    with shared_prefix_attention(model.network):
+        prefix = compute_prefix(model.network, prompts[0][:shared])
+        for start in range(0, len(order), _ROWS):
+            places = order[start : start + _ROWS]
+            sums = _sums(model, prefix, [[*prompts[place][shared:], *told] for place in places], len(told))
+            for place, value in zip(places, sums, strict=True):
+                found[place] = value
+    return found
+
+
+def _sums(model, prefix, rows: list[list[int]], counted: int | None = None) -> list[float]:
+    """The log probabilities of each row's last `counted` tokens summed, of all after its first by default; all but
+    the last are fed behind the prefix."""
+    device, width = model.network.device, max(map(len, rows)) - 1
+    padding = torch.tensor([width + 1 - len(row) for row in rows], device=device)
+    padded = torch.tensor([[0] * (width + 1 - len(row)) + row for row in rows], device=device)
+    kept = torch.arange(width - (counted or width), width, device=device)
+    logits = KeyValues(padding, width, prefix).run(model.network, padded[:, :-1], kept)
+    likely = logits.float().log_softmax(-1).gather(-1, padded[:, kept + 1, None])[..., 0]
+    return (likely * (kept >= padding[:, None])).sum(1).tolist()

@@ -6,7 +6,8 @@ A generator of candidates and a ranker are two models in Zeng et al. 2022 ("N-be
 text-to-SQL systems", arXiv 2210.10668); here retrieval proposes and one tuned model generates and ranks, so that a
 verified query is taken only where the model finds it about as likely as what it would have written. A query of a pair
 that people have checked is trusted more where the question comes near the pair's: it may be less likely by e^TRUST. Of
-answers that do not run none is taken if another candidate is there.
+answers that do not run none is taken if another candidate is there. Where there is a `channel`, what it says counts
+too: how well the query explains the question.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from labkit.agent import SqlGenerator
 from labkit.candidates import Candidates
+from labkit.channel import Channel
 from labkit.datagen import aimed_at
 from labkit.dataset import QuestionSet
 from labkit.encoder import tuned_sha256
@@ -29,6 +31,7 @@ WEIGHT = 30.0  # nats a unit of cosine; chosen on the league's dev set, as OWN i
 OWN = 0.7
 WEIGHT_TUNED, OWN_TUNED = 20.0, 0.6  # with a tuned encoder, whose cosines lie wider apart (2026-11-29)
 TRUST, NEAR = 10.0, 0.6  # nats for a known query, and the cosine from which it gets them (2026-11-29)
+EXPLAINS = 0.5  # of the channel's nats (2026-11-30)
 AT_A_TIME = 8  # candidates weighed together
 
 
@@ -38,8 +41,9 @@ class RerankedGenerator:
     `pairs`: a question set whose databases are found; `known`: those of them that people have checked; `aimed`: draw
     pairs for each question as well (`datagen.aimed_at`; some seconds a question), none of the columns or tables in
     `exclude`; `load`: gives the sentence encoder, the kit's own by default; `encoder`: the folder of one that
-    `tune_encoder` wrote; `k`: candidates a question; `prompt` and `settings` as for `SqlGenerator`. A question about a
-    database of which the pool has no pair is answered by the model alone.
+    `tune_encoder` wrote; `channel`: the folder that `tune_channel` wrote; `k`: candidates a question; `prompt` and
+    `settings` as for `SqlGenerator`. A question about a database of which the pool has no pair is answered by the model
+    alone.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class RerankedGenerator:
         weight: float | None = None,
         own: float | None = None,
         encoder: str | Path | None = None,
+        channel: str | Path | None = None,
         load: Callable[[], Encode] | None = None,
         prompt=None,
         progress: bool = True,
@@ -72,6 +77,7 @@ class RerankedGenerator:
         self.known = frozenset(normalise_sql(pair.sql) for pair in known or () if pair.sql)
         self.load, self.progress = load or partial(_encoder, encoder), progress
         self.encoder = encoder
+        self.channel = Channel(channel) if channel else None
         self._pools: dict[Path, Candidates | None] = {}
         self._encode: Encode | None = None
 
@@ -94,6 +100,7 @@ class RerankedGenerator:
         said = self.generator.describe()
         told = f"{self.k}, {self.weight:g}, {self.own:g}"
         told += f", encoder {tuned_sha256(self.encoder)[:12]}" if self.encoder else ""
+        told += f", channel {self.channel.model.adapter_sha256[:12]}" if self.channel else ""
         told += f", {len(self.known)} known" if self.known else ""
         told += ", aimed" if self.aimed else ""
         texts = "\n".join([*(f"{pair.question}\t{pair.sql}" for pair in self.pairs), *sorted(self.known)])
@@ -121,10 +128,18 @@ class RerankedGenerator:
         while todo and todo[0][0] > score:  # no probability is over 1: what is left cannot be better
             now, todo = todo[:AT_A_TIME], todo[AT_A_TIME:]
             likely = log_probabilities(self.model, conversation, [sql for _, sql in now])
-            for (prior, sql), value in zip(now, likely, strict=True):
-                if value + prior > score:
-                    best, score = sql, value + prior
+            totals = [(value + prior, sql) for (prior, sql), value in zip(now, likely, strict=True)]
+            for total, sql in self._explained(question.question, [one for one in totals if one[0] > score]):
+                if total > score:
+                    best, score = sql, total
         return best
+
+    def _explained(self, question: str, totals: list[tuple[float, str]]) -> list[tuple[float, str]]:
+        """Scores and their queries, what the channel says of each added."""
+        if not self.channel or not totals:
+            return totals
+        says = self.channel(question, [sql for _, sql in totals])
+        return [(total + EXPLAINS * said, sql) for (total, sql), said in zip(totals, says, strict=True)]
 
     def _prior(self, cosine: float, text: str) -> float:
         """What is added to a candidate's log probability, in nats; `text`: its query, normalised."""

@@ -29,6 +29,9 @@ Candidates = Annotated[
 Encoder = Annotated[
     Path | None, typer.Option("--encoder", help="Encoder that finds them, by `tune-encoder`; else the kit's own.")
 ]
+Channel = Annotated[
+    Path | None, typer.Option("--channel", help="Says how well each explains the question, by `tune-channel`.")
+]
 Known = Annotated[
     Path | None,
     typer.Option("--known", help="Pairs that people have checked: candidates, trusted where a question comes near."),
@@ -39,9 +42,10 @@ Aimed = Annotated[
 DEFAULT_MODEL = "smollm2-135m"
 
 
-def check_ranking(pairs: Path | None, encoder: Path | None, aimed: bool = False) -> None:
-    """LabkitError for an option that would do nothing: an encoder, or drawing, where there are no pairs to rank."""
-    for given, option in ((encoder, "--encoder finds"), (aimed, "--aimed draws further")):
+def check_ranking(pairs: Path | None, encoder: Path | None, aimed: bool = False, channel: Path | None = None) -> None:
+    """LabkitError for an option that would do nothing where there are no pairs to rank: encoder, channel, drawing."""
+    options = ((encoder, "--encoder finds"), (aimed, "--aimed draws further"), (channel, "--channel ranks"))
+    for given, option in options:
         if given and not pairs:
             raise LabkitError(f"{option} candidates, and there are none. Name pairs with --candidates.")
 
@@ -55,6 +59,7 @@ def ranked(
     prompt=None,
     aimed=False,
     exclude=(),
+    channel: Path | None = None,
 ):
     """The model with what ranks candidates around it; LabkitError where there are none to rank."""
     import labkit
@@ -63,7 +68,7 @@ def ranked(
     pool = labkit.QuestionSet("candidates", tuple(pair for pairs in sets for pair in pairs), db_dir=db_dir)
     checked = sets[-1] if known else None
     return labkit.RerankedGenerator(
-        model, pool, known=checked, prompt=prompt, encoder=encoder, aimed=aimed, exclude=exclude
+        model, pool, known=checked, prompt=prompt, encoder=encoder, aimed=aimed, exclude=exclude, channel=channel
     )
 
 

@@ -13,7 +13,7 @@ import labkit.cli
 from labkit.candidates import Candidates
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
-from labkit.likelihood import log_probabilities
+from labkit.likelihood import log_probabilities, log_probability_after
 from labkit.linking import Values
 from labkit.models import load_model
 from labkit.reranking import RerankedGenerator
@@ -155,6 +155,15 @@ def test_log_probabilities_are_the_networks_own(tiny):
     assert log_probabilities(tiny, conversation, []) == []
 
 
+@pytest.mark.parametrize("texts", [("one team", "two teams or more, at least", "0"), ("a", "b " * 40), ("c",)])
+def test_one_answer_after_several_conversations(tiny, texts):
+    conversations = [[{"role": "user", "content": text}] for text in texts]
+    found = log_probability_after(tiny, conversations, "How many?")
+    one_by_one = [log_probabilities(tiny, conversation, ["How many?"])[0] for conversation in conversations]
+    assert found == pytest.approx(one_by_one, abs=1e-3)
+    assert log_probability_after(tiny, [], "How many?") == []
+
+
 def questions(league, *texts):
     asked = tuple(Question(f"q{i}", text, "SELECT 1", "league") for i, text in enumerate(texts))
     return QuestionSet("asked", asked, db_dir=league.parent.parent)
@@ -180,6 +189,19 @@ def test_the_best_by_likelihood_and_similarity_is_taken(tiny, league):
             assert result.prediction == best[0].sql  # the stand-in's own answers do not run
     said = generator.describe()
     assert "reranked" in said["prompt"] and "5 known" in said["reranking"]
+
+
+def test_what_the_channel_says_counts_beside_the_likelihood(tiny, league):
+    """By hand again, for a channel that finds the question explained by one query alone, whichever one that is."""
+    pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
+    asked = questions(league, "What year were the Falcons founded?")
+    settings = {"load": lambda: words_as_vectors, "max_new_tokens": 8, "prompt": "question_only"}
+    found = Candidates(PAIRS, league, words_as_vectors)(asked[0].question, 5)
+    for wanted in (candidate.sql for candidate in found):
+        generator = RerankedGenerator(tiny, pairs, k=5, weight=0.0, **settings)
+        generator.channel = lambda question, queries, wanted=wanted: [-2e4 * (sql != wanted) for sql in queries]
+        (result,) = labkit.evaluate(lambda given, generator=generator: generator(given), asked, progress=False).results
+        assert result.prediction == wanted
 
 
 def test_a_known_query_is_trusted_where_its_question_is_near(tiny, league):

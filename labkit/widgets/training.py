@@ -133,8 +133,9 @@ class TrainingView:
     def table(self, live: bool = False) -> str:
         """The map as an HTML table, the last loss as a number in each row: to be read without colour as well."""
         left = "text-align:left;font-weight:normal;white-space:nowrap"
+        cut = "overflow:hidden;text-overflow:ellipsis;max-width:22vw"  # in a narrow window the map is what matters
         body = "".join(
-            f"<tr><th scope='row' style='{left}'>{html.escape(name[:60])}</th>"
+            f"<tr><th scope='row' style='{left};{cut}' title='{html.escape(name)}'>{html.escape(name[:60])}</th>"
             f"{''.join(map(_cell, spans))}<td>{spans[-1]:.2f}</td></tr>"
             for name, spans in self.rows()
         )
