@@ -15,6 +15,7 @@ import torch
 
 import labkit
 from labkit.candidates import Candidates
+from labkit.channel import Channel
 from labkit.datagen import aimed_at
 from labkit.dataset import QuestionSet
 from labkit.encoder import load_encoder
@@ -28,6 +29,7 @@ from labkit.sqltext import normalise_sql
 DATA = Path(__file__).parent.parent / "datasets"
 LEAGUE = DATA / "league" / "league.sqlite"
 WEIGHTS, OWNS, TRUSTS = (0, 10, 15, 20, 30, 40), (0.5, 0.6, 0.7), (0, 4, 8, 10, 12, 15, 20)
+EXPLAINS = (0, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 
 
 def weigh(question, model, pool: Candidates, known: set[str], k: int) -> list[dict]:
@@ -46,14 +48,15 @@ def weigh(question, model, pool: Candidates, known: set[str], k: int) -> list[di
     ]  # fmt: skip
 
 
-def right(rows: list[dict], weight: float, own: float, trust: float) -> bool:
+def right(rows: list[dict], weight: float, own: float, trust: float, explains: float = 0.0) -> bool:
     """Is the query that these settings take the right one?"""
     cosines = {row["sql"]: row["cosine"] for row in rows[:-1]}
 
     def score(row: dict) -> float:
         cosine = row["cosine"] if row["cosine"] is not None else max(own, cosines.get(row["sql"], -1.0))
         near = cosines.get(row["sql"], -1.0) >= NEAR
-        return row["log_p"] + weight * cosine + trust * (near and row["known"])
+        channel = explains * row["explains"] if explains else 0.0
+        return row["log_p"] + weight * cosine + trust * (near and row["known"]) + channel
 
     return max([row for row in rows if row["runs"]] or rows, key=score)["right"]
 
@@ -66,26 +69,42 @@ def main() -> None:
     parser.add_argument("--candidates", type=Path, required=True)
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--aimed", action="store_true", help="draw pairs for each question beside the candidates")
+    parser.add_argument("--channel", type=Path, help="folder of one that says how well each explains the question")
     options = parser.parse_args()
     torch.set_num_threads(1)
     checked = labkit.load_questions(DATA / "league" / "trained.jsonl", db_dir=DATA)
     pairs = (*labkit.load_questions(options.candidates, db_dir=DATA), *checked)
     encoder, draw = load_encoder(folder=options.encoder), aimed_at(LEAGUE) if options.aimed else None
     pool = Candidates(QuestionSet("candidates", pairs, db_dir=DATA), LEAGUE, encoder, draw=draw)
+    channel = Channel(options.channel) if options.channel else None
     model, known = labkit.load_model(adapter=options.adapter), {normalise_sql(pair.sql) for pair in checked}
     for path in options.sets:
         kept = (
             home() / "climb" / f"weighed-{path.stem}-{options.adapter.name}-{options.k}{'-aimed' * options.aimed}.json"
         )
         weighed = json.loads(kept.read_text()) if kept.is_file() else {}
+        said = kept.with_name(f"{kept.stem}-{options.channel.name}.json") if options.channel else None
+        says = json.loads(said.read_text()) if said and said.is_file() else {}
         for question in labkit.load_questions(path, db_dir=DATA):
             if question.id not in weighed:
                 weighed[question.id] = weigh(question, model, pool, known, options.k)
                 kept.write_text(json.dumps(weighed))
-        print(f"{path.stem}: {len(weighed)} questions; right by trust in known queries {TRUSTS}")
+            rows = weighed[question.id]
+            if channel and len(says.get(question.id, ())) != len(rows):
+                says[question.id] = channel(question.question, [row["sql"] for row in rows])
+                said.write_text(json.dumps(says))
+            for row, value in zip(rows, says.get(question.id, ()), strict=bool(channel)):
+                row["explains"] = value
+        anyone = sum(any(row["right"] for row in rows) for rows in weighed.values())
+        print(f"{path.stem}: {len(weighed)} questions, a right candidate for {anyone}")
+        if channel:
+            print(f"right by what the channel's nats count {EXPLAINS}")
+        else:
+            print(f"right by trust in known queries {TRUSTS}")
         for weight in WEIGHTS:
             for own in OWNS:
-                counts = [sum(right(rows, weight, own, trust) for rows in weighed.values()) for trust in TRUSTS]
+                tried = [(10, each) for each in EXPLAINS] if channel else [(trust, 0.0) for trust in TRUSTS]
+                counts = [sum(right(rows, weight, own, *each) for rows in weighed.values()) for each in tried]
                 print(f"  weight {weight:2}, own {own}: {counts}", flush=True)
 
 

@@ -14,6 +14,7 @@ import labkit
 from labkit.errors import LabkitError
 from labkit.terminal import (
     DEFAULT_MODEL,
+    Aimed,
     BaseUrl,
     Channel,
     Encoder,
@@ -200,6 +201,7 @@ def ladder(
     ] = None,
     encoder: Encoder = None,
     channel: Channel = None,
+    aimed: Aimed = False,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
     base_url: BaseUrl = None,
@@ -214,7 +216,7 @@ def ladder(
 ) -> int:
     """Climb from a prompt over few-shot, self-reflection and retrieval to tuned adapters, all on the same questions:
     accuracy, valid SQL, and what each costs. The same command goes on where it was interrupted."""
-    check_ranking(candidates, encoder, channel=channel)
+    check_ranking(candidates, encoder, aimed, channel)
     chosen = {} if rungs is None else {"rungs": tuple(filter(None, map(str.strip, rungs.split(","))))}
     climbed = labkit.ladder(
         labkit.Endpoint(base_url, model) if base_url else model,
@@ -226,6 +228,7 @@ def ladder(
         candidates=candidates,
         encoder=encoder,
         channel=channel,
+        aimed=aimed,
         mode=mode,
         fresh=fresh,
         **chosen,

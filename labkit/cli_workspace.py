@@ -132,6 +132,7 @@ def serve(
         db, model, adapter, candidates = made(folder)
         decided, exclude = ranking(folder), read_config(folder).exclude
         known, encoder = known or decided.known, encoder or decided.encoder
+        channel, aimed = channel or decided.channel, aimed or decided.aimed
     check_ranking(candidates or known, encoder, aimed, channel)
     loaded = chat_model(model, adapter and str(adapter), None)
     agent = labkit.Agent(loaded, db)

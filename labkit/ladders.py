@@ -9,7 +9,7 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,6 +91,8 @@ def ladder(
     known: QuestionSet | None = None,
     encoder: str | Path | None = None,
     channel: str | Path | None = None,
+    aimed: bool = False,
+    exclude: Iterable[str] = (),
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
@@ -103,8 +105,8 @@ def ladder(
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
     ranked against its own (`reranking`), found by the tuned `encoder` where one is named, and by how well they
     explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that are
-    trusted where a question comes near. LabkitError for an unknown rung, a folder without adapter, pairs that overlap
-    the questions.
+    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`.
+    LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
     """
     adapters = dict(adapters or {})
     _check(rungs, adapters)
@@ -128,7 +130,8 @@ def ladder(
         tuned = Metered(_load(model, folder))
         climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
         if pool:
-            reranked = RerankedGenerator(tuned, pool, known=known, encoder=encoder, channel=channel)
+            how = {"known": known, "encoder": encoder, "channel": channel, "aimed": aimed, "exclude": exclude}
+            reranked = RerankedGenerator(tuned, pool, **how)
             climbed.append(climb.rung(f"{name}, reranked", reranked, card_seconds(folder)))
             del reranked
         del tuned

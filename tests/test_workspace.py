@@ -384,7 +384,7 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
     stand_in_encoder(monkeypatch, cut=True)
     with pytest.raises(KeyboardInterrupt):
         workspace.run(ready, say=lambda text: None)
-    assert workspace.ranking(ready) == workspace.Ranking(ready / "known.jsonl", None)
+    assert workspace.ranking(ready) == workspace.Ranking(ready / "known.jsonl", None, None, False)
     calls, said = stand_in_encoder(monkeypatch), []
     outcome = workspace.run(ready, say=said.append)
     assert not any("Tuning " + outcome.config.model in text or "Generating" in text for text in said)
@@ -403,13 +403,30 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
     assert sql not in {pair.sql for pair in load_questions(next(ready.glob("pairs-12-*.jsonl")))}
 
 
+def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, shop):
+    """A real tuning of the stand-in: a channel on the adapter's pairs, made once, and served afterwards."""
+    config = ready / "workspace.toml"
+    text = config.read_text().replace("channel = false", "channel = true").replace("aimed = false", "aimed = true")
+    config.write_text(text)
+    said = []
+    outcome = workspace.run(ready, say=said.append)
+    (channel,) = ready.glob("channel-*")
+    assert workspace.ranking(ready) == workspace.Ranking(None, None, channel, True)
+    page = outcome.report.read_text()
+    assert f"weighed by what a model says that they ask ({channel.name}); others drawn for each question" in page
+    ranked = json.dumps(dataclasses.asdict(outcome.ladders[0].rungs[-1].run), default=str)
+    assert "channel " in ranked and ", aimed" in ranked
+    assert workspace.run(ready, say=lambda text: None).to_json() == outcome.to_json()
+    assert sum("queries ask" in text for text in said) == 1
+
+
 def test_what_ranks_must_not_measure_and_must_be_there(ready, shop):
     drafts = load_questions(ready / "draft.jsonl")
     checked_pairs(ready, shop, drafts[3].question.upper())
     with pytest.raises(LabkitError, match="1 questions of known.jsonl are also in draft"):
         workspace.run(ready, say=lambda text: None)
     (ready / "known.jsonl").unlink()
-    assert workspace.ranking(ready) == workspace.Ranking(None, None)
+    assert workspace.ranking(ready) == workspace.Ranking(None, None, None, False)
     config = ready / "workspace.toml"
     text = config.read_text().replace("candidates = 30", "candidates = 0").replace("encoder = false", "encoder = true")
     config.write_text(text.replace('known = "known.jsonl"', 'known = ""'))

@@ -150,7 +150,7 @@ def _page(standing: Standing) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>labkit: what I climbed</title>
 <meta name="viewport" content="width=device-width"><style>
-:root {{ color-scheme: light dark; }}
+:root {{ color-scheme: light dark; background: Canvas; color: CanvasText; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td, th {{ text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #8888; }}

@@ -24,6 +24,8 @@ rate = 1e-3              # of learning
 candidates = 10000       # verified pairs whose queries are ranked against the model's own answer; 0: none
 known = ""               # a file of pairs that people have checked ("known.jsonl"): trusted where a question comes near
 encoder = false          # true: an encoder tuned on wordings of this database finds both; a quarter of an hour more
+channel = false          # true: ranked also by how well a query explains the question; a model is tuned for that
+aimed = false            # true: pairs are drawn for each question as well; some seconds a question
 seed = 0
 
 # Question sets that measure, never train: files in this folder or paths. Those that don't exist yet are passed over.
@@ -49,6 +51,8 @@ class Config:
     candidates: int = 10_000
     known: str = ""
     encoder: bool = False
+    channel: bool = False
+    aimed: bool = False
     seed: int = 0
     questions: tuple[str, ...] = ("questions.jsonl", "draft.jsonl")
     rungs: tuple[str, ...] = ("prompt",)
@@ -104,7 +108,7 @@ def _check(path: Path, name: str, value: object) -> None:
         "seed": lambda v: type(v) is int,
         "rate": lambda v: isinstance(v, (int, float)) and 0 < v < 1,
         "starter": lambda v: isinstance(v, bool),
-        "encoder": lambda v: isinstance(v, bool),
+        **dict.fromkeys(("encoder", "channel", "aimed"), lambda v: isinstance(v, bool)),
         "known": lambda v: isinstance(v, str),
     }.get(name)
     texts = name in ("exclude", "questions", "rungs")

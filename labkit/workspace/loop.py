@@ -27,6 +27,7 @@ from labkit.workspace.report import write_report
 
 Say = Callable[[str], None]
 CONFIG = "adapter_config.json"  # the last file that tuning writes into an adapter's folder
+RANKING = ("encoder", "channel", "aimed")  # decisions that are about candidates
 WORDINGS = 4  # of each query that the encoder learns from
 
 
@@ -62,10 +63,11 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
     `LabkitError` for a folder that is no workspace, a schema that has drifted, no question set.
     """
     config = read_config(folder)
-    if config.encoder and not (config.candidates or config.known):
-        raise LabkitError(
-            f"encoder = true in {config.file(FILE)} finds candidates, and there are none: set candidates."
-        )
+    for name in RANKING:
+        if getattr(config, name) and not (config.candidates or config.known):
+            raise LabkitError(
+                f"{name} = true in {config.file(FILE)} is about candidates, and there are none: set candidates."
+            )
     store = RunStore(config.file("runs.db"))
     _same_schema(config, regenerate, say)
     sets = [load_questions(path, db_dir=config.database.parent) for path in config.sets()]
@@ -75,43 +77,53 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
     pairs, pool = (_pairs(config, n, sets, say) for n in (config.pairs, config.candidates))
     adapter, card = _tuned(config, pairs, store, say)
     encoder = _encoder(config, sets, store, say) if config.encoder else None
-    ranked = {"candidates": pool, "known": known, "encoder": encoder}
+    channel = _channel(config, pairs, store, say) if config.channel else None
+    ranked = {"candidates": pool, "known": known, "encoder": encoder, "channel": channel, "aimed": config.aimed}
     climbed, diagnosed = [], []
     for questions in sets:
         say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
-        climbed.append(
-            ladder(config.model, questions, config.rungs, {"tuned": adapter}, **ranked, pairs=pairs, store=store)
-        )
+        given = {**ranked, "exclude": config.exclude, "pairs": pairs, "store": store}
+        climbed.append(ladder(config.model, questions, config.rungs, {"tuned": adapter}, **given))
         diagnosed.append(diagnose_run(climbed[-1].rungs[-1].run, questions))
     found = check.findings(read_schema(config.database), config.exclude)
-    page = write_report(config, card, pairs, tuple(climbed), tuple(diagnosed), found, _in_words(pool, known, encoder))
+    page = write_report(config, card, pairs, tuple(climbed), tuple(diagnosed), found, _in_words(**ranked))
     return Outcome(config, adapter, card, len(pairs), tuple(climbed), tuple(diagnosed), page)
 
 
 def made(folder: str | Path) -> tuple[Path, str, Path, Path | None]:
     """Database, model, newest adapter and candidates of a workspace; `LabkitError` where nothing is tuned yet."""
     config = read_config(folder)
-    tuned = sorted(config.folder.glob(f"adapter-*/{CONFIG}"), key=lambda path: path.stat().st_mtime)
-    if not tuned:
+    adapter = _newest(config, f"adapter-*/{CONFIG}")
+    if not adapter:
         raise LabkitError(f"{config.folder} has no adapter yet. Make one with `labkit run {config.folder}`.")
     pools = sorted(config.folder.glob(f"pairs-{config.candidates}-*.jsonl"), key=lambda path: path.stat().st_mtime)
-    return config.database, config.model, tuned[-1].parent, pools[-1] if pools and config.candidates else None
+    return config.database, config.model, adapter, pools[-1] if pools and config.candidates else None
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What finds and trusts candidates: a file of pairs that people have checked, the folder of a tuned encoder."""
+    """What finds, trusts and weighs candidates: a file of pairs that people have checked, the folders of a tuned
+    encoder and of a channel, whether pairs are drawn for each question."""
 
     known: Path | None
     encoder: Path | None
+    channel: Path | None
+    aimed: bool
 
 
 def ranking(folder: str | Path) -> Ranking:
     """What the workspace's decisions say of ranking, as far as it is there."""
     config = read_config(folder)
     known = config.file(config.known) if config.known else None
-    tuned = sorted(config.folder.glob(f"encoder-*/{ENCODER}"), key=lambda path: path.stat().st_mtime)
-    return Ranking(known if known and known.is_file() else None, tuned[-1].parent if config.encoder and tuned else None)
+    encoder = _newest(config, f"encoder-*/{ENCODER}") if config.encoder else None
+    channel = _newest(config, f"channel-*/{CONFIG}") if config.channel else None
+    return Ranking(known if known and known.is_file() else None, encoder, channel, config.aimed)
+
+
+def _newest(config: Config, pattern: str) -> Path | None:
+    """The folder of the newest file of the workspace that fits."""
+    found = sorted(config.folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    return found[-1].parent if found else None
 
 
 def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
@@ -133,7 +145,8 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     day, number = f"before-{date.today().isoformat()}", 1
     while (aside := config.file(f"{day}-{number}" if number > 1 else day)).exists():
         number += 1  # the schema changed twice in a day: what was put aside first stays what it is
-    for path in [*made, *config.folder.glob("adapter-*"), *config.folder.glob("encoder-*")]:
+    tuned = [path for kind in ("adapter", "encoder", "channel") for path in config.folder.glob(f"{kind}-*")]
+    for path in [*made, *tuned]:
         aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
     start.describe(config.folder, schema, check.findings(schema, config.exclude), config.exclude)
@@ -208,12 +221,31 @@ def _encoder(config: Config, sets: list[QuestionSet], store: RunStore, say: Say)
     return folder
 
 
-def _in_words(pool: QuestionSet | None, known: QuestionSet | None, encoder: Path | None) -> str:
+def _channel(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> Path:
+    """The folder of a model that says what queries of this database ask: tuned on the adapter's pairs, turned round."""
+    from labkit.tuning.channel import tune_channel
+
+    folder = config.file(f"channel-{_hash([pairs.sha256, config.seed])}")
+    if not (folder / CONFIG).is_file():
+        say(f"Tuning a model to say what {len(pairs):,} queries ask ...")
+        tune_channel(pairs, folder, avoid=config.sets(), store=store, seed=config.seed)
+    return folder
+
+
+def _in_words(
+    candidates: QuestionSet | None,
+    known: QuestionSet | None,
+    encoder: Path | None,
+    channel: Path | None,
+    aimed: bool,
+) -> str:
     """What the tuned model's own answer is ranked against, for the report; "" where it is not."""
-    found = {"generated ones": pool, "that people have checked": known}
+    found = {"generated ones": candidates, "that people have checked": known}
     parts = [f"{len(pairs):,} {name}" for name, pairs in found.items() if pairs]
     by = f"an encoder tuned on this database ({encoder.name})" if encoder else "the kit's sentence encoder"
-    return f"Reranked: against queries of verified pairs, {' and '.join(parts)}, found by {by}." if parts else ""
+    more = f"; weighed by what a model says that they ask ({channel.name})" if channel else ""
+    more += "; others drawn for each question" if aimed else ""
+    return f"Reranked: against queries of verified pairs, {' and '.join(parts)}, found by {by}{more}." if parts else ""
 
 
 def _hash(told: list) -> str:
