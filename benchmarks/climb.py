@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=0, help="verified pairs to rank against the model's answers")
     parser.add_argument("--encoder", type=Path, help="folder of a tuned encoder, which finds the candidates")
     parser.add_argument("--known", action="store_true", help="trust the queries of trained.jsonl where it is near")
+    parser.add_argument("--channel", type=Path, help="folder of one, which says how well each explains the question")
     parser.add_argument("--aimed", action="store_true", help="draw pairs for each question beside the candidates")
     parser.add_argument("--own", type=float, help="cosine that ranking gives the model's own answer")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -141,7 +142,8 @@ def main() -> None:
             begun = time.perf_counter()
             pool = candidates_of(name, options.candidates, folder)
             trusted = labkit.load_questions(data / "league" / "trained.jsonl") if options.known else None
-            settings = {"known": trusted, "encoder": options.encoder, "own": options.own, "aimed": options.aimed}
+            settings = {"known": trusted, "own": options.own, "aimed": options.aimed}
+            settings |= {"encoder": options.encoder, "channel": options.channel}
             reranked = labkit.RerankedGenerator(model, pool, **settings, max_new_tokens=300)
             reranked.build()
             found["candidates"], found["indexing_seconds"] = len(pool), round(time.perf_counter() - begun, 1)
@@ -150,6 +152,7 @@ def main() -> None:
                 + " by a tuned encoder" * bool(options.encoder)
                 + ", known trusted" * options.known
                 + ", aimed" * options.aimed
+                + ", explained" * bool(options.channel)
             )
             sets = {"held-out": "heldout", "paraphrase": "paraphrase"} if name == "league" else {}
             for key, file in (sets or {"second database": "questions"}).items():

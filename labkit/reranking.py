@@ -31,7 +31,7 @@ WEIGHT = 30.0  # nats a unit of cosine; chosen on the league's dev set, as OWN i
 OWN = 0.7
 WEIGHT_TUNED, OWN_TUNED = 20.0, 0.6  # with a tuned encoder, whose cosines lie wider apart (2026-11-29)
 TRUST, NEAR = 10.0, 0.6  # nats for a known query, and the cosine from which it gets them (2026-11-29)
-EXPLAINS = 0.5  # of the channel's nats (2026-11-30)
+WEIGHT_EXPLAINED, EXPLAINS = 30.0, 0.7  # where there is a channel too; what one of its nats counts (2026-11-30)
 AT_A_TIME = 8  # candidates weighed together
 
 
@@ -72,6 +72,7 @@ class RerankedGenerator:
         self.generator = SqlGenerator(model, prompt, **settings)
         self.model, self.pairs, self.k, self.aimed, self.exclude = local, pairs, k, aimed, tuple(exclude)
         usual = (WEIGHT_TUNED, OWN_TUNED) if encoder else (WEIGHT, OWN)
+        usual = (WEIGHT_EXPLAINED, usual[1]) if channel else usual
         self.weight = usual[0] if weight is None else weight
         self.own = usual[1] if own is None else own
         self.known = frozenset(normalise_sql(pair.sql) for pair in known or () if pair.sql)

@@ -406,8 +406,9 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
 def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, shop):
     """A real tuning of the stand-in: a channel on the adapter's pairs, made once, and served afterwards."""
     config = ready / "workspace.toml"
+    save_questions(ready / "few.jsonl", load_questions(ready / "draft.jsonl")[:2])
     text = config.read_text().replace("channel = false", "channel = true").replace("aimed = false", "aimed = true")
-    config.write_text(text)
+    config.write_text(text.replace('["questions.jsonl", "draft.jsonl"]', '["few.jsonl"]'))
     said = []
     outcome = workspace.run(ready, say=said.append)
     (channel,) = ready.glob("channel-*")
