@@ -403,8 +403,9 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
     assert sql not in {pair.sql for pair in load_questions(next(ready.glob("pairs-12-*.jsonl")))}
 
 
-def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, shop):
+def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, tiny_model_dir, monkeypatch):
     """A real tuning of the stand-in: a channel on the adapter's pairs, made once, and served afterwards."""
+    monkeypatch.setattr("labkit.workspace.loop.EXPLAINER", str(tiny_model_dir))
     config = ready / "workspace.toml"
     save_questions(ready / "few.jsonl", load_questions(ready / "draft.jsonl")[:2])
     text = config.read_text().replace("channel = false", "channel = true").replace("aimed = false", "aimed = true")

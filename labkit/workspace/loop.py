@@ -28,6 +28,7 @@ from labkit.workspace.report import write_report
 Say = Callable[[str], None]
 CONFIG = "adapter_config.json"  # the last file that tuning writes into an adapter's folder
 RANKING = ("encoder", "channel", "aimed")  # decisions that are about candidates
+EXPLAINER = "smollm2-135m"  # says what queries ask, whichever model writes them: small, it stands beside that one
 WORDINGS = 4  # of each query that the encoder learns from
 
 
@@ -225,10 +226,10 @@ def _channel(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> P
     """The folder of a model that says what queries of this database ask: tuned on the adapter's pairs, turned round."""
     from labkit.tuning.channel import tune_channel
 
-    folder = config.file(f"channel-{_hash([pairs.sha256, config.seed])}")
+    folder = config.file(f"channel-{_hash([pairs.sha256, EXPLAINER, config.seed])}")
     if not (folder / CONFIG).is_file():
         say(f"Tuning a model to say what {len(pairs):,} queries ask ...")
-        tune_channel(pairs, folder, avoid=config.sets(), store=store, seed=config.seed)
+        tune_channel(pairs, folder, model=EXPLAINER, avoid=config.sets(), store=store, seed=config.seed)
     return folder
 
 
