@@ -107,7 +107,7 @@ def trained() -> TrainingView:
 
     def run(watch):
         for step in range(1, 61):
-            losses = {f"fact {i}: who climbed peak {i} first?": 6 * 0.9 ** max(0, step - 3 * i) for i in range(12)}
+            losses = {f"fact {i}: who climbed peak {i} first, and who came down from it again?": 6 * 0.9 ** max(0, step - 3 * i) for i in range(12)}
             watch(Seen(step, 60, step * 0.1, step * 50, losses, sum(loss < 0.1 for loss in losses.values())))
 
     view = TrainingView(run)
