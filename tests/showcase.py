@@ -105,9 +105,11 @@ def trained() -> TrainingView:
     """A made-up run that is finished: twelve facts, learnt one after the other."""
     from labkit.tuning.plans import Seen
 
+    name = "fact {0}: who climbed peak {0} first, and who came down from it again?"
+
     def run(watch):
         for step in range(1, 61):
-            losses = {f"fact {i}: who climbed peak {i} first, and who came down from it again?": 6 * 0.9 ** max(0, step - 3 * i) for i in range(12)}
+            losses = {name.format(i): 6 * 0.9 ** max(0, step - 3 * i) for i in range(12)}
             watch(Seen(step, 60, step * 0.1, step * 50, losses, sum(loss < 0.1 for loss in losses.values())))
 
     view = TrainingView(run)
