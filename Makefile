@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean bench-mome-scale hub-env test-hub ray-env test-ray kill-run bench-fit bench-scale
+.PHONY: artifacts env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean bench-mome-scale hub-env test-hub ray-env test-ray kill-run bench-fit bench-scale
 
 env: .venv/.base
 env-test: .venv/.test
@@ -55,6 +55,9 @@ notebooks: .venv/.test model
 
 climb: .venv/.test model
 	$(BIN)/python benchmarks/climb.py $(CLIMB_ARGS)
+
+artifacts: .venv/.test model
+	$(BIN)/python tools/make_artifacts.py $(ARTIFACTS_ARGS)
 
 starter: .venv/.test model
 	$(BIN)/python tools/make_starter.py $(STARTER_ARGS)

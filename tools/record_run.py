@@ -11,6 +11,7 @@ from pathlib import Path
 import labkit
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
+from labkit.runs import Run
 
 
 def main() -> None:
@@ -19,14 +20,18 @@ def main() -> None:
     options.add_argument("out", type=Path)
     options.add_argument("--model", help="the name to record, such as the vendor's hub id (default: the run's)")
     given = options.parse_args()
-    run = labkit.RunStore().get(given.run)
+    print(record(labkit.RunStore().get(given.run), given.out, given.model))
+
+
+def record(run: Run, out: Path, model: str | None = None) -> str:
+    """Write the run's answers to `out`, under the name `model` where one is given; returns what was done."""
     if not run.finished:
         raise SystemExit(str(LabkitError(f"Run {run.id} is unfinished: {run}. Finish it first.")))
-    header = {"model": given.model or run.model, "sha256": run.model_hash, "prompt": run.prompt, "set": run.set}
+    header = {"model": model or run.model, "sha256": run.model_hash, "prompt": run.prompt, "set": run.set}
     lines = [header | {"date": run.finished[:10]}]
     lines += [{"id": result.question_id, "prediction": result.prediction} for result in run.results]
-    write_atomically(given.out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    print(f"{given.out}: {len(run.results)} answers of {header['model']}, {run}")
+    write_atomically(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return f"{out}: {len(run.results)} answers of {header['model']}, {run}"
 
 
 if __name__ == "__main__":
