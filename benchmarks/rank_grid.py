@@ -22,7 +22,7 @@ from labkit.encoder import load_encoder
 from labkit.execution import execute_many
 from labkit.home import home
 from labkit.likelihood import log_probabilities
-from labkit.reranking import NEAR
+from labkit.reranking import NEAR, TRUST
 from labkit.scoring import Pair, score_many
 from labkit.sqltext import normalise_sql
 
@@ -103,7 +103,7 @@ def main() -> None:
             print(f"right by trust in known queries {TRUSTS}")
         for weight in WEIGHTS:
             for own in OWNS:
-                tried = [(10, each) for each in EXPLAINS] if channel else [(trust, 0.0) for trust in TRUSTS]
+                tried = [(TRUST, each) for each in EXPLAINS] if channel else [(trust, 0.0) for trust in TRUSTS]
                 counts = [sum(right(rows, weight, own, *each) for rows in weighed.values()) for each in tried]
                 print(f"  weight {weight:2}, own {own}: {counts}", flush=True)
 

@@ -101,7 +101,7 @@ class RerankedGenerator:
         said = self.generator.describe()
         told = f"{self.k}, {self.weight:g}, {self.own:g}"
         told += f", encoder {tuned_sha256(self.encoder)[:12]}" if self.encoder else ""
-        told += f", channel {self.channel.model.adapter_sha256[:12]}" if self.channel else ""
+        told += f", channel {self.channel.model.adapter_sha256[:12]} x {EXPLAINS:g}" if self.channel else ""
         told += f", {len(self.known)} known" if self.known else ""
         told += ", aimed" if self.aimed else ""
         texts = "\n".join([*(f"{pair.question}\t{pair.sql}" for pair in self.pairs), *sorted(self.known)])

@@ -14,9 +14,10 @@ from pathlib import Path
 from record_run import record
 
 import labkit
-from labkit.home import home
+from labkit.dataset import QuestionSet
 from labkit.models import DEFAULT
 from labkit.tuning import starters, tune
+from labkit.tuning.adapter import CONFIG
 
 DATA = Path(__file__).parent.parent / "datasets"
 LARGER = "Qwen/Qwen2.5-Coder-0.5B-Instruct"
@@ -38,15 +39,13 @@ def main(given: list[str] | None = None) -> None:
     questions = labkit.load_questions(chosen.questions, db_dir=DATA)
     for which in chosen.which or ("larger", *STATES):
         if which == "larger":
-            name, generator = (
-                chosen.name or str(chosen.model),
-                labkit.SqlGenerator(labkit.load_model(chosen.model), "plain"),
-            )
+            generator = labkit.SqlGenerator(labkit.load_model(chosen.model), "plain")
+            name = chosen.name or str(chosen.model)
             stem = name.rsplit("/")[-1].lower().removesuffix("-instruct")
         else:
             called, count = STATES[which]
             generator = labkit.SqlGenerator(labkit.load_model(chosen.base, adapter=tuned(chosen.base, count)))
-            name = f"{labkit.load_model(chosen.base).name}, {called} ({count:,} pairs)"
+            name = f"{generator.chat_model.name}, {called} ({count:,} pairs)"
             stem = f"{Path(chosen.base).name}-{which}"
         run = labkit.evaluate(generator, questions)
         print(record(run, chosen.out / f"{stem}.jsonl", name), flush=True)
@@ -54,14 +53,11 @@ def main(given: list[str] | None = None) -> None:
 
 def tuned(base: str, count: int) -> Path:
     """The adapter of `base` after so many generated pairs of the league, seen once; from its starter if it has one."""
-    model, folder = labkit.load_model(base), home() / "artifacts"
-    pairs = folder / f"pairs-{count}.jsonl"
-    if not pairs.is_file():
-        folder.mkdir(exist_ok=True)
-        labkit.generate(DATA / "league" / "league.sqlite", count).save(pairs)
-    begin = "starter" if (starters.folder(model) / "adapter_config.json").is_file() else None
-    found = labkit.load_questions(pairs, db_dir=DATA)
-    return tune(model, found, "instruction", folder / f"{model.sha256[:12]}-{count}", adapter=begin, rate=1e-3).adapter
+    model = labkit.load_model(base)
+    made = labkit.generate(DATA / "league" / "league.sqlite", count)
+    pairs = QuestionSet(f"{count} pairs", made.pairs, db_dir=DATA)
+    begin = "starter" if (starters.folder(model) / CONFIG).is_file() else None
+    return tune(model, pairs, "instruction", adapter=begin, rate=1e-3).adapter
 
 
 if __name__ == "__main__":
