@@ -148,7 +148,7 @@ def _filled(pool: _Pool, vector: numpy.ndarray, mentions: Sequence[Mention], val
     def leaving_out(count: int) -> Iterator[tuple[float, Candidate]]:
         for i in order:
             pair = pool.pairs[i]
-            for sql, missing in _fillings(pair.sql, _slots(pair.sql, pool.mentions[i]), mentions, values):
+            for sql, missing in _fillings(pair.sql, *_slots(pair.sql, pool.mentions[i]), mentions, values):
                 if missing == count:
                     yield float(near[i]) - _LEFT_OUT * count, Candidate(sql, float(near[i]), pair.id)
 
@@ -156,10 +156,10 @@ def _filled(pool: _Pool, vector: numpy.ndarray, mentions: Sequence[Mention], val
         yield candidate
 
 
-def _slots(sql: str, mentions: Sequence[Mention]) -> list[_Slot]:
-    """Literals of the query, or parts of one ('2012-%'), that the pair's question mentions."""
+def _slots(sql: str, mentions: Sequence[Mention]) -> tuple[list[_Slot], frozenset[str]]:
+    """Literals of the query, or parts of one ('2012-%'), that the pair's question mentions; and the other literals."""
     by_value = {mention.value: mention for mention in mentions}
-    found = []
+    found, others = [], set()
     for token in tokens(sql):
         if token.token_type not in (TokenType.STRING, TokenType.NUMBER):
             continue
@@ -169,6 +169,7 @@ def _slots(sql: str, mentions: Sequence[Mention]) -> list[_Slot]:
         if inside in by_value and by_value[inside].columns:
             found.append(_Slot(start, end, by_value[inside]))
             continue
+        others.add(inside)
         for mention in by_value.values():
             if mention.columns or (mention.kind == "part" and "%" not in inside):
                 continue
@@ -178,15 +179,17 @@ def _slots(sql: str, mentions: Sequence[Mention]) -> list[_Slot]:
                     found.append(
                         _Slot(start if whole else start + first, end if whole else start + last, mention, form)
                     )
+                    others.discard(inside)
                     break
-    return found
+    return found, frozenset(others)
 
 
 def _fillings(
-    sql: str, slots: Sequence[_Slot], mentions: Sequence[Mention], values: Values
+    sql: str, slots: Sequence[_Slot], others: Collection[str], mentions: Sequence[Mention], values: Values
 ) -> Iterator[tuple[str, int]]:
     """The query with each value of its pair's question replaced by another one of this question's, of the same column
-    or kind, in every way; with the number of this question's values that it leaves out."""
+    or kind, in every way; with the number of this question's values that it leaves out. `others`: literals of the query
+    that its pair's question says in other words; they may be values that this question mentions."""
     mine = {mention.value: mention for mention in mentions}
     theirs = list({slot.mention.value: slot.mention for slot in slots}.values())
     fitting = [[m for m in mine.values() if _fits(m, their)] for their in theirs]
@@ -204,7 +207,8 @@ def _fillings(
             mention = by_value[slot.mention.value]
             text = values.spelt.get(mention.value, mention.value) if mention.columns else mention.forms[slot.form]
             filled = filled[: slot.start] + text.replace("'", "''") + filled[slot.end :]
-        yield filled, len(mine) - len(chosen)
+        left_out = mine.keys() - {m.value for m in chosen}
+        yield filled, sum(others.isdisjoint((value, *mine[value].forms)) for value in left_out)
 
 
 def _fits(mine: Mention, theirs: Mention) -> bool:

@@ -2,11 +2,13 @@
 
 A pool drawn beforehand holds what is asked often. A question that joins two rare conditions, or wants another column
 beside the name, has no pair there; but its words say what to draw. Families come as often as among the pairs that are
-near already, facts and conditions by the words that they share with the question (of several draws one is kept, with
-odds that grow with the overlap: importance resampling). Only the question is looked at. Nothing is learnt from these
-pairs, they are candidates for an answer: so no known set is avoided here.
+near already, facts and conditions by the words that they share with the question: odds grow with the overlap. All that
+the grammar says of a view's rows is drawn once and kept, so that the fitting one is found however rare it is. Only the
+question is looked at. Nothing is learnt from these pairs, they are candidates for an answer: so no known set is avoided
+here.
 """
 
+import itertools
 import random
 import re
 from collections import Counter
@@ -26,8 +28,10 @@ from labkit.dataset import Question
 from labkit.execution import execute_many
 
 AIMED = "aimed-"  # how ids of these pairs begin
-_DRAWS, _WORDINGS = 400, 1  # intents drawn for a question; wordings of each that is kept
-_TRIES, _SHARPNESS = 5, 8.0  # draws of which one condition is kept; weight e^(sharpness * overlap)
+_ROUNDS, _DRAWS = 2, 300  # rounds for a question, the second near what the first found; intents drawn in each
+_STOCK = 250  # draws of conditions on the rows of one view, and as many on all that they belong to
+_VALUES = 30  # kept of the conditions that differ in their values alone
+_SHARPNESS = 8.0  # a condition's weight is e^(sharpness * overlap)
 _LOOSE = 0.25  # of the weight of families, whatever is near
 _SILENT = frozenset(
     re.findall(
@@ -36,6 +40,9 @@ _SILENT = frozenset(
         "with from by it its their they we you me i how many there all any show give list name names please only just",
     )
 )
+
+
+_Kind = list[tuple[Condition, frozenset[frozenset[str]]]]  # conditions alike, each with the stems of its wordings
 
 
 class Aimed:
@@ -53,22 +60,23 @@ class Aimed:
     def __call__(self, question: str, near: Sequence[Question], columns: Collection[str] = ()) -> list[Question]:
         """Verified pairs for `question`, the same for the same arguments. `near`: pairs found near it, the nearest
         first; `columns`: "table.column" in lower case, of which it mentions a value."""
-        self.drawer.aim(question, [pair.sql for pair in near], columns)
+        rng, filters, found = random.Random(question), Filters(), []
+        for _ in range(_ROUNDS):
+            liked = sorted(found, key=lambda pair: -_alike(pair.question, question))[: len(near)]
+            near = [pair for both in itertools.zip_longest(liked, near) for pair in both if pair][: len(near)]
+            self.drawer.aim(question, [pair.sql for pair in near], columns, rng)
+            found += self._round(near, filters, rng, len(found))
+        return found
+
+    def _round(self, near: Sequence[Question], filters: Filters, rng: random.Random, start: int) -> list[Question]:
         names, odds = list(self.families), self._odds(near)
-        drawn: list[Intent] = []
-        filters, rng = Filters(), self.drawer.rng
-        for _ in range(_DRAWS):
-            intent = self._drawn(rng.choices(names, odds)[0])
-            if intent and filters.new_query(intent.sql):
-                drawn.append(intent)
+        drawn = [i for _ in range(_DRAWS) if (i := self._drawn(rng.choices(names, odds)[0]))]
+        drawn = [i for i in drawn if filters.new_query(i.sql)]
         results = execute_many(self.speaker.world.database, [i.sql for i in drawn])
         kept = [i for i, r in zip(drawn, results, strict=True) if filters.good_result(r)]
         stem = Path(self.speaker.world.database).stem
-        worded = [(intent, {intent.word(rng) for _ in range(_WORDINGS)}) for intent in kept]
         return [
-            Question(f"{AIMED}{n:04d}-{k}", text, intent.sql, stem, tags=(intent.family,))
-            for n, (intent, texts) in enumerate(worded)
-            for k, text in enumerate(sorted(texts))
+            Question(f"{AIMED}{n:04d}", i.word(rng), i.sql, stem, tags=(i.family,)) for n, i in enumerate(kept, start)
         ]
 
     def _drawn(self, family: Callable[[Drawer], Intent | None]) -> Intent | None:
@@ -95,39 +103,61 @@ class _Drawer(Drawer):
         self.names: Counter = Counter()
         self.columns: Collection[str] = ()
         self._liked: dict[str, float] = {}
-        self._named = tuple(speaker.glossary.named)
+        self._stocks: dict[tuple, list[_Kind]] = {}
+        self._weighed: dict[tuple, tuple[list[list[float]], list[float]]] = {}
         super().__init__(speaker, random.Random(0), self._like)
 
-    def aim(self, question: str, near: Sequence[str], columns: Collection[str]) -> None:
+    def aim(self, question: str, near: Sequence[str], columns: Collection[str], rng: random.Random) -> None:
         """Prefer what sounds like `question`, and columns of the queries `near` it."""
-        self.rng = random.Random(question)
-        self.said, self.columns, self._liked = _stems([question]), columns, {}
+        self.rng = rng
+        self.said, self.columns, self._liked, self._weighed = _stems([question]), columns, {}, {}
         self.names = Counter(name for sql in near for name in set(re.findall(r"\w+", sql.casefold())))
         for name in self.names:
             self.names[name] /= max(1, len(near))
-        heard = [
-            (named, self._heard((*named.noun, *named.adjective, *named.post, *named.verb))) for named in self._named
-        ]
-        self.speaker.glossary.named[:] = [named for named, fit in heard for _ in range(1 + round(10 * fit))]
 
     def own(self, view: View) -> Condition | None:
-        found = [c for _ in range(_TRIES if self.said else 1) if (c := super(_Drawer, self).own(view))]
-        return self._fitting(found)
+        return self._fitting(view, super().own) if self.said else super().own(view)
 
     def condition(self, view: View) -> Condition | None:
-        found = [c for _ in range(_TRIES if self.said else 1) if (c := super(_Drawer, self).condition(view))]
-        return self._fitting(found)
+        return self._fitting(view, super().condition) if self.said else super().condition(view)
 
-    def _fitting(self, found: Sequence[Condition]) -> Condition | None:
-        """One of the conditions, by what they share with the question."""
-        if len(found) < 2:
-            return found[0] if found else None
-        return self.rng.choices(found, [exp(_SHARPNESS * self._overlap(c)) for c in found])[0]
+    def _fitting(self, view: View, draw: Callable[[View], Condition | None]) -> Condition | None:
+        """One of the conditions on `view`'s rows: first what is compared and how, then with what."""
+        key = (draw.__name__, view.root.table, view.path, view.period and view.period.name)
+        if key not in self._stocks:
+            self._stocks[key] = self._stock(view, draw, random.Random(str(key)))
+        kinds = self._stocks[key]
+        if not kinds:
+            return None
+        if key not in self._weighed:
+            weights = [[exp(_SHARPNESS * self._overlap(*one)) for one in kind] for kind in kinds]
+            self._weighed[key] = weights, list(map(max, weights))
+        weights, best = self._weighed[key]
+        (i,) = self.rng.choices(range(len(kinds)), best)
+        ((condition, _),) = self.rng.choices(kinds[i], weights[i])
+        return condition
 
-    def _overlap(self, condition: Condition) -> float:
+    def _stock(self, view: View, draw: Callable[[View], Condition | None], rng: random.Random) -> list[_Kind]:
+        """What can be said of the view's rows, whatever the question, each with its words."""
+        (self.rng, rng), (self.said, said) = (rng, self.rng), (frozenset(), self.said)
+        kinds: dict[tuple, dict[tuple, Condition]] = {}
+        for condition in filter(None, (draw(view) for _ in range(_STOCK))):
+            compared = tuple((t.field.ref, t.op, t.other is None) for t in condition.tests)
+            kind = kinds.setdefault((condition.path, compared), {})
+            if len(kind) < _VALUES:
+                kind.setdefault(tuple(str(t.value) for t in condition.tests), condition)
+        found = [[(c, self._said_as(c)) for c in kind.values()] for kind in kinds.values()]
+        self.rng, self.said = rng, said
+        return found
+
+    def _said_as(self, condition: Condition) -> frozenset[frozenset[str]]:
+        forms = (*condition.noun, *condition.adjective, *condition.post, *condition.verb)
+        return frozenset(_stems([expand(form, self.rng)]) for form in forms for _ in range(3))
+
+    def _overlap(self, condition: Condition, said_as: Iterable[frozenset[str]]) -> float:
         if any(t.op == "=" and t.field.ref.casefold() in self.columns for t in condition.tests):
             return 1.0
-        return self._heard((*condition.noun, *condition.adjective, *condition.post, *condition.verb))
+        return max((_share(stems, self.said) for stems in said_as), default=0.3)
 
     def _heard(self, forms: Sequence[str]) -> float:
         """How much of one of these templates the question says: 0 to 1."""
@@ -148,6 +178,11 @@ def _stems(texts: Iterable[str]) -> frozenset[str]:
     """The words that say something, shortened to what their forms have in common; no numbers."""
     words = (w for text in texts for w in re.findall(r"[a-z]+", text.casefold()))
     return frozenset(re.sub(r"(ies|ie|es|e|s|y)$", "", w)[:6] for w in words if w not in _SILENT)
+
+
+def _alike(one: str, other: str) -> float:
+    a, b = _stems([one]), _stems([other])
+    return len(a & b) / max(1, len(a | b))
 
 
 def _share(part: frozenset[str], whole: frozenset[str]) -> float:

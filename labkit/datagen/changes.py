@@ -3,7 +3,7 @@
 import random
 
 from labkit.datagen import times
-from labkit.datagen.build import Source, key_of
+from labkit.datagen.build import Source, key_of, subquery
 from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished
@@ -81,6 +81,31 @@ def switched(d: Drawer) -> Intent | None:
     )
 
 
+def changed(d: Drawer) -> Intent | None:
+    """Who, or how many, had more than one text over all periods."""
+    view = _periodic(d)
+    f = d.pick(d.facts(view, ("category", "text"))) if view else None
+    if f is None:
+        return None
+    source = Source(d.world, view.root)
+    key, link = f"{source.at()}.{sql_name(view.path[0].column)}", view.path[0]
+    n = d.rng.choice((1, 1, 1, 2))
+    chosen = source.select(key, group=[key], having=f"COUNT(DISTINCT {f.column(source.at())}) > {n}")
+    noun, low, high = d.speaker.words(f).nouns[0], view.period.values[0][0], view.period.values[-1][0]
+    low, high = min(low, high), max(low, high)
+    fills = {"nouns": plural(noun), "noun": noun, "whos": plural(d.speaker.nouns(view.who)[0])}
+    fills["once"] = "(at least once|at some point|ever)" if n == 1 else "(at least twice|more than once)"
+    fills["many"] = "(more than one|several|different)" if n == 1 else "(more than two|at least three)"
+    fills["span"] = f"(from {low} to {high}|between {low} and {high}|over all {plural(view.period.words.split()[-1])})"
+    if d.chance(0.6):
+        query, asked = f"SELECT COUNT(*) FROM {subquery(chosen)}", frames("changed count", **fills)
+    else:
+        who = Source(d.world, view.who)
+        who.where(f"{who.at()}.{sql_name(link.other_column)} IN {subquery(chosen)}")
+        query, asked = who.select(view.who.label.column(who.at())), frames("changed list", **fills)
+    return finished("changed", query, asked, lambda rng: {}, ("nested", "having"))
+
+
 def left(d: Drawer) -> Intent | None:
     """Those whose row names one group in a period while their own link leads elsewhere, or nowhere, today."""
     view = _periodic(d)
@@ -111,4 +136,4 @@ def left(d: Drawer) -> Intent | None:
     return finished("left", query, frames("left", was=was, were=were, whos=whos), slots, ("join", "null"))
 
 
-FAMILIES = {gain: 1.2, switched: 0.6, left: 1}
+FAMILIES = {gain: 1.2, switched: 0.6, changed: 0.6, left: 1}

@@ -7,9 +7,10 @@ import random
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.drawing import Drawer, NothingToAsk
+from labkit.datagen.extremes import superlatives
 from labkit.datagen.frames import frames, shown_beside
 from labkit.datagen.intents import Intent, Slots, finished, subject_slots
-from labkit.datagen.lexicon import is_rank
+from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.lists import list_frames
 from labkit.datagen.lookups import named
 from labkit.datagen.numbers import can_average, can_sum, rounded
@@ -19,6 +20,7 @@ from labkit.datagen.world import Field, quoted
 from labkit.schema import sql_name
 
 _NO_MORE = ("earn", "make", "weigh", "cost", "hold")
+COUNTED_IN = {"ft": "how many inches", "lb": "how many pounds", "lbs": "how many pounds", "$": "how many dollars"}
 
 
 def against_row(d: Drawer) -> Intent | None:
@@ -81,6 +83,8 @@ def difference(d: Drawer) -> Intent | None:
     f = d.pick(numbers) if d.chance(0.6) else None
     if len(groups) < 2 or groups[0].tests == groups[1].tests or "date" in groups[0].tags + groups[1].tags:
         return None
+    if f in (*groups[0].fields, *groups[1].fields):
+        return None
     if groups[0].tests[0].field.ref != groups[1].tests[0].field.ref and d.chance(0.8):
         return None
     if not view.own and (f is None or f.table != view.root.table):
@@ -100,8 +104,24 @@ def difference(d: Drawer) -> Intent | None:
     noun = d.speaker.noun(f) if f is not None else ""
     section = "more of" if how == "COUNT" else "difference"
     asked = frames(section, noun=noun, average="average" if how == "AVG" else "total")
+    asked += _in_own_words(d, f, how) if f is not None else ()
     query = subject.source.select(f"{one} - {two}")
     return finished("difference", query, asked, slots, ["case", how.lower()])
+
+
+def _in_own_words(d: Drawer, f: Field, how: str) -> tuple[str, ...]:
+    """'How much more do the centers earn than the guards on average?'"""
+    words, mean = d.speaker.words(f), "on average" if how == "AVG" else "(in total|altogether)"
+    fills = {"mean": mean, "unit": COUNTED_IN.get(f.format.unit, "how much")}
+    asked: tuple[str, ...] = ()
+    for verb in words.verbs:
+        if verb in _NO_MORE:
+            asked += frames("differ by verb", verb=verb, what="more", **fills)
+        elif words.counts:
+            asked += frames("differ by verb", verb=bare(verb), what=f"more {d.speaker.things(f)}", **fills)
+    for _, comparative, _ in words.high if how == "AVG" else ():
+        asked += frames("differ by adjective", more=comparative, **fills)
+    return asked * 2
 
 
 def part_of_total(d: Drawer) -> Intent | None:
@@ -125,6 +145,26 @@ def part_of_total(d: Drawer) -> Intent | None:
 
     asked = frames("part of total", things=d.speaker.things(f), rounded=said)
     return finished("part_of_total", subject.source.select(value), asked, slots, ["share", "case", *part.tags])
+
+
+def part_of_best(d: Drawer) -> Intent | None:
+    """What percentage of a total belongs to the row with the most."""
+    view = d.view(lambda v: v.one_each and any(map(can_sum, d.facts(v))))
+    f = d.pick([f for f in d.facts(view) if can_sum(f)])
+    subject = d.subject(view, (1, 6), without=[f])
+    subject.source.where(*f.known(subject.source.at()))
+    value, said = f"100.0 * MAX({subject.read(f)}) / SUM({subject.read(f)})", ""
+    if d.chance(0.4):
+        value, said = rounded(value, d)
+    sup = superlatives(d.speaker, f, True, view.who.person)["np"]
+    best = (
+        "(" + "|".join(t.replace("{n}", d.speaker.nouns(view.who)[0]) for t in sup if "(" not in t or "{n}" in t) + ")"
+    )
+    total = "(" + "|".join([f"total {d.speaker.things(f)}", *d.speaker.sums(f)]) + ")"
+    asked = frames("part of best", best=best, total=total, rounded=said)
+    probe = subject.source.select(subject.read(f), limit=2)
+    tags = ["share", "max", *subject.tags]
+    return finished("part_of_best", subject.source.select(value), asked, subject_slots(subject), tags, probe, False)
 
 
 def change(d: Drawer) -> Intent | None:
@@ -226,4 +266,12 @@ def neither(d: Drawer) -> Intent | None:
     return finished("neither", query, asked, subject_slots(shown), ["negation", "in", *subject.tags])
 
 
-FAMILIES = {against_row: 2, difference: 1.2, part_of_total: 1, change: 1.2, with_none: 1.2, neither: 0.8}
+FAMILIES = {
+    against_row: 2,
+    difference: 1.2,
+    part_of_total: 1,
+    part_of_best: 0.6,
+    change: 1.2,
+    with_none: 1.2,
+    neither: 0.8,
+}

@@ -93,15 +93,17 @@ def _listed(d: Drawer, view: View, m: Measure) -> Intent | None:
 
 def _by_group(d: Drawer, view: View, m: Measure) -> Intent | None:
     """The average of a computed number for each value of a category."""
-    fields = [f for f in (*view.root.fields, *view.who.fields) if f.kind == "category" and not f.missing]
-    fields = [f for f in fields if f.ref not in {t.field.ref for t in view.implied}]
-    f = d.pick(fields)
+    ways = [p for p in d.world.paths(view.root.table, 1) if not (p and p[0].role)]
+    ends = [(f, p) for p in ways for f in d.world.end(view.root.table, p).fields if not f.missing and not f.names]
+    fixed = {t.field.ref for t in view.implied}
+    places = {f.ref: p for f, p in ends if f.ref not in fixed and f.kind in ("category", "period")}
+    f = d.pick([f for f, _ in ends if f.ref in places])
     if f is None:
         return None
-    subject = d.subject(view, (1,), without=[*m.fields, f])
-    source, path = subject.source, () if f.table == view.root.table else view.path
+    subject, path = d.subject(view, (1,), without=[*m.fields, f], period=f.kind != "period"), places[f.ref]
+    source = subject.source
     source.where(*[k for g in m.fields for k in g.known(source.at())])
-    column, word = f.column(source.at(path)), d.speaker.words(f).nouns[0]
+    column, word = f.column(source.at(path)), f.words if f.kind == "period" else d.speaker.words(f).nouns[0]
     query = source.select(column, f"AVG({m.sql.replace('{a}', source.at())})", group=[column])
     said = f"(average|average|mean) {_any(m.nouns)}{{when}}"
     asked = frames("group", said=said, word=word, plurals=plural(word), tail="")

@@ -176,6 +176,9 @@ class Drawer:
         named = [n for n in self.speaker.glossary.named if n.table == view.root.table]
         if named and self.chance(0.4):
             return _fitting(saying.from_named(self.rng.choice(named)), view)
+        counts = [f for f in view.root.fields if f.kind == "number" and self.speaker.words(f).counts]
+        if len(counts) > 1 and self.chance(0.08):
+            return saying.more_than_other(self.speaker, *self.rng.sample(counts, 2))
         f = self.pick([f for f in saying.sayable(view.root) if f.ref not in fixed])
         condition = saying.draw_on(self.speaker, f, self.rng) if f else None
         if condition and view.period and condition.tests[0].op.startswith("year"):

@@ -160,8 +160,8 @@ def group_extreme(d: Drawer) -> Intent | None:
     high, beside, source = d.chance(0.8), d.chance(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
-    if high and d.chance(0.25):
-        return _top_groups(d, g, (value, said, tags), columns, order)
+    if d.chance(0.25):
+        return _top_groups(d, g, (value, said, tags), columns, order, high)
     tail = _both(g.word) if beside else alone("", g.word)
     also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
     asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if beside else f"?{tail}")
@@ -180,16 +180,21 @@ def group_extreme(d: Drawer) -> Intent | None:
 
 
 def _top_groups(
-    d: Drawer, g: Grouped, measured: tuple[str, str, list[str]], columns: list[str], order: list[str]
+    d: Drawer, g: Grouped, measured: tuple[str, str, list[str]], columns: list[str], order: list[str], high: bool
 ) -> Intent:
-    """The groups with the most, so many of them, the number beside or not."""
+    """The groups with the most or the least, so many of them, the number beside or not."""
     value, said, tags = measured
     k, source = d.rng.choice((2, 3, 3, 5, 5, 5, 10)), g.subject.source
     said = said if value != "COUNT(*)" else "(number of {np}{when}|count of {np}{when})"
     tail = _both(g.word) if len(columns) > 1 else alone("", plural(g.word)).replace(" is enough", " are enough")
-    asked = frames("top groups", words=plural(g.word), k=f"({k}|{k}|{counted(str(k))})", said=said, tail=tail)
-    if value == "COUNT(*)":
-        asked += frames("top groups count", words=plural(g.word), k=f"({k}|{k}|{counted(str(k))})", tail=tail)
+    fills = {"words": plural(g.word), "k": f"({k}|{k}|{counted(str(k))})", "said": said, "tail": tail}
+    fills |= {
+        "best": "(highest|largest|biggest)" if high else "(lowest|smallest)",
+        "most": "most" if high else "fewest",
+    }
+    fills["first"] = "(highest|largest) first" if high else "(lowest|smallest) first"
+    asked = (*(frames("top groups", **fills) if high else ()), *frames("best groups", **fills))
+    asked += frames("top groups count", **fills) if value == "COUNT(*)" else ()
     probe = source.select(value, group=[g.column], order=order, limit=k + 1)
     query = source.select(*columns, group=[g.column], order=order, limit=k)
     return finished(

@@ -10,9 +10,10 @@ from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.phrases import literal, plural
-from labkit.datagen.saying import opposite
+from labkit.datagen.saying import opposite, round_bound
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
+from labkit.datagen.terms import Measure
 from labkit.datagen.world import Field
 from labkit.schema import PLACEHOLDERS
 
@@ -178,14 +179,14 @@ def share(d: Drawer) -> Intent | None:
         value, said = rounded(value, d)
 
     def slots(rng: random.Random) -> dict[str, str]:
-        return {**subject_slots(subject)(rng), "be": _be(part, rng)}
+        return {**subject_slots(subject)(rng), "be": be_verb(part, rng)}
 
     asked = frames("share", rounded=said)
     asked = [a.replace("(who|that)", "who" if view.who.person else "that") for a in asked]
     return finished("share", subject.source.select(value), asked, slots, ["share", *part.tags, *subject.tags])
 
 
-def _be(condition: Condition, rng: random.Random) -> str:
+def be_verb(condition: Condition, rng: random.Random) -> str:
     """The condition as a verb phrase of the plural, whatever forms it has."""
     options = [f"are {a}" for a in condition.adjective] + [f"are {plural(n)}" for n in condition.noun if n[0] != "="]
     return rng.choice([*condition.verb, *options])
@@ -211,6 +212,39 @@ def two_counts(d: Drawer) -> Intent | None:
         return {"a": a, "b": b, "when": f" {base.when}" if base.when else ""}
 
     return finished("two_counts", subject.source.select(*sums), frames("two counts"), slots, ["count"])
+
+
+def buckets(d: Drawer) -> Intent | None:
+    """How many rows lie below, within and above two bounds of a number: three numbers in a row."""
+    view = _plain_view(d)
+    subject = d.subject(view, (5, 4), own=True)
+    measures = [m for m in d.speaker.measures(view.root) if not m.per] if d.chance(0.3) else []
+    m = d.rng.choice(measures) if measures else None
+    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f) and f.format.unit != "ft"])
+    if m is None and (f is None or len(set(f.numbers)) < 10 or is_rank(f)):
+        return None
+    at = subject.source.at()
+    subject.source.where(*[k for g in (m.fields if m else (f,)) for k in g.known(at)])
+    value, noun = (m.sql.replace("{a}", at), m.nouns[0]) if m else (f.read(at), d.speaker.noun(f))
+    low, high = _two_bounds(d, m, f)
+    if low >= high - 1:
+        return None
+    parts = (f"{value} < {low}", f"{value} BETWEEN {low} AND {high - 1}", f"{value} >= {high}")
+    asked = frames("buckets", noun=noun, low=f"{low:g}", mid=f"{high - 1:g}", high=f"{high:g}")
+    query = subject.source.select(*(f"SUM({part})" for part in parts))
+    return finished("buckets", query, asked, subject_slots(subject), ["count", "case"])
+
+
+def _two_bounds(d: Drawer, m: Measure | None, f: Field | None) -> tuple[int, int]:
+    """Round ones, in what the number usually is."""
+    if m is None:
+        third = len(f.numbers) // 3
+        return int(round_bound(f.numbers[third], f.format.unit)), int(round_bound(f.numbers[2 * third], f.format.unit))
+    usual = sum(g.numbers[len(g.numbers) // 2] for g in m.fields)
+    low, high = (5, 10, 20), (15, 20, 25, 30)
+    if "ABS" in m.sql or len(m.fields) == 1:
+        return d.rng.choice(low), d.rng.choice(high)
+    return int(round(usual * 0.9, -1)), int(round(usual * 1.1, -1))
 
 
 # --- different values, ends -------------------------------------------------------------------------------------------
@@ -260,4 +294,4 @@ def ends(d: Drawer) -> Intent | None:
     return finished("ends", query, asked, subject_slots(subject), ["min", "max", *subject.tags], probe, ranked=False)
 
 
-FAMILIES = {count: 20, aggregate: 10, share: 3, two_counts: 2, distinct: 3, ends: 1}
+FAMILIES = {count: 20, aggregate: 10, share: 3, two_counts: 2, buckets: 0.8, distinct: 3, ends: 1}

@@ -376,6 +376,17 @@ def _one_thing(things: str) -> str:
     return "{np1}" if things == "{np}" else singular(things)
 
 
+def more_than_other(speaker: Speaker, field: Field, other: Field) -> Condition | None:
+    """One count of the row is above another: 'with more assists than rebounds'; None where that is never a question."""
+    usual = sorted(f.numbers[len(f.numbers) // 2] for f in (field, other))
+    if usual[1] > 6 * usual[0]:
+        return None
+    more, less = speaker.things(field), speaker.things(other)
+    verb = tuple(f"{v} more {more} than {less}" for v in ("had", *speaker.words(field).verbs))
+    post = (f"with more {more} than {less}",)
+    return Condition((), (Test(field, ">", None, other),), post=post, verb=verb, tags=("columns",))
+
+
 def computed(
     nouns: str, verbs: tuple[str, ...], op: str, value: object, sql: str, fields: tuple[Field, ...]
 ) -> Condition:

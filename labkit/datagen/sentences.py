@@ -336,15 +336,21 @@ In which {word} is the {said} the {best}?{tail}
 Top {k} {words} by {said}[, please].{tail}
 (Who|What|Which) are the top {k} {words} by {said}?{tail}
 TELL the top {k} {words} by {said}.{tail}
-SHOW the {k} {words} with the (highest|largest|most) {said}.{tail}
-The {k} {words} with the (highest|largest) {said}[, please].{tail}
 By {said}, which are the top {k} {words}?{tail}
-(Which|What) {k} {words} have the (highest|largest) {said}?{tail}
+
+== best groups
+SHOW the {k} {words} with the {best} {said}[, {first}].{tail}
+The {k} {words} with the {best} {said}[, please].{tail}
+(Which|What) {k} {words} have the {best} {said}?{tail}
+The {k} {best} by {said}: which {words}?{tail}
+(Which|What) {words} have the {k} {best} {said}[, {first}]?{tail}
+Rank the {words} by {said}, {first}, and stop after {k}.{tail}
 
 == top groups count
-(Which|What) {k} {words} have the most {np}{when}?{tail}
-SHOW the {k} {words} with the most {np}{when}.{tail}
-The {k} {words} with the most {np}{when}[, please].{tail}
+(Which|What) {k} {words} have the {most} {np}{when}?{tail}
+SHOW the {k} {words} with the {most} {np}{when}[, {first}].{tail}
+The {k} {words} with the {most} {np}{when}[, please].{tail}
+(Which|What) {words} have the {most} {np}{when}? The {k} with the {most}, {first}.{tail}
 
 == having
 (Which|What) {word} (is home to|has) {many}{when}?{tail}

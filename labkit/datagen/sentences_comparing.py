@@ -19,6 +19,61 @@ TELL the difference between the {average} {noun} of [the] {a} and of [the] {b}{w
 Compare [the] {a} with [the] {b}{when}: how much more {average} {noun}?
 [The] {a} against [the] {b}{when}: difference in {average} {noun}[, please].
 
+== differ by verb
+How much more do [the] {a} {verb} than [the] {b} {mean}{when}?
+By {unit} do [the] {a} {verb} {what} than [the] {b} {mean}{when}?
+How {what} do [the] {a} {verb} {mean} than [the] {b}{when}?
+TELL how {what} [the] {a} {verb} {mean} than [the] {b}{when}.
+
+== differ by adjective
+How much {more} are [the] {a} than [the] {b} {mean}{when}?
+By {unit} are [the] {a} {more} {mean} than [the] {b}{when}?
+TELL how much {more} [the] {a} are than [the] {b} {mean}{when}.
+By {unit} are [the] {a} {more} than [the] {b} {mean}{when}?
+
+== part of best
+What percentage of the {total} of [the] {np} (goes to|belongs to|is that of) the {best}{when}{rounded}?
+(What part|What share) of the {total} of [the] {np}, in percent, (goes to|is that of) the {best}{when}{rounded}?
+How many percent of the {total} of [the] {np} (go|belong) to the {best}{when}{rounded}?
+The {best} as a percentage of the {total} of [the] {np}{when}{rounded}[, please].
+TELL what percentage of the {total} of [the] {np} the {best} (has|accounts for){when}{rounded}.
+
+== changed count
+How many {whos} have changed {nouns} {once} {span}?
+How many {whos} have had {many} {nouns} {span}?
+Number of {whos} with {many} {nouns} {span}?
+Count the {whos} whose {noun} changed {once} {span}.
+How many {whos} were with {many} {nouns} {span}?
+
+== changed list
+(Which|What) {whos} have changed {nouns} {once} {span}?
+SHOW the {whos} who had {many} {nouns} {span}.
+Names of all {whos} with {many} {nouns} {span}[, please].
+Who has had {many} {nouns} {span}?
+{whos} whose {noun} changed {once} {span}[, please].
+
+== buckets
+How many {np} have a {noun} under {low}, from {low} to {mid}, and {high} or more{when}? Three numbers.
+Number of {np} with a {noun} (below|under) {low}, of {low} to {mid}, and of {high} or more{when}, in that order.
+Distribution of the {noun} of [the] {np}{when}: under {low}, {low} to {mid}, {high} and (over|above|more). Three counts.
+Count [the] {np} by {noun}{when}: below {low}, {low} to {mid}, {high} or more. One row.
+TELL three numbers: {np} with a {noun} under {low}, from {low} to {mid}, and of at least {high}{when}.
+How are [the] {np} spread by {noun}{when}? (Below|Under) {low}, {low} to {mid}, {high} and up, in one row.
+
+== part count
+How many of {np} {be}{when}?
+Number of {np} that {be}{when}[, please].
+Count {np} that {be}{when}.
+Of {np}, how many {be}{when}?
+How many of [all] {np} {be}{when}?
+
+== derby each
+{a} against {b}{when}: how many {games} did each [of them] win? {a} first, then {b}.
+How often did {a} {beat} {b}, and how often {b} {a}{when}? Two numbers.
+{games} between {a} and {b}{when}: {wins} of {a} and {wins} of {b}, in that order.
+Head to head{when}: {wins} of {a} and {wins} of {b}, in one row.
+How many times has each of them won, {a} and {b}, against the other{when}? {a} first.
+
 == part of total
 What percentage of all {things} (do|did) [the] {np} account for{when}{rounded}?
 (What share|What percentage) of all {things} (belongs|goes) to [the] {np}{when}, in percent{rounded}?

@@ -10,7 +10,8 @@ from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, Slots, finished
 from labkit.datagen.lookups import score_columns
-from labkit.datagen.phrases import literal, plural
+from labkit.datagen.numbers import be_verb, can_average, rounded
+from labkit.datagen.phrases import expand, literal, plural, possessive
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Entity, Field, Path_, quoted, twins
 from labkit.schema import sql_name
@@ -186,6 +187,46 @@ def either_side(d: Drawer) -> Intent | None:
     )
 
 
+def either_part(d: Drawer) -> Intent | None:
+    """Of one's rows, whatever its side: how many, or what percentage, meet a condition; a fact of theirs on average."""
+    sides = all_sides(d)
+    if not sides:
+        return None
+    s = d.rng.choice(sides)
+    value, subject = d.rng.choice(s.entity.label.values)[0], d.subject(s.view, (1,))
+    source, at = subject.source, subject.source.at()
+    key = key_of(s.entity, s.one[0].other_column, value)
+    source.where(f"{key} IN ({at}.{sql_name(s.one[0].column)}, {at}.{sql_name(s.other[0].column)})")
+    when = subject.conditions[0].time if subject.conditions else ()
+    name, f, part = d.speaker.name(s.entity, value), None, None
+    if d.chance(0.3):
+        f = d.pick([f for f in d.facts(s.view, ("number",)) if can_average(f) and f not in (s.own, s.against)])
+    if f is not None:
+        source.where(*f.known(at))
+        query, asked = source.select(f"AVG({f.read(at)})"), frames("average", noun=d.speaker.noun(f), unit="")
+    else:
+        part = d.own(s.view)
+        if part is None or "date" in part.tags or not (part.verb or part.adjective or part.noun):
+            return None
+        inside, said, whole = " AND ".join(source.tests_of(part)), "", d.chance(0.4)
+        number = "COUNT(*)" if whole else f"100.0 * SUM({inside}) / COUNT(*)"
+        if whole:
+            source.where(inside)
+        elif d.chance(0.4):
+            number, said = rounded(number, d)
+        query = source.select(number)
+        asked = frames("part count") if whole else frames("share", rounded=said)
+    asked = tuple(a.replace("(who|that)", "that") for a in asked)
+
+    def fill(rng: random.Random) -> dict[str, str]:
+        called = expand(name, rng)
+        np = rng.choice((f"{possessive(called)} {s.games}, {s.everywhere}", f"{s.games} of {called}, {s.everywhere},"))
+        be = be_verb(part, rng) if part else ""
+        return {"np": np, "be": be, "when": f" {rng.choice(when)}" if when else ""}
+
+    return finished("either_part", query, asked, fill, ["role", "or"])
+
+
 def standings(d: Drawer) -> Intent | None:
     """Wins or losses of each, whatever its side; or only the one with the most."""
     sides = all_sides(d, numbers=True)
@@ -236,11 +277,15 @@ def derby(d: Drawer) -> Intent | None:
     at, one, other = subject.source.at(), subject.source.at(s.one), subject.source.at(s.other)
     label = s.entity.label
     ways = [(a, b, s.own, s.against), (b, a, s.against, s.own)]
-    texts = [
-        f"{label.column(one)} = {quoted(x)} AND {label.column(other)} = {quoted(y)} AND {m.column(at)} > {n.column(at)}"
+    both = [
+        (f"{label.column(one)} = {quoted(x)} AND {label.column(other)} = {quoted(y)}", m.column(at), n.column(at))
         for x, y, m, n in ways
     ]
-    subject.source.where("(" + " OR ".join(f"({t})" for t in texts) + ")")
+    won, lost = (
+        " OR ".join(f"({met} AND {m} {sign} {n})" for met, m, n in both) for sign in (">", "<")
+    )  # by the first named
+    each = d.chance(0.3)
+    subject.source.where(f"({' OR '.join(f'({met})' for met, *_ in both)})" if each else f"({won})")
     fills = {
         "win": "win",
         "wins": "wins",
@@ -251,11 +296,11 @@ def derby(d: Drawer) -> Intent | None:
     }
     return finished(
         "derby",
-        subject.source.select("COUNT(*)"),
-        frames("derby", **fills),
+        subject.source.select(*([f"SUM({won})", f"SUM({lost})"] if each else ["COUNT(*)"])),
+        frames("derby each" if each else "derby", **fills),
         _slots(d, s, subject, a, b),
         ["role", "or", "count"],
     )
 
 
-FAMILIES = {meeting: 4, one_side: 6, either_side: 2, standings: 1.5, derby: 1}
+FAMILIES = {meeting: 4, one_side: 6, either_side: 2, either_part: 1.5, standings: 1.5, derby: 1}
