@@ -60,7 +60,8 @@ class _Pool:
     blank: numpy.ndarray
 
 
-Draw = Callable[[str, Sequence[Question], Collection[str]], Sequence[Question]]
+Closeness = Callable[[str, list[str]], Sequence[float]]
+Draw = Callable[[str, Sequence[Question], Collection[str], Closeness], Sequence[Question]]
 
 
 class Candidates:
@@ -97,10 +98,16 @@ class Candidates:
         """The pool and what is drawn for this question."""
         nearest = [self.pairs[i] for i in numpy.argsort(-near, kind="stable")[:_NEAREST].tolist()]
         columns = {column for mention in mentions for column in mention.columns}
-        more = list(self.draw(question, nearest, columns))
+        encode = _remembering(self.encode)
+
+        def closeness(question: str, texts: list[str]) -> list[float]:
+            asked, *others = encode([question, *texts])
+            return [float(other @ asked) for other in others]
+
+        more = list(self.draw(question, nearest, columns, closeness))
         if not more:
             return self.pool
-        extra = self._pool(more, self.encode)
+        extra = self._pool(more, encode)
         vectors = [numpy.concatenate(both) for both in ((self.pool.plain, extra.plain), (self.pool.blank, extra.blank))]
         return _Pool([*self.pairs, *more], [*self.pool.mentions, *extra.mentions], *vectors)
 
@@ -126,6 +133,18 @@ class Candidates:
         numpy.save(unfinished, numpy.concatenate(parts))
         unfinished.replace(kept)
         return numpy.load(kept, allow_pickle=False)
+
+
+def _remembering(encode: Encode) -> Encode:
+    """The same, each text encoded once."""
+    seen: dict[str, numpy.ndarray] = {}
+
+    def look(texts: Sequence[str]) -> numpy.ndarray:
+        new = [text for text in dict.fromkeys(texts) if text not in seen]
+        seen.update(zip(new, encode(new), strict=True) if new else ())
+        return numpy.stack([seen[text] for text in texts])
+
+    return look
 
 
 def _unchanged(pool: _Pool, vector: numpy.ndarray, most: int) -> Iterator[Candidate]:

@@ -82,6 +82,17 @@ def test_the_same_question_gives_the_same_pairs(workshop, drawn):
     assert [(p.question, p.sql) for p in again(QUESTION, NEAR)] == [(p.question, p.sql) for p in drawn]
 
 
+def test_later_rounds_follow_what_is_close(workshop, drawn):
+    """The first round draws some of everything; those after it what an encoder finds near."""
+
+    def closeness(question, texts):
+        return [float("average" in text.lower()) for text in texts]
+
+    steered = aimed_at(workshop)(QUESTION, NEAR, closeness=closeness)
+    means = [sum("AVG(" in pair.sql for pair in pairs) / len(pairs) for pairs in (drawn, steered)]
+    assert means[1] > 2 * means[0] > 0
+
+
 def test_a_value_that_is_mentioned_is_a_condition(workshop):
     pairs = aimed_at(workshop)("What do they earn there?", NEAR, {"mechanics.town"})
     assert sum("town = " in pair.sql for pair in pairs) > len(pairs) / 8

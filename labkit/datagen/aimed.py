@@ -8,12 +8,11 @@ question is looked at. Nothing is learnt from these pairs, they are candidates f
 here.
 """
 
-import itertools
 import random
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from math import exp
+from math import exp, sqrt
 from pathlib import Path
 
 from labkit.datagen.conditions import Condition
@@ -28,11 +27,12 @@ from labkit.dataset import Question
 from labkit.execution import execute_many
 
 AIMED = "aimed-"  # how ids of these pairs begin
-_ROUNDS, _DRAWS = 2, 300  # rounds for a question, the second near what the first found; intents drawn in each
+_ROUNDS, _DRAWS = 3, 250  # rounds for a question, each near what those before it found; intents drawn in each
 _STOCK = 250  # draws of conditions on the rows of one view, and as many on all that they belong to
 _VALUES = 30  # kept of the conditions that differ in their values alone
 _SHARPNESS = 8.0  # a condition's weight is e^(sharpness * overlap)
-_LOOSE = 0.25  # of the weight of families, whatever is near
+_MEASURED, _KEPT = 80, 250  # of a round's pairs, those measured; pairs given: with most words in common in both cases
+_LOOSE = 1.0  # families that are not near come so many times as often as those that are, in the first round
 _SILENT = frozenset(
     re.findall(
         r"\w+",
@@ -57,19 +57,33 @@ class Aimed:
                 if intent := self._drawn(family):
                     self._called.setdefault(intent.family, Counter())[family] += 1
 
-    def __call__(self, question: str, near: Sequence[Question], columns: Collection[str] = ()) -> list[Question]:
+    def __call__(
+        self,
+        question: str,
+        near: Sequence[Question],
+        columns: Collection[str] = (),
+        closeness: Callable[[str, list[str]], Sequence[float]] | None = None,
+    ) -> list[Question]:
         """Verified pairs for `question`, the same for the same arguments. `near`: pairs found near it, the nearest
-        first; `columns`: "table.column" in lower case, of which it mentions a value."""
-        rng, filters, found = random.Random(question), Filters(), []
-        for _ in range(_ROUNDS):
-            liked = sorted(found, key=lambda pair: -_alike(pair.question, question))[: len(near)]
-            near = [pair for both in itertools.zip_longest(liked, near) for pair in both if pair][: len(near)]
+        first; `columns`: "table.column" in lower case, of which it mentions a value; `closeness`: how near texts are to
+        the question, by an encoder (default: by the words in common)."""
+        rng, filters, measure = random.Random(question), Filters(), closeness or _alike
+        near, found = list(near), []
+        close = dict(zip(near, measure(question, [pair.question for pair in near]), strict=True))
+        for number in range(_ROUNDS):
             self.drawer.aim(question, [pair.sql for pair in near], columns, rng)
-            found += self._round(near, filters, rng, len(found))
-        return found
+            found += self._round(near, _LOOSE / 4**number, filters, rng, len(found))
+            shared = dict(zip(found, _alike(question, [pair.question for pair in found]), strict=True))
+            found.sort(key=shared.__getitem__, reverse=True)
+            new = [pair for pair in found[:_KEPT] if pair not in close][:_MEASURED]
+            close |= zip(new, measure(question, [pair.question for pair in new]), strict=True)
+            near = sorted(close, key=close.__getitem__, reverse=True)[: max(len(near), 10)]
+        return found[:_KEPT]
 
-    def _round(self, near: Sequence[Question], filters: Filters, rng: random.Random, start: int) -> list[Question]:
-        names, odds = list(self.families), self._odds(near)
+    def _round(
+        self, near: Sequence[Question], loose: float, filters: Filters, rng: random.Random, start: int
+    ) -> list[Question]:
+        names, odds = list(self.families), self._odds(near, loose)
         drawn = [i for _ in range(_DRAWS) if (i := self._drawn(rng.choices(names, odds)[0]))]
         drawn = [i for i in drawn if filters.new_query(i.sql)]
         results = execute_many(self.speaker.world.database, [i.sql for i in drawn])
@@ -85,14 +99,14 @@ class Aimed:
         except NothingToAsk:
             return None
 
-    def _odds(self, near: Sequence[Question]) -> list[float]:
-        """How often each family comes: as among the near pairs, and a little as usual."""
+    def _odds(self, near: Sequence[Question], loose: float) -> list[float]:
+        """How often each family comes: as among the near pairs, and any, `loose` times as often in all."""
         shares: Counter = Counter()
         for place, pair in enumerate(near):
             for family, n in self._called.get(pair.tags[0] if pair.tags else "", Counter()).items():
                 shares[family] += n / (5 + place) / self._called[pair.tags[0]].total()
-        near_all, usual = shares.total() or 1, sum(self.families.values())
-        return [shares[f] / near_all + _LOOSE * weight / usual for f, weight in self.families.items()]
+        near_all, usual = shares.total() or 1, sum(map(sqrt, self.families.values()))
+        return [shares[f] / near_all + loose * sqrt(weight) / usual for f, weight in self.families.items()]
 
 
 class _Drawer(Drawer):
@@ -180,9 +194,10 @@ def _stems(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(re.sub(r"(ies|ie|es|e|s|y)$", "", w)[:6] for w in words if w not in _SILENT)
 
 
-def _alike(one: str, other: str) -> float:
-    a, b = _stems([one]), _stems([other])
-    return len(a & b) / max(1, len(a | b))
+def _alike(question: str, texts: list[str]) -> list[float]:
+    """The share of words in common with the question, of each text."""
+    asked, others = _stems([question]), [_stems([text]) for text in texts]
+    return [len(asked & other) / max(1, len(asked | other)) for other in others]
 
 
 def _share(part: frozenset[str], whole: frozenset[str]) -> float:
