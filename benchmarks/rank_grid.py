@@ -19,32 +19,33 @@ from labkit.channel import Channel
 from labkit.datagen import aimed_at
 from labkit.dataset import QuestionSet
 from labkit.encoder import load_encoder
-from labkit.execution import execute_many
 from labkit.home import home
 from labkit.likelihood import log_probabilities
-from labkit.reranking import NEAR, TRUST
+from labkit.linking import lacking
+from labkit.reranking import LACKS, NEAR, TRUST, tells
 from labkit.scoring import Pair, score_many
 from labkit.sqltext import normalise_sql
 
 DATA = Path(__file__).parent.parent / "datasets"
 LEAGUE = DATA / "league" / "league.sqlite"
-WEIGHTS, OWNS, TRUSTS = (0, 10, 15, 20, 30, 40), (0.5, 0.6, 0.7), (0, 4, 8, 10, 12, 15, 20)
-EXPLAINS = (0, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
+WEIGHTS, OWNS, TRUSTS = (10, 20, 30, 40, 50, 60, 70), (0.5, 0.6, 0.65, 0.7), (0, 4, 8, 10, 12, 15, 20)
+EXPLAINS = (0, 0.3, 0.5, 0.7, 1.0, 1.4, 1.8)
 
 
 def weigh(question, model, pool: Candidates, known: set[str], k: int) -> list[dict]:
-    """The candidates and, last, the model's own answer: cosine, log probability, does it run, is it right."""
+    """The candidates and, last, the model's own answer: cosine, log probability, does it tell anything, is it right."""
     generator = labkit.SqlGenerator(model, max_new_tokens=300)
     (conversation,) = generator.conversations([replace(question, database=str(LEAGUE))])
     found = [(c.sql, c.similarity) for c in pool(question.question, k)] + [(generator.answer([conversation])[0], None)]
+    mentions = pool.values.mentions(question.question)
     queries = [sql for sql, _ in found]
     scores = score_many([Pair(question, sql, LEAGUE) for sql in queries])
-    runs, likely = execute_many(LEAGUE, queries), log_probabilities(model, conversation, queries)
+    likely = log_probabilities(model, conversation, queries)
     texts = [normalise_sql(sql) for sql in queries]
     return [
-        {"sql": text, "cosine": cosine, "log_p": value, "runs": run.ok, "right": score.verdict == "right",
-         "known": text in known}
-        for (_, cosine), text, value, run, score in zip(found, texts, likely, runs, scores, strict=True)
+        {"sql": text, "cosine": cosine, "log_p": value, "tells": tells(LEAGUE, sql), "right": score.verdict == "right",
+         "known": text in known, "lacks": lacking(mentions, text)}
+        for (sql, cosine), text, value, score in zip(found, texts, likely, scores, strict=True)
     ]  # fmt: skip
 
 
@@ -56,9 +57,9 @@ def right(rows: list[dict], weight: float, own: float, trust: float, explains: f
         cosine = row["cosine"] if row["cosine"] is not None else max(own, cosines.get(row["sql"], -1.0))
         near = cosines.get(row["sql"], -1.0) >= NEAR
         channel = explains * row["explains"] if explains else 0.0
-        return row["log_p"] + weight * cosine + trust * (near and row["known"]) + channel
+        return row["log_p"] + weight * cosine + trust * (near and row["known"]) + channel - LACKS * row["lacks"]
 
-    return max([row for row in rows if row["runs"]] or rows, key=score)["right"]
+    return max([row for row in rows if row["tells"]] or rows, key=score)["right"]
 
 
 def main() -> None:
@@ -79,9 +80,7 @@ def main() -> None:
     channel = Channel(options.channel) if options.channel else None
     model, known = labkit.load_model(adapter=options.adapter), {normalise_sql(pair.sql) for pair in checked}
     for path in options.sets:
-        kept = (
-            home() / "climb" / f"weighed-{path.stem}-{options.adapter.name}-{options.k}{'-aimed' * options.aimed}.json"
-        )
+        kept = home() / "climb" / f"told-{path.stem}-{options.adapter.name}-{options.k}{'-aimed' * options.aimed}.json"
         weighed = json.loads(kept.read_text()) if kept.is_file() else {}
         said = kept.with_name(f"{kept.stem}-{options.channel.name}.json") if options.channel else None
         says = json.loads(said.read_text()) if said and said.is_file() else {}

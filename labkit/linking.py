@@ -114,6 +114,13 @@ class Values:
         return None
 
 
+def lacking(mentions: Iterable[Mention], sql: str) -> int:
+    """How many of the values mentioned the query does not hold, in any form. Plain numbers don't count: "in one row,
+    two numbers" speaks of the answer."""
+    held, values = sql.casefold(), {mention.value: mention for mention in mentions if mention.kind != "number"}
+    return sum(not any(form.casefold() in held for form in (m.value, *m.forms)) for m in values.values())
+
+
 def _spellings(text: str) -> Iterable[str]:
     yield text
     bare = text.strip("\"'“”‘’().,?!:;")

@@ -5,9 +5,10 @@ the question that the query comes from; the model's own answer is given the cosi
 A generator of candidates and a ranker are two models in Zeng et al. 2022 ("N-best hypotheses reranking for
 text-to-SQL systems", arXiv 2210.10668); here retrieval proposes and one tuned model generates and ranks, so that a
 verified query is taken only where the model finds it about as likely as what it would have written. A query of a pair
-that people have checked is trusted more where the question comes near the pair's: it may be less likely by e^TRUST. Of
-answers that do not run none is taken if another candidate is there. Where there is a `channel`, what it says counts
-too: how well the query explains the question.
+that people have checked is trusted more where the question comes near the pair's: it may be less likely by e^TRUST; one
+that lacks a value that the question mentions is trusted less. An answer that fails or tells nothing (no row, or NULL
+alone) is taken only where there is no other. Where there is a `channel`, what it says counts too: how well the query
+explains the question.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from labkit.dataset import QuestionSet
 from labkit.encoder import tuned_sha256
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
+from labkit.linking import Mention, lacking
 from labkit.retrieval import Encode
 from labkit.sqltext import normalise_sql
 
@@ -31,7 +33,9 @@ WEIGHT = 30.0  # nats a unit of cosine; chosen on the league's dev set, as OWN i
 OWN = 0.7
 WEIGHT_TUNED, OWN_TUNED = 20.0, 0.6  # with a tuned encoder, whose cosines lie wider apart (2026-11-29)
 TRUST, NEAR = 10.0, 0.6  # nats for a known query, and the cosine from which it gets them (2026-11-29)
-WEIGHT_EXPLAINED, EXPLAINS = 30.0, 0.7  # where there is a channel too; what one of its nats counts (2026-11-30)
+WEIGHT_EXPLAINED, OWN_EXPLAINED = 50.0, 0.65  # where there is a channel too (2026-11-30, the later entry)
+EXPLAINS = 1.0  # what one of the channel's nats counts
+LACKS = 4.0  # nats off for each value that the question mentions and the query does not hold
 AT_A_TIME = 8  # candidates weighed together
 
 
@@ -72,7 +76,7 @@ class RerankedGenerator:
         self.generator = SqlGenerator(model, prompt, **settings)
         self.model, self.pairs, self.k, self.aimed, self.exclude = local, pairs, k, aimed, tuple(exclude)
         usual = (WEIGHT_TUNED, OWN_TUNED) if encoder else (WEIGHT, OWN)
-        usual = (WEIGHT_EXPLAINED, usual[1]) if channel else usual
+        usual = (WEIGHT_EXPLAINED, OWN_EXPLAINED) if channel else usual
         self.weight = usual[0] if weight is None else weight
         self.own = usual[1] if own is None else own
         self.known = frozenset(normalise_sql(pair.sql) for pair in known or () if pair.sql)
@@ -90,16 +94,15 @@ class RerankedGenerator:
     def __call__(self, questions: Sequence) -> list[str]:
         conversations = self.generator.conversations(questions)
         answers = self.generator.answer(conversations)
-        runs = _runs(questions, answers)
         return [
-            self._best(question, conversation, answer, ran)
-            for question, conversation, answer, ran in zip(questions, conversations, answers, runs, strict=True)
+            self._best(question, conversation, answer)
+            for question, conversation, answer in zip(questions, conversations, answers, strict=True)
         ]
 
     def describe(self) -> dict:
         """As the generator's, with the pool and what decides the ranking."""
         said = self.generator.describe()
-        told = f"{self.k}, {self.weight:g}, {self.own:g}"
+        told = f"{self.k}, {self.weight:g}, {self.own:g}, lacks {LACKS:g}"
         told += f", encoder {tuned_sha256(self.encoder)[:12]}" if self.encoder else ""
         told += f", channel {self.channel.model.adapter_sha256[:12]} x {EXPLAINS:g}" if self.channel else ""
         told += f", {len(self.known)} known" if self.known else ""
@@ -113,25 +116,29 @@ class RerankedGenerator:
         for database in {self.pairs.database_path(pair) for pair in self.pairs if pair.sql}:
             self._pool(database)
 
-    def _best(self, question, conversation, answer: str, ran: bool) -> str:
+    def _best(self, question, conversation, answer: str) -> str:
         from labkit.likelihood import log_probabilities
 
         pool = self._pool(question.database)
         found = pool(question.question, self.k) if pool else []
         if not found:
             return answer
+        mentions = pool.values.mentions(question.question)
         near = {normalise_sql(candidate.sql): candidate for candidate in found}
         same = normalise_sql(answer)
-        todo = [(self._prior(c.similarity, text), c.sql) for text, c in near.items() if not (ran and text == same)]
-        own = max(self.weight * self.own, self._prior(near[same].similarity if same in near else -1.0, same))
-        todo = [(own, answer)] * ran + sorted(todo, key=lambda one: -one[0])
+        todo = [(self._prior(c.similarity, text, mentions), c.sql) for text, c in near.items() if text != same]
+        todo.sort(key=lambda one: -one[0])
+        if tells(question.database, answer):
+            cosine = near[same].similarity if same in near else -1.0
+            todo.insert(0, (self._prior(cosine, same, mentions, self.own), answer))
         best, score = answer, float("-inf")
         while todo and todo[0][0] > score:  # no probability is over 1: what is left cannot be better
             now, todo = todo[:AT_A_TIME], todo[AT_A_TIME:]
             likely = log_probabilities(self.model, conversation, [sql for _, sql in now])
             totals = [(value + prior, sql) for (prior, sql), value in zip(now, likely, strict=True)]
-            for total, sql in self._explained(question.question, [one for one in totals if one[0] > score]):
-                if total > score:
+            explained = self._explained(question.question, [one for one in totals if one[0] > score])
+            for total, sql in sorted(explained, key=lambda one: -one[0]):
+                if total > score and (sql == answer or tells(question.database, sql)):
                     best, score = sql, total
         return best
 
@@ -142,9 +149,11 @@ class RerankedGenerator:
         says = self.channel(question, [sql for _, sql in totals])
         return [(total + EXPLAINS * said, sql) for (total, sql), said in zip(totals, says, strict=True)]
 
-    def _prior(self, cosine: float, text: str) -> float:
-        """What is added to a candidate's log probability, in nats; `text`: its query, normalised."""
-        return self.weight * cosine + TRUST * (cosine >= NEAR and text in self.known)
+    def _prior(self, cosine: float, text: str, mentions: Sequence[Mention], least: float = -1.0) -> float:
+        """What is added to a candidate's log probability, in nats; `text`: its query, normalised; `least`: the cosine
+        that it is given at least."""
+        known = TRUST * (cosine >= NEAR and text in self.known)
+        return self.weight * max(cosine, least) + known - LACKS * lacking(mentions, text)
 
     def _pool(self, database) -> Candidates | None:
         path = Path(database).resolve()
@@ -159,15 +168,10 @@ class RerankedGenerator:
         return Candidates(pairs, database, self._encode, self.progress, draw)
 
 
-def _runs(questions: Sequence, answers: Sequence[str]) -> list[bool]:
-    """Whether each answer runs on its question's database."""
-    found = [False] * len(answers)
-    for database in dict.fromkeys(question.database for question in questions):
-        here = [i for i, question in enumerate(questions) if question.database == database]
-        results = execute_many(database, [answers[i] for i in here])
-        for i, result in zip(here, results, strict=True):
-            found[i] = result.ok
-    return found
+def tells(database: str | Path, sql: str) -> bool:
+    """Whether the query runs and its answer holds more than NULL."""
+    (result,) = execute_many(database, [sql])
+    return result.ok and any(value is not None for row in result.rows for value in row)
 
 
 def _encoder(folder: str | Path | None) -> Encode:

@@ -14,9 +14,9 @@ from labkit.candidates import Candidates
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.likelihood import log_probabilities, log_probability_after
-from labkit.linking import Values
+from labkit.linking import Values, lacking
 from labkit.models import load_model
-from labkit.reranking import RerankedGenerator
+from labkit.reranking import RerankedGenerator, tells
 from labkit.sqltext import normalise_sql
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
@@ -184,8 +184,11 @@ def test_the_best_by_likelihood_and_similarity_is_taken(tiny, league):
             found = pool(question.question, 5)
             likely = log_probabilities(tiny, conversation, [c.sql for c in found])
             trusted = [10.0 * (c.sql in checked and c.similarity >= 0.6) for c in found]
-            scores = zip(found, likely, trusted, strict=True)
-            best = max(scores, key=lambda one: one[1] + weight * one[0].similarity + one[2])
+            mentions = pool.values.mentions(question.question)
+            lacks = [4.0 * lacking(mentions, c.sql) for c in found]
+            scores = zip(found, likely, trusted, lacks, strict=True)
+            told = [one for one in scores if tells(league, one[0].sql)]
+            best = max(told, key=lambda one: one[1] + weight * one[0].similarity + one[2] - one[3])
             assert result.prediction == best[0].sql  # the stand-in's own answers do not run
     said = generator.describe()
     assert "reranked" in said["prompt"] and "5 known" in said["reranking"]
@@ -212,8 +215,45 @@ def test_a_known_query_is_trusted_where_its_question_is_near(tiny, league):
     wanted = PAIRS[3].sql
     assert found[wanted].similarity >= 0.6
     generator = RerankedGenerator(tiny, pairs, k=5, weight=0.0, known=PAIRS[3:4], load=lambda: words_as_vectors)
-    assert generator._prior(found[wanted].similarity, normalise_sql(wanted)) == 10.0
-    assert generator._prior(0.59, normalise_sql(wanted)) == generator._prior(0.9, normalise_sql(PAIRS[0].sql)) == 0.0
+    assert generator._prior(found[wanted].similarity, normalise_sql(wanted), ()) == 10.0
+    assert generator._prior(0.59, normalise_sql(wanted), ()) == 0.0
+    assert generator._prior(0.9, normalise_sql(PAIRS[0].sql), ()) == 0.0
+
+
+def test_values_that_a_query_lacks(values):
+    """Each value once, in any of its forms; a plain number may speak of the answer."""
+    mentions = values.mentions("Which Foxes were born in May 2001, and who coaches the Foxes? Two numbers.")
+    assert lacking(mentions, "SELECT name FROM players") == 2
+    assert lacking(mentions, "SELECT 1 WHERE team = 'Foxes'") == 1
+    assert lacking(mentions, "SELECT 1 WHERE team = 'foxes' AND birth_date LIKE '2001-05-%'") == 0
+    assert lacking((), "SELECT 1") == 0
+
+
+@pytest.mark.parametrize(
+    "sql, says",
+    [
+        ("SELECT name FROM players LIMIT 1", True),
+        ("SELECT COUNT(*) FROM players WHERE name = 'Nobody'", True),  # nought is an answer
+        ("SELECT name FROM players WHERE name = 'Nobody'", False),
+        ("SELECT MAX(founded) FROM teams WHERE nickname = 'Nobody'", False),
+        ("SELECT nickname, NULL FROM teams", True),
+        ("SELECT nothing FROM nowhere", False),
+        ("", False),
+    ],
+)
+def test_what_an_answer_tells(league, sql, says):
+    assert tells(league, sql) == says
+
+
+@pytest.mark.parametrize("own", ["SELECT name FROM players WHERE name = 'Nobody'", "SELECT nickname FROM teams"])
+def test_an_answer_without_rows_gives_way(tiny, league, own):
+    """The model's own one is taken at any price here, unless it tells nothing."""
+    pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
+    asked = questions(league, "What year were the Falcons founded?")
+    generator = RerankedGenerator(tiny, pairs, k=5, own=1e6, load=lambda: words_as_vectors, prompt="question_only")
+    generator.generator.answer = lambda conversations: [own] * len(conversations)
+    (result,) = labkit.evaluate(lambda given: generator(given), asked, progress=False).results
+    assert (result.prediction == own) == ("Nobody" not in own)
 
 
 def test_an_endpoint_and_a_senseless_k_are_refused(tiny, league):
