@@ -30,7 +30,9 @@ from sqlglot import exp
 import labkit
 from labkit import course
 from labkit.agent import Agent, SqlGenerator
+from labkit.inspecting import records
 from labkit.prompting import few_shot
+from labkit.widgets import FailureInspector
 
 setting = course.setup()
 setting
@@ -399,26 +401,32 @@ diagnosed_second.to_frame()[shown].head(8)
 # **iterative**: mend one class of failure and the next one shows. The score may not have moved at all, and still
 # you know more.
 #
-# ### A larger model
+# ### A larger model, and one on its way
 #
-# The kit also carries answers that a larger model gave. They were recorded once. Scored and diagnosed they are
-# here and now.
+# The kit also carries answers that a larger model gave, and your small one when half tuned and when tuned. They were
+# recorded once. Scored and diagnosed they are here and now. Below the table go through the failures one at a time:
+# choose a run, a class or a tag; what differs between gold and prediction is marked, clause by clause, and so are the
+# cells of the results. (Lab 8 gives this view its buttons.)
 
 # %%
 recordings = course.recorded_runs()
 print(*recordings or ["No recorded run in datasets/league/runs: the cells below show your second run again."], sep="\n")
-larger, diagnosed_larger = second, diagnosed_second
+opened = {"second run": diagnosed_second}
 if recordings:
     sets = [labkit.load_questions(course.datasets() / "league" / f"{name}.jsonl") for name in ("start", "dev")]
     answered = recordings[0].answered(sets)
     answered = answered[: course.shorter(len(answered), 6)]
-    larger = labkit.evaluate(recordings[0], answered, store=store)
-    diagnosed_larger = labkit.diagnose_run(larger, answered)
-print(f"run {larger.id}: {larger}; {larger.valid} of {larger.n} predictions could be run")
-diagnosed_larger.slices("class").round(2)
+    runs = {recording.model: labkit.evaluate(recording, answered, store=store) for recording in recordings}
+    opened = {name: labkit.diagnose_run(run, answered) for name, run in runs.items()}
+diagnosed_larger = next(iter(opened.values()))
+larger = diagnosed_larger.run
+for name, diagnosed in opened.items():
+    print(f"{name}: {diagnosed.run}; {diagnosed.run.valid} of {diagnosed.run.n} predictions could be run")
+pd.DataFrame({name: diagnosed.slices("class")["n"] for name, diagnosed in opened.items()}).fillna(0).astype(int)
 
 # %%
-diagnosed_larger.to_frame()[shown].head(12)
+asked_set = answered if recordings else questions
+FailureInspector([r for name, diagnosed in opened.items() for r in records(diagnosed, asked_set, name)])
 
 # %% [markdown]
 # What a larger model writes more often runs, and then its failures are *malformed*. Which knowledge do the failed

@@ -178,6 +178,8 @@ if recordings:
     answered = answered[: course.shorter(len(answered), 12)]
 runs = {mode: labkit.evaluate(generator, answered, mode=mode, store=store) for mode in MODES}
 larger = runs["execution"]
+for recording in recordings[1:]:  # your small model, half tuned and tuned, on the same questions
+    print(f"{recording.model}: {labkit.evaluate(recording, answered, store=store)}")
 pd.DataFrame([(mode, run.correct, run.n, str(run)) for mode, run in runs.items()], columns=["mode", "right", "n", ""])
 
 # %% [markdown]

@@ -299,7 +299,8 @@ climbed = ladder(
 print(climbed)
 
 # %% [markdown]
-# Beside your model, on exactly these questions: the copyist, and the recorded answers of the larger model. Move the
+# Beside your model, on exactly these questions: the copyist, and recorded answers, of the larger model and of yours
+# when half tuned. Move the
 # target with the arrow keys; a rung that has reached it turns into a diamond. The target that it begins with is the
 # nearest that can be told from chance (Lab 2): six more right answers than the best rung has.
 
@@ -308,6 +309,9 @@ beside = {
     "copy the nearest pair": labkit.evaluate(Copyist(), asked, store=store, progress=False),
     "larger model, prompt": labkit.evaluate(recording or Copyist(), asked, store=store, progress=False),
 }
+half = next((r for r in course.recorded_runs() if "half-tuned" in r.model), None)
+if half:  # what Lab 5 is about, as far as it had come: no prompt, no examples
+    beside["yours, half-tuned"] = labkit.evaluate(half, asked, store=store, progress=False)
 rungs = {f"yours, {rung.name}": rung.run for rung in climbed.rungs} | beside
 chart = LadderChart(rungs)
 chart
