@@ -64,6 +64,7 @@ starter: .venv/.test model
 
 bench-mome: .venv/.test model
 	$(BIN)/python benchmarks/bench_mome.py $(MOME_ARGS)
+	$(BIN)/python benchmarks/memories.py $(MEMORIES_ARGS)
 
 bench-mome-scale: .venv/.test model
 	$(BIN)/python benchmarks/mome_scale.py $(MOME_ARGS)

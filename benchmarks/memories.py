@@ -1,11 +1,12 @@
 """Four ways to give a model facts, side by side over the number of facts: LoRA on all layers, memory-tuned LoRA, memory
-experts, retrieval. `make bench-memories`; figures into memories.json, the picture into memories.svg.
+experts, retrieval. `make bench-memories`; figures into memories.json, the table to the terminal, the picture into
+memories.svg.
 
 Of each: seconds of processor time to build, seconds a question, facts recalled, recalled in five wordings that were
 never trained (right is a reply that holds the year), the same answer as before to general prompts, bytes on disk.
 Retrieval shows the nearest fact, where its cosine is NEAR or more, above the question and asks the untuned model.
-Each cell is kept as soon as it is measured and not measured again; LoRA, which takes long, is left out above
-`--lora-facts`.
+Each cell is kept as soon as it is measured and not measured again but with `--again`; LoRA, which takes long, is left
+out above `--lora-facts`.
 """
 
 import argparse
@@ -111,51 +112,92 @@ def measured(way: str, count: int, sample: int, before: list[str], prompts: list
         }  # fmt: skip
 
 
+def share(of: list[int]) -> float:
+    """Percent."""
+    return 100 * of[0] / of[1]
+
+
+PANELS = {  # what is drawn over the number of facts: from a cell; on a logarithmic axis or in percent
+    "processor seconds to build": (lambda cell: cell["build_cpu_seconds"], True),
+    "processor seconds a question": (lambda cell: cell["question_cpu_seconds"], True),
+    "megabytes on disk": (lambda cell: cell["bytes"] / 1e6, True),
+    "% recalled": (lambda cell: share(cell["recalled"]), False),
+    "% in other wordings": (lambda cell: share(cell["other_wordings"]), False),
+    "% of general answers unchanged": (lambda cell: share(cell["same_general_answers"]), False),
+}
+WIDE, HIGH, LEFT, TOP = 250, 150, 70, 40  # of a panel, and the room around it
+
+
 def picture(cells: dict) -> str:
-    """Processor seconds to build over the number of facts, both on logarithmic axes, as SVG."""
-    points = {way: [] for way in COLOURS}
-    for key, cell in cells.items():
-        way, count = key.rsplit(": ", 1)
-        points[way].append((int(count), cell["build_cpu_seconds"]))
-    counts, seconds = zip(*(p for line in points.values() for p in line), strict=True)
-    low, high = math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds)))
-    last = math.log10(max(counts))
-
-    def place(count: float, second: float) -> tuple[float, float]:
-        x = 60 + 440 * (math.log10(count) - 1) / max(1e-9, last - 1)
-        return round(x, 1), round(280 - 250 * (math.log10(second) - low) / max(1, high - low), 1)
-
+    """All of PANELS as one SVG, three in a row, the number of facts on a logarithmic axis."""
     parts = []
-    for power in range(low, high + 1):
-        y = place(10, 10**power)[1]
-        parts.append(
-            f'<path d="M60 {y}H500" stroke="#ccc"/><text x="54" y="{y + 4}" text-anchor="end">{10**power:g}</text>'
-        )
-    for count in sorted(set(counts)):
-        parts.append(f'<text x="{place(count, 10**low)[0]}" y="298" text-anchor="middle">{count:,}</text>')
-    for number, (way, line) in enumerate(points.items()):
-        drawn = [place(*p) for p in sorted(line)]
-        if not drawn:
-            continue
-        path = "M" + "L".join(f"{x} {y}" for x, y in drawn)
-        parts.append(f'<path d="{path}" fill="none" stroke="{COLOURS[way]}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x}" cy="{y}" r="4" fill="{COLOURS[way]}"/>' for x, y in drawn]
-        parts.append(f'<text x="512" y="{60 + 22 * number}" fill="{COLOURS[way]}">{way}</text>')
-    title = "Processor seconds to build, by number of facts"
+    for number, (title, (value, logarithmic)) in enumerate(PANELS.items()):
+        x, y = LEFT + number % 3 * (WIDE + LEFT), TOP + number // 3 * (HIGH + 2 * TOP)
+        parts.append(f'<g transform="translate({x} {y})">{panel(cells, title, value, logarithmic)}</g>')
+    width, height = 3 * (WIDE + LEFT) + 30, 2 * (HIGH + 2 * TOP) + 30
+    for number, (way, colour) in enumerate(COLOURS.items()):
+        parts.append(f'<text x="{LEFT + 200 * number}" y="{height - 12}" fill="{colour}">{way}</text>')
+    title = "Four ways to give a model facts, over the number of facts"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 330" font-family="sans-serif" font-size="13">'
-        f'<title>{title}</title><rect width="680" height="330" fill="#fff"/><text x="60" y="18">{title}</text>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="13"><title>{title}</title><rect width="{width}" height="{height}" fill="#fff"/>'
         f"{''.join(parts)}</svg>\n"
     )
 
 
+def panel(cells: dict, title: str, value, logarithmic: bool) -> str:
+    """One of them, its upper left corner at 0, 0."""
+    scaled = math.log10 if logarithmic else float
+    points: dict[str, list[tuple[int, float]]] = {way: [] for way in COLOURS}
+    for key, cell in cells.items():
+        way, count = key.rsplit(": ", 1)
+        points[way].append((int(count), value(cell)))
+    every = [point for line in points.values() for point in line]
+    ends = [scaled(v) for _, v in every]
+    low, high = (math.floor(min(ends)), math.ceil(max(ends))) if logarithmic else (0, 100)
+    last = max(1e-9, math.log10(max(count for count, _ in every)) - 1)
+
+    def place(count: float, number: float) -> tuple[float, float]:
+        up = (number - low) / max(1, high - low)
+        return round(WIDE * (math.log10(count) - 1) / last, 1), round(HIGH * (1 - up), 1)
+
+    parts = [f'<text y="-14">{title}</text>']
+    for mark in range(low, high + 1, 1 if logarithmic else 25):
+        y = place(10, mark)[1]
+        name = f"{10.0**mark:g}" if logarithmic else str(mark)
+        parts.append(f'<path d="M0 {y}H{WIDE}" stroke="#ccc"/><text x="-6" y="{y + 4}" text-anchor="end">{name}</text>')
+    for count in sorted({count for count, _ in every if math.log10(count) % 1 == 0}):
+        parts.append(f'<text x="{place(count, low)[0]}" y="{HIGH + 18}" text-anchor="middle">{count:,}</text>')
+    for way, line in points.items():
+        drawn = [place(count, scaled(v)) for count, v in sorted(line)]
+        path = "M" + "L".join(f"{x} {y}" for x, y in drawn)
+        parts.append(f'<path d="{path}" fill="none" stroke="{COLOURS[way]}" stroke-width="2"/>' if drawn else "")
+        parts += [f'<circle cx="{x}" cy="{y}" r="3.5" fill="{COLOURS[way]}"/>' for x, y in drawn]
+    return "".join(parts)
+
+
+def table(cells: dict) -> str:
+    """The cells as Markdown, by number of facts."""
+    rows = [
+        "| facts | way | build, CPU s | a question | recalled | other wordings | general answers unchanged | MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for key in sorted(cells, key=lambda key: (int(key.rsplit(": ", 1)[1]), list(WAYS).index(key.rsplit(": ", 1)[0]))):
+        (way, count), cell = key.rsplit(": ", 1), cells[key]
+        shares = ("{} of {}".format(*cell[name]) for name in ("recalled", "other_wordings", "same_general_answers"))
+        seconds = f"{cell['build_cpu_seconds']:,.1f} | {cell['question_cpu_seconds']:.3f} s"
+        rows.append(f"| {int(count):,} | {way} | {seconds} | {' | '.join(shares)} | {cell['bytes'] / 1e6:.1f} |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--facts", type=int, nargs="+", default=[10, 100, 1_000, 5_000])
-    parser.add_argument("--lora-facts", type=int, default=100, help="above so many LoRA is left out")
+    parser.add_argument("--facts", type=int, nargs="+", default=[10, 100, 300, 1_000, 10_000])
+    parser.add_argument("--lora-facts", type=int, default=300, help="above so many LoRA is left out")
     parser.add_argument("--sample", type=int, default=100, help="of the facts, to be asked")
     parser.add_argument("--prompts", type=int, default=60, help="general prompts")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--again", action="store_true", help="measure the cells anew that stand in memories.json")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"cells": {}}
@@ -164,7 +206,8 @@ def main() -> None:
     before = Asked(model).replies(prompts)
     for count in options.facts:
         for way in WAYS:
-            if f"{way}: {count}" in kept["cells"] or (way.startswith("LoRA") and count > options.lora_facts):
+            stands = f"{way}: {count}" in kept["cells"] and not options.again
+            if stands or (way.startswith("LoRA") and count > options.lora_facts):
                 continue
             cell = measured(way, count, options.sample, before, prompts) | {"date": date.today().isoformat()}
             kept["cells"][f"{way}: {count}"] = cell
@@ -172,6 +215,7 @@ def main() -> None:
             kept |= {"threads": options.threads, "dtype": model.dtype}
             write_atomically(RESULTS, json.dumps(kept, indent=1) + "\n")
     write_atomically(PICTURE, picture(kept["cells"]))
+    print(table(kept["cells"]))
 
 
 if __name__ == "__main__":
