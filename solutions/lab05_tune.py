@@ -382,8 +382,9 @@ picture
 # (Too slow? Set `PAIRS` to 60.)
 #
 # No time to wait? Set `REPLAY = True`. Nothing is tuned then: you go on with an adapter that the kit carries, made by
-# this same recipe on the default model. It is marked as **replayed** wherever it shows, in your progress as well, with
-# the model, the prompt, the weights' hash and the date. What is asked of it below is asked here, on your machine.
+# this same recipe on the default model, and cut to its largest directions so that it is small. It is marked as
+# **replayed** wherever it shows, in your progress too, with model, prompt, weights' hash and date, and refused on
+# another model. Only the tuning is replayed: what is asked of the adapter below is asked here, on your machine.
 #
 # Machines crash, and people press Stop. The second cell does it after a few steps. What happens then?
 
