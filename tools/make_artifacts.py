@@ -85,9 +85,10 @@ def ready_adapter(lab: str, base: str, asked: QuestionSet, home: Path) -> str:
         whole = tune(model, pairs, out=Path(folder) / "whole", **options).adapter
         card = ready.pack(whole, begun, steps, home / lab)
         kept = ready.ready(lab, model, home).play(folder).adapter
-        uncut, cut = (labkit.SqlGenerator(labkit.load_model(base, adapter=at)) for at in (whole, kept))
-        before, right = (labkit.evaluate(generator, asked).correct for generator in (uncut, cut))
-        said = cut([replace(pair, database=str(LEAGUE)) for pair in made.pairs])
+        uncut, cut = (labkit.load_model(base, adapter=at) for at in (whole, kept))
+        asking = (labkit.SqlGenerator(each, max_new_tokens=100) for each in (uncut, cut))  # as the lab asks
+        before, right = (labkit.evaluate(generator, asked).correct for generator in asking)
+        said = labkit.SqlGenerator(cut)([replace(pair, database=str(LEAGUE)) for pair in made.pairs])
         recalled = sum(text == pair.sql for text, pair in zip(said, made.pairs, strict=True))
     measured = {"asked": len(asked), "right": right, "right_before_the_cut": before}
     ready.label(home / lab, replace(card, recalled=recalled, of=len(pairs), made=card.made | measured))
