@@ -256,13 +256,13 @@ def test_lab_5_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(root, 
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
         text = "".join(str(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs)
-        shown |= {
-            start: text
-            for start in ("lesson.start()\ntuned", "knows =", "figures =", "by_heart")
-            if start in cell.source
-        }
-    assert len(chosen) == 1 and "REPLAYED, not tuned here: smollm2-135m" in shown["lesson.start()\ntuned"]
-    assert "of the processor" not in shown["lesson.start()\ntuned"]  # no speed of another machine
+        parts = ("lesson.stop()", "tuned = lesson", "knows =", "each[worst][0]", "figures =")
+        shown |= {part: text for part in parts if part in cell.source}
+    assert len(chosen) == 1
+    for part in ("lesson.stop()", "tuned = lesson", "knows ="):
+        assert "REPLAYED, not tuned here: smollm2-135m" in shown[part], part
+    assert "of the processor" not in shown["tuned = lesson"]  # no speed of another machine
+    assert "replayed, word for word" in shown["each[worst][0]"]
     assert "REPLAYED" in shown["knows ="] and "replayed, question alone" in shown["knows ="]
     assert "tuned, question alone" not in shown["knows ="] and "paid back" not in shown["knows ="]
     assert "replayed: tuned, right" in shown["figures ="]
