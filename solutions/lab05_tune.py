@@ -42,6 +42,7 @@ from labkit.tuning.adapter import read_card
 from labkit.tuning.examples import encode
 from labkit.tuning.lora import LoRA, LoRALinear, attach, detach, parameters
 from labkit.tuning.lora import fuse as fuse_layers
+from labkit.tuning.ready import ready
 from labkit.tuning.starters import starter
 from labkit.widgets import LadderChart, LossCurve, LowRank, TokenLosses, TrainingView
 
@@ -380,10 +381,16 @@ picture
 # **Start or go on**. A row is a pair, time runs to the right, and dark is a large loss. Each pair is seen **once**.
 # (Too slow? Set `PAIRS` to 60.)
 #
+# No time to wait? Set `REPLAY = True`. Nothing is tuned then: you go on with an adapter that the kit carries, made by
+# this same recipe on the default model, and cut to its largest directions so that it is small. It is marked as
+# **replayed** wherever it shows, in your progress too, with model, prompt, weights' hash and date, and refused on
+# another model. Only the tuning is replayed: what is asked of the adapter below is asked here, on your machine.
+#
 # Machines crash, and people press Stop. The second cell does it after a few steps. What happens then?
 
 # %%
 PAIRS = 160
+REPLAY = False  # True: don't tune, take the ready adapter
 begin = "starter"
 try:
     starter(model)
@@ -392,16 +399,20 @@ except labkit.LabkitError as error:
     begin = None  # another model than the default: from its bare weights
 made = labkit.generate(course.league(), course.shorter(PAIRS, 5), wordings=1, seed=setting.seed, progress=False)
 print(made.report)
-print(*(f"{pair.question}\n    {pair.sql}" for pair in made.pairs[:2]), sep="\n")
+replayed = ready("lab05", model) if REPLAY else None
+pairs = replayed.pairs if replayed else made.pairs
+print(*(f"{pair.question}\n    {pair.sql}" for pair in pairs[:2]), sep="\n")
 said = io.StringIO()  # what the kit says meanwhile
 
 
 def tuning(watch):
     """Instruction tuning of the pairs made above; the same call again goes on where it was stopped."""
+    if replayed:
+        return replayed.play(folder, watch)
     with contextlib.redirect_stderr(said):
         return labkit.tune(
             model,
-            made.pairs,
+            pairs,
             adapter=begin,
             out=folder / "sql",
             rate=1e-3,
@@ -412,7 +423,7 @@ def tuning(watch):
         )
 
 
-lesson = TrainingView(tuning, {pair.id: pair.question for pair in made.pairs})
+lesson = TrainingView(tuning, {pair.id: pair.question for pair in pairs}, note=str(replayed or ""))
 lesson.start()
 
 # %%
@@ -450,8 +461,10 @@ for _ in range(course.shorter(20, 2)):
     square @ square
 peak = course.shorter(20, 2) * 2 * 1024**3 / (time.perf_counter() - begun)
 used = 4 * sum(m.weight.numel() for m in linear) * card.tokens / card.seconds
-print(f"{card.pairs} pairs, {card.tokens:,} tokens, {card.seconds:.0f} s, {card.tokens / card.seconds:,.0f} tokens/s")
-print(f"about {used / 1e9:,.0f} of {peak / 1e9:,.0f} billion operations a second: {used / peak:.0%} of the processor")
+print(replayed or f"{card.pairs} pairs, {card.tokens:,} tokens, {card.seconds:.0f} s")
+if not replayed:  # its seconds were another machine's
+    speed = f"about {used / 1e9:,.0f} of {peak / 1e9:,.0f} billion operations a second"
+    print(f"{card.tokens / card.seconds:,.0f} tokens/s, {speed}: {used / peak:.0%} of the processor")
 print(f"adapter {size:.1f} MB on a base of {total * layer.weight.element_size() / 1e6:,.0f} MB")
 print(f"base {card.base_sha256[:12]}, data {card.data_sha256[:12]}, prompt {card.prompt}, from {card.continued_from}")
 LossCurve([np.mean(by_step[number]) for number in sorted(by_step)])
@@ -469,12 +482,14 @@ LossCurve([np.mean(by_step[number]) for number in sorted(by_step)])
 
 # %%
 knows = labkit.load_model(setting.model, adapter=tuned.adapter)
+mine = "replayed" if replayed else "tuned"
+print(replayed or "tuned here", end="\n\n")
 print(Agent(knows, course.league(), max_new_tokens=setting.max_new_tokens).ask(asked[0].question), end="\n\n")
 ways = {"base, schema in the prompt": (model, "plain")}
 if begin:
     starter_folder = starter(model)
     ways["starter, question alone"] = (labkit.load_model(setting.model, adapter=starter_folder), "question_only")
-ways["tuned, question alone"] = (knows, "question_only")
+ways[f"{mine}, question alone"] = (knows, "question_only")
 runs, price = {}, {}
 for name, (loaded, prompt_name) in ways.items():
     generator = SqlGenerator(loaded, prompt_name, max_new_tokens=min(setting.max_new_tokens, 100))
@@ -484,9 +499,10 @@ for name, (loaded, prompt_name) in ways.items():
     price[name] = (round(read), runs[name].valid, str(runs[name]), round(seconds, 2))
 print(pd.DataFrame(price, index=["tokens read", f"run, of {len(asked)}", "accuracy", "s a question"]).T.to_string())
 first, *_, last = runs.values()
-saved = price[next(iter(ways))][3] - price["tuned, question alone"][3]  # seconds a question
-print(f"paid back after {card.seconds / saved:,.0f} questions" if saved > 0 else "never paid back in seconds")
-print("base with schema -> tuned without:", labkit.compare(first, last))
+saved = price[next(iter(ways))][3] - price[f"{mine}, question alone"][3]  # seconds a question
+if not replayed:
+    print(f"paid back after {card.seconds / saved:,.0f} questions" if saved > 0 else "never paid back in seconds")
+print(f"base with schema -> {mine} without:", labkit.compare(first, last))
 LadderChart(runs)
 
 # %% [markdown]
@@ -501,11 +517,11 @@ LadderChart(runs)
 # single pairs.
 
 # %%
-each = {pair.id: pictured(knows, pair) for pair in made.pairs[: course.shorter(40, 3)]}
+each = {pair.id: pictured(knows, pair) for pair in pairs[: course.shorter(40, 3)]}
 worst = max(each, key=lambda id: each[id][0].mean)
 losses = np.array([picture.mean for picture, _ in each.values()])
 print(f"mean loss {losses.mean():.2f} nats a token; of the worst pair {losses.max():.2f}")
-print(f"word for word: {tuned.recalled} of {tuned.of} training pairs")
+print(f"{mine}, word for word: {tuned.recalled} of {tuned.of} training pairs")
 each[worst][0]
 
 # %% [markdown]
@@ -609,12 +625,12 @@ pd.DataFrame(
 # formats. (Such a range is no law. Another `PAIRS` or rate makes other figures.)
 
 # %%
-figures = {
-    "base, right": runs["base, schema in the prompt"].correct,
-    "tuned, right": runs["tuned, question alone"].correct,
-}
-figures |= {"tuned, could be run": runs["tuned, question alone"].valid, "mean loss of the pairs": losses.mean()}
-figures |= {"pairs word for word": tuned.recalled, "facts by heart": learnt.recalled}
+asked_alone = runs[f"{mine}, question alone"]
+figures = {"tuned, right": asked_alone.correct, "tuned, could be run": asked_alone.valid}
+figures |= {"mean loss of the pairs": losses.mean(), "pairs word for word": tuned.recalled}
+if replayed:  # recorded runs tuned: nothing to hold these against
+    figures = {f"replayed: {name}": value for name, value in figures.items()}
+figures |= {"base, right": runs["base, schema in the prompt"].correct, "facts by heart": learnt.recalled}
 figures |= {"everyday requests answered as before": effects.agreement.same}
 course.expected("lab05", figures, setting)
 

@@ -163,7 +163,8 @@ td {{ overflow-wrap: anywhere; }} td.n {{ font-variant-numeric: tabular-nums; }}
 <table><tr><th scope="col">Lab</th><th scope="col">Exercises passed</th></tr>{labs}</table>
 <h2>Measured on this machine</h2>
 <p>Each question set has a ladder of its own; figures on different questions are not compared. A rung is a model with
-its adapter and prompt: share right with its Wilson 95 % interval, and the run's id in the run store.</p>
+its adapter and prompt: share right with its Wilson 95 % interval, and the run's id in the run store. An adapter whose
+name ends in <em>replayed</em> was not tuned here: it is the kit's, taken to skip a wait, named by hash and date.</p>
 {climbs}</body></html>
 """
 

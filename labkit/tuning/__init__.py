@@ -2,9 +2,10 @@
 
 Read in this order: `sources` (the pairs), `examples` (pairs as tokens), `packed` (a batch as one row), `lora` (the
 trainable part), `loss`, `trunk` (the frozen part, computed once), `plans` (what a plan tells the loop), `train` (the
-loop), then the two plans, `instruction` and `memory`; `adapter` (folders and cards), `starters`, `checkpoint`, `ranks`
-(several processes), `merge` (a plain model folder), `export` (a GGUF file). Memory experts are `selection`, `spelling`,
-`bank`, `mome`, `mome_files`, `remember`. What tuning did elsewhere is `labkit.side_effects`.
+loop), then the two plans, `instruction` and `memory`; `adapter` (folders and cards), `starters`, `ready` (for who skips
+a lab's tuning), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder), `export` (a GGUF file).
+Memory experts are `selection`, `spelling`, `bank`, `mome`, `mome_files`, `remember`. What tuning did elsewhere is
+`labkit.side_effects`.
 """
 
 import hashlib

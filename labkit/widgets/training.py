@@ -23,12 +23,13 @@ _STEPS = (0.02, 0.1, 0.5, 2.0)  # nats, where one shade ends
 class TrainingView:
     """`TrainingView(lambda watch: labkit.tune(model, pairs, watch=watch)).start()`: show it as a cell's last line.
 
-    labels: example id -> text for its row. `state` is "ready", "running", "stopping", "stopped", "failed" or
-    "finished"; `result` is what the run returned, `error` what it failed with.
+    labels: example id -> text for its row; note: what stands before the state, such as that the run is a replayed one.
+    `state` is "ready", "running", "stopping", "stopped", "failed" or "finished"; `result` is what the run returned,
+    `error` what it failed with.
     """
 
-    def __init__(self, run: Callable, labels: Mapping[str, str] | None = None):
-        self.run, self.labels = run, dict(labels or {})
+    def __init__(self, run: Callable, labels: Mapping[str, str] | None = None, note: str = ""):
+        self.run, self.labels, self.note = run, dict(labels or {}), note
         self.state, self.result, self.error = "ready", None, None
         self.history: dict[str, list[tuple[int, float]]] = {}  # id -> (step, loss) of each time that it was trained
         self.step, self.total, self.mastered, self.speed = 0, 0, None, 0.0
@@ -106,10 +107,11 @@ class TrainingView:
     # --- what is shown
 
     def summary(self) -> str:
-        """One line: the state, the step, how many are mastered, the speed."""
+        """One line: the note, the state, the step, how many are mastered, the speed."""
+        note = f"{self.note}; " if self.note else ""
         mastered = "" if self.mastered is None else f", {self.mastered} mastered"
         failed = f": {self.error}" if self.error is not None else ""
-        return f"{self.state}{failed}; step {self.step} of {self.total}{mastered}, {self.speed:,.0f} tokens/s"
+        return f"{note}{self.state}{failed}; step {self.step} of {self.total}{mastered}, {self.speed:,.0f} tokens/s"
 
     def rows(self) -> list[tuple[str, list[float | None]]]:
         """(label, loss in each span of time or None) of the first facts; a span without a step keeps the last loss."""
