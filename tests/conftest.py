@@ -1,6 +1,7 @@
 """What every test shares: a home of its own for the kit's files; CI forbids skips (LABKIT_FORBID_SKIPS)."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,29 @@ def pytest_unconfigure(config):
     skipped = reporter.stats.get("skipped", ()) if reporter else ()
     if any("Chromium is not installed" in str(report.longrepr) for report in skipped):
         reporter.write_line("The labs were not opened in a browser: Chromium is not installed.", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """Draws intents of a family of the grammar: their queries run, their wordings have no leftovers."""
+    from labkit.datagen.drawing import Drawer, NothingToAsk
+    from labkit.execution import execute_many
+
+    def draw(speaker, family, n=12, tries=600):
+        """(query, rows, six wordings) of `n` intents of a family."""
+        drawer, found = Drawer(speaker, random.Random(5)), []
+        for _ in range(tries):
+            try:
+                intent = family(drawer)
+            except NothingToAsk:
+                continue
+            found += [intent] if intent else []
+            if len(found) == n:
+                break
+        results = execute_many(speaker.world.database, [i.sql for i in found])
+        assert len(found) >= 5 and {r.error for r in results} == {None}
+        words = [[intent.word(drawer.rng) for _ in range(6)] for intent in found]
+        assert not [t for texts in words for t in texts if set(t) & set("{}|[]\x0f")]
+        return [(intent.sql, result.rows, texts) for intent, result, texts in zip(found, results, words, strict=True)]
+
+    return draw

@@ -7,12 +7,11 @@ import sqlite3
 import pytest
 
 from labkit.datagen import comparing
-from labkit.datagen.drawing import Drawer, NothingToAsk
+from labkit.datagen.drawing import Drawer
 from labkit.datagen.lists import bounded
 from labkit.datagen.reading import read_world
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject
-from labkit.execution import execute_many
 
 KINDS = ["apple", "cherry", "pear", "plum", "quince"]
 ROWS = [
@@ -46,25 +45,7 @@ def speaker(orchard):
     return Speaker(read_world(orchard))
 
 
-def drawn(speaker, family, n=12):
-    """Intents of a family, their rows, and a few wordings of each."""
-    drawer, found = Drawer(speaker, random.Random(5)), []
-    for _ in range(600):
-        try:
-            intent = family(drawer)
-        except NothingToAsk:
-            continue
-        found += [intent] if intent else []
-        if len(found) == n:
-            break
-    results = execute_many(speaker.world.database, [i.sql for i in found])
-    assert len(found) >= 5 and {r.error for r in results} == {None}
-    words = [[intent.word(drawer.rng) for _ in range(6)] for intent in found]
-    assert not [t for texts in words for t in texts if set(t) & set("{}|[]\x0f")]
-    return [(intent.sql, result.rows, texts) for intent, result, texts in zip(found, results, words, strict=True)]
-
-
-def test_rows_against_a_named_one(speaker):
+def test_rows_against_a_named_one(speaker, drawn):
     by_name, seen = {row[1]: row for row in ROWS}, set()
     for sql, rows, texts in drawn(speaker, comparing.against_row, 30):
         found = re.fullmatch(
@@ -83,7 +64,7 @@ def test_rows_against_a_named_one(speaker):
     assert seen == {"=", "<", ">"}
 
 
-def test_the_difference_of_two_groups(speaker):
+def test_the_difference_of_two_groups(speaker, drawn):
     checked = 0
     for sql, rows, _ in drawn(speaker, comparing.difference, 40):
         kinds = re.findall(r"WHEN (?:t\.)?kind = '(\w+)' THEN (\S+) END", sql)
@@ -95,13 +76,13 @@ def test_the_difference_of_two_groups(speaker):
     assert checked
 
 
-def test_a_part_of_the_total(speaker):
+def test_a_part_of_the_total(speaker, drawn):
     found = drawn(speaker, comparing.part_of_total)
     assert all(rows[0][0] is None or 0 <= rows[0][0] <= 100 for _, rows, _ in found)
     assert all("percent" in text.lower() for _, _, texts in found for text in texts)
 
 
-def test_change_between_periods(speaker):
+def test_change_between_periods(speaker, drawn):
     checked = set()
     for sql, rows, texts in drawn(speaker, comparing.change, 40):
         high, low = (int(year) for year in re.findall(r"season = (\d+) THEN", sql)[:2])
@@ -115,7 +96,7 @@ def test_change_between_periods(speaker):
     assert checked == {True, False}
 
 
-def test_those_without_related_rows_count_as_zero(speaker):
+def test_those_without_related_rows_count_as_zero(speaker, drawn):
     found = drawn(speaker, comparing.with_none)
     whole = [rows for sql, rows, _ in found if "WHERE" not in sql and "HAVING" not in sql and " AND " not in sql]
     assert whole and all(len(rows) == 40 and sum(n == 0 for _, n in rows) == 10 for rows in whole)
@@ -124,7 +105,7 @@ def test_those_without_related_rows_count_as_zero(speaker):
     assert any(n == 0 for _, rows in few for _, n in rows)
 
 
-def test_neither_of_two_values(speaker):
+def test_neither_of_two_values(speaker, drawn):
     kinds, checked = {row[1]: row[2] for row in ROWS}, 0
     for sql, rows, texts in drawn(speaker, comparing.neither):
         left_out = re.search(r"kind NOT IN \('(\w+)', '(\w+)'\)", sql).groups()

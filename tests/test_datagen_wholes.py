@@ -9,11 +9,10 @@ import pytest
 
 from labkit.datagen import changes, comparing, computed, groups, numbers, saying, sides
 from labkit.datagen.conditions import sql_of
-from labkit.datagen.drawing import Drawer, NothingToAsk
+from labkit.datagen.drawing import Drawer
 from labkit.datagen.phrases import expand
 from labkit.datagen.reading import read_world
 from labkit.datagen.speaker import Speaker
-from labkit.execution import execute_many
 
 ANIMALS = ("Cods", "Eels", "Gulls", "Hakes", "Rays", "Seals", "Terns", "Whales")
 CREWS = [(i, f"The {name}", i % 3 + 1) for i, name in enumerate(ANIMALS, 1)]
@@ -58,31 +57,13 @@ def speaker(tmp_path_factory):
     return Speaker(read_world(path))
 
 
-def drawn(speaker, family, n=40):
-    """(query, rows, wordings) of a family."""
-    drawer, found = Drawer(speaker, random.Random(5)), []
-    for _ in range(1_500):
-        try:
-            intent = family(drawer)
-        except NothingToAsk:
-            continue
-        found += [intent] if intent else []
-        if len(found) == n:
-            break
-    results = execute_many(speaker.world.database, [i.sql for i in found])
-    assert len(found) >= 5 and {r.error for r in results} == {None}
-    words = [[intent.word(drawer.rng) for _ in range(6)] for intent in found]
-    assert not [t for texts in words for t in texts if set(t) & set("{}|[]\x0f")]
-    return [(intent.sql, result.rows, texts) for intent, result, texts in zip(found, results, words, strict=True)]
-
-
 def in_season(sql):
     """The rows of `RACES` in the season that the query names, or all."""
     year = re.search(r"season = (\d+)", sql)
     return [race for race in RACES if not year or race[0] == int(year[1])]
 
 
-def test_head_to_head_both_ways(speaker):
+def test_head_to_head_both_ways(speaker, drawn):
     checked = 0
     for sql, rows, texts in drawn(speaker, sides.derby, 60):
         if sql.startswith("SELECT SUM"):
@@ -96,7 +77,7 @@ def test_head_to_head_both_ways(speaker):
     assert checked > 5
 
 
-def test_whatever_the_side(speaker):
+def test_whatever_the_side(speaker, drawn):
     kinds = set()
     for sql, rows, texts in drawn(speaker, sides.either_part, 80):
         crew = re.search(r"name = '(.+?)'", sql)[1]
@@ -115,9 +96,9 @@ def test_whatever_the_side(speaker):
     assert kinds == {"average", "count", "share"}
 
 
-def test_how_many_lie_in_each_range(speaker):
+def test_how_many_lie_in_each_range(speaker, drawn):
     checked = 0
-    for sql, rows, texts in drawn(speaker, numbers.buckets):
+    for sql, rows, texts in drawn(speaker, numbers.buckets, 40):
         found = re.match(r"SELECT SUM\(wind < (\d+)\), SUM\(wind BETWEEN \1 AND (\d+)\), SUM\(wind >= (\d+)\)", sql)
         if found and "JOIN" not in sql:
             low, mid, high = map(int, found.groups())
@@ -130,10 +111,10 @@ def test_how_many_lie_in_each_range(speaker):
     assert checked
 
 
-def test_who_had_more_than_one(speaker):
+def test_who_had_more_than_one(speaker, drawn):
     had = {crew: len({t[2] for t in TALLIES if t[0] == crew}) for crew in NAMES}
     seen = set()
-    for sql, rows, _ in drawn(speaker, changes.changed):
+    for sql, rows, _ in drawn(speaker, changes.changed, 40):
         n = int(re.search(r"HAVING COUNT\(DISTINCT coach\) > (\d)", sql)[1])
         wanted = [NAMES[crew] for crew, coaches in had.items() if coaches > n]
         counting = sql.startswith("SELECT COUNT")
@@ -142,8 +123,8 @@ def test_who_had_more_than_one(speaker):
     assert len(seen) == 4
 
 
-def test_the_part_of_the_largest(speaker):
-    for sql, rows, texts in drawn(speaker, comparing.part_of_best):
+def test_the_part_of_the_largest(speaker, drawn):
+    for sql, rows, texts in drawn(speaker, comparing.part_of_best, 40):
         assert rows[0][0] is None or 0 <= rows[0][0] <= 100
         assert all("percent" in text.lower() for text in texts)
         if found := re.fullmatch(r"SELECT 100.0 \* MAX\(wins\) / SUM\(wins\) FROM tallies WHERE season = (\d+)", sql):
@@ -151,9 +132,9 @@ def test_the_part_of_the_largest(speaker):
             assert rows[0][0] == pytest.approx(100 * max(wins) / sum(wins))
 
 
-def test_the_least_groups_in_order(speaker):
+def test_the_least_groups_in_order(speaker, drawn):
     kinds = set()
-    for sql, rows, texts in drawn(speaker, groups.group_extreme, 300):
+    for sql, rows, texts in drawn(speaker, groups.group_extreme, 300, tries=1_500):
         found = re.search(r"ORDER BY .*?( DESC)? LIMIT (\d+)$", sql)
         if found and int(found[2]) > 1 and len(rows) > 1 and len(rows[0]) == 2:
             values = [row[1] for row in rows]
@@ -164,8 +145,8 @@ def test_the_least_groups_in_order(speaker):
     assert kinds == {True, False}
 
 
-def test_a_computed_number_by_what_the_rows_belong_to(speaker):
-    sqls = [sql for sql, *_ in drawn(speaker, computed.computed, 150)]
+def test_a_computed_number_by_what_the_rows_belong_to(speaker, drawn):
+    sqls = [sql for sql, *_ in drawn(speaker, computed.computed, 150, tries=1_500)]
     assert any(re.match(r"SELECT season, AVG\(.*GROUP BY season", sql) for sql in sqls)
 
 
