@@ -50,6 +50,7 @@ _HOME_OF = {
     "from_queries": "datagen",
     "random_facts": "datagen.facts",
     "progress": "course.standing",
+    "setup": "course.places",
 }
 __all__ = sorted(_HOME_OF)
 

@@ -566,6 +566,7 @@ def test_setup_says_model_seed_device_and_versions(monkeypatch):
         assert word in text
     monkeypatch.setenv("LABKIT_MODEL", "some/model")
     assert course.setup().model == "some/model" and course.setup(model="other").model == "other"
+    assert labkit.setup is course.setup  # one setting, whichever way it is reached
 
 
 HEADER = {"model": "big", "sha256": "ab", "prompt": "plain", "date": "2031-01-01"}
