@@ -16,6 +16,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+import labkit
 from labkit import course
 from labkit.course import checks, lab00, lab01, places, steps
 from labkit.dataset import Question, QuestionSet, load_questions
