@@ -605,6 +605,38 @@ def test_the_actions_do_what_they_say(live, evaluation, tmp_path):
     assert len(load_questions(evaluation.path)) == 3 and curation.version(evaluation.path) == 4
 
 
+def test_no_question_is_in_training_and_in_an_evaluation(live, evaluation, tmp_path):
+    first, second, third = live.records
+    added, training = tmp_path / "out" / "added.jsonl", tmp_path / "out" / "training.jsonl"
+    live.act("add", first["key"], sql=first["gold"])
+    live.act("add", second["key"], "Which other one?", second["gold"])  # its query is the same
+    live.act("add", third["key"], "How many have a coach?", "SELECT COUNT(*) FROM teams WHERE coach <> '--'")
+    assert "It has left added.jsonl too." in live.act("promote", first["key"])
+    live.act("promote", second["key"])
+    assert [q.id for q in load_questions(added)] == [f"from-{third['id']}"]
+    assert [q.id for q in load_questions(training)] == [first["id"], second["id"]]
+    with pytest.raises(LabkitError, match="it would measure nothing"):
+        live.act("add", first["key"], sql=first["gold"])  # the other way round
+
+
+def test_a_corrected_gold_is_shown_in_each_run(evaluation, tmp_path):
+    def generator(questions):
+        return ["SELECT COUNT(*) FROM games" if q.id == "start-01" else q.sql for q in questions]
+
+    diagnosed = diagnose_run(evaluate(generator, evaluation, progress=False), evaluation)
+    live = inspecting.inspector({"a": diagnosed, "b": diagnosed}, evaluation.path, tmp_path / "out", evaluation.db_dir)
+    message = {"kind": "act", "action": "correct", "key": "a/start-01", "question": ""}
+    message["sql"] = "SELECT COUNT(*) AS n FROM games"
+    changed = live.answer(message)["records"]
+    assert changed == live.records and [r["key"] for r in changed] == ["a/start-01", "b/start-01"]
+    for now in changed:
+        assert now["gold"] == message["sql"] and now["class"] == "right" and "is right" in now["evidence"]
+        assert now["gold_result"]["rows"] == now["prediction_result"]["rows"]
+    live.act("correct", "b/start-01", sql="SELECT COUNT(*) FROM players")
+    assert {r["class"] for r in live.records} == {"malformed_join"} and message["sql"] not in live.text()
+    assert json.loads(live.widget().state)["records"] == live.records
+
+
 def test_similar_pairs_pile_up_and_none_comes_twice(live, tmp_path):
     for _ in range(3):
         live.act("similar", live.records[0]["key"])
@@ -763,7 +795,8 @@ def test_the_inspectors_buttons_send_once_and_show_the_answer(tmp_path):
         + """
 const actions = [{ name: 'similar', label: 'Generate' }, { name: 'promote', label: 'Promote' }];
 const model = new Model({ records: made, runs: true, actions },
-  (m) => (m.kind === 'run' ? { result: ran } : m.key === 'a/2' ? { error: 'No.' } : { done: 'Done.' }));
+  (m) => (m.kind === 'run' ? { result: ran } : m.key === 'a/2' ? { error: 'No.' }
+    : { done: 'Done.', records: [{ ...made[0], evidence: 'judged anew' }] }));
 const stop = widget.default.render({ model, el });
 out.text = el.textContent;
 el.labelled('SQL, editable').value = 'SELECT 5';
@@ -772,6 +805,7 @@ out.ran = el.textContent.includes('Judged wrong.');
 for (let i = 0; i < 3; i++) el.button('Promote').click();
 out.sent = [...model.sent]; out.off = el.button('Promote').disabled;
 out.done = el.textContent.includes('✓ Done.');
+out.anew = el.textContent.includes('judged anew') && el.labelled('SQL, editable').value === 'SELECT 5';
 const list = el.labelled('failures'); list.value = 'a/2'; list.onchange();
 el.button('Promote').click(); out.error = el.textContent.includes('✗ No.'); out.on = !el.button('Promote').disabled;
 const controls = [...el.all()].filter((n) => ['select', 'input', 'textarea', 'button'].includes(n.tag));
@@ -784,7 +818,7 @@ stop(); out.listeners = model.listeners.length;
     out = in_node(tmp_path, "inspector", script)
     assert "≠ <b>" in out["text"] and "≠ differs" in out["text"] and "and 3 more rows" in out["text"]
     assert [m["kind"] for m in out["sent"]] == ["run", "act"] and out["sent"][0]["sql"] == "SELECT 5"
-    assert out["ran"] and out["done"] and out["off"] and out["error"] and out["on"] and out["none"]
+    assert out["anew"] and out["ran"] and out["done"] and out["off"] and out["error"] and out["on"] and out["none"]
     assert out["unlabelled"] == 0 and out["listeners"] == 0
 
 

@@ -114,6 +114,10 @@ function render({ model, el }) {
     }
     question.value = record.question;
     sql.value = record.prediction;
+    draw(record);
+  }
+
+  function draw(record) {
     detail.replaceChildren(
       make("h4", {}, `${record.id}: ${record.question}`),
       make("p", {}, `${record.class} · run ${record.run} · ${record.tags.join(", ")}`),
@@ -124,6 +128,12 @@ function render({ model, el }) {
       make("p", {}, make("strong", {}, "Hint: "), record.hint),
       ...(record.suggestion ? [make("p", {}, make("strong", {}, "Suggestion: "),
         make("code", {}, record.suggestion))] : []));
+  }
+
+  function update(changed) {
+    for (const record of changed)
+      Object.assign(state.records.find((r) => r.key === record.key), record);
+    if (chosen && changed.some((r) => r.key === chosen.key)) draw(chosen);
   }
 
   function disable() {
@@ -152,6 +162,7 @@ function render({ model, el }) {
     ask({ kind: "act", action, key: record.key, question: question.value, sql: sql.value }, (message) => {
       if (message.error || !["promote", "mark"].includes(action)) done.delete(mark);
       if (chosen === record) disable();
+      update(message.records || []);
       said.textContent = message.error ? `✗ ${message.error}` : `✓ ${message.done}`;
     });
   };
