@@ -252,10 +252,13 @@ def playground(
     confidence: Callable[[str, str], list[tuple[str, float]]] | None = None,
 ) -> Playground:
     """A playground on an agent: answers that a person has judged are kept in `folder`; `near` are the questions that
-    are suggested, nearest by words first; `confidence(question, SQL)` gives each token's probability.
+    `nearest_questions` suggests; `confidence(question, SQL)` gives each token's probability, by default a local
+    model's own.
     """
     database = Path(agent.database)
     tried: Counter = Counter()
+    if confidence is None and hasattr(agent.generator.chat_model, "network"):
+        confidence = _confidence(agent)
 
     def ask(text: str) -> dict:
         answer = agent.ask(text)
@@ -270,16 +273,36 @@ def playground(
         question = Question(f"ask-{tried['kept']}", text, sql, database.stem)
         return str(curation.keep_answer(folder, question, right, gold))
 
-    return Playground(ask, keep, suggest=lambda text: nearest_questions(text, near))
+    return Playground(ask, keep, suggest=lambda text, right, wrong: nearest_questions(text, near, right, wrong))
 
 
-def nearest_questions(text: str, questions: Sequence[Question], k: int = 3) -> list[str]:
-    """The k questions that share most words with a text (Jaccard), without the text itself."""
-    words = set(normalise_question(text).split())
+def _confidence(agent: Agent) -> Callable[[str, str], list[tuple[str, float]]]:
+    from labkit.likelihood import token_probabilities  # torch, which a model on this machine has brought already
 
-    def shared(question: Question) -> float:
-        theirs = set(normalise_question(question.question).split())
-        return len(words & theirs) / max(1, len(words | theirs))
+    def confidence(text: str, sql: str) -> list[tuple[str, float]]:
+        (asked,) = agent.generator.conversations([Question("ask", text, sql, str(agent.database))])
+        return token_probabilities(agent.generator.chat_model, asked, sql)
 
-    others = [q for q in questions if normalise_question(q.question) != normalise_question(text)]
-    return [q.question for q in sorted(others, key=lambda q: -shared(q))[:k] if shared(q) > 0]
+    return confidence
+
+
+def nearest_questions(
+    text: str, questions: Sequence[Question], right: Sequence[str] = (), wrong: Sequence[str] = (), k: int = 3
+) -> list[str]:
+    """The k questions to ask after `text`: first those near the boundary, like one that was answered `right` and one
+    that was answered `wrong`, then those like the text itself. Alike is who shares words (Jaccard); what was judged
+    and the text are not asked again.
+    """
+    known = {normalise_question(one) for one in (text, *right, *wrong)}
+    words = {one: set(one.split()) for one in known | {normalise_question(q.question) for q in questions}}
+
+    def alike(one: str, others: Sequence[str]) -> float:
+        theirs = [words[normalise_question(other)] for other in others]
+        return max((len(words[one] & w) / max(1, len(words[one] | w)) for w in theirs), default=0.0)
+
+    def worth(question: Question) -> tuple[float, float]:
+        one = normalise_question(question.question)
+        return min(alike(one, right), alike(one, wrong)), alike(one, [text])
+
+    others = [q for q in questions if normalise_question(q.question) not in known]
+    return [q.question for q in sorted(others, key=worth, reverse=True)[:k] if any(worth(q))]

@@ -23,6 +23,7 @@ import pytest
 import torch
 
 from labkit import curation, inspecting, sampling
+from labkit.agent import Agent
 from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions
 from labkit.diagnosis import diagnose_run
@@ -700,9 +701,11 @@ def answer_of(question: str) -> dict:
 
 def test_the_playground_remembers_and_finds_the_boundary():
     kept = []
-    play = Playground(answer_of, lambda *given: kept.append(given) or "kept", lambda question: ["nearer?"])
-    assert play.ask("a?")["unsure"] == [" 24"] and play.ask("b?")["suggestions"] == ["nearer?"]
-    assert play.keep(False, "SELECT 1") == "kept" and play.keep(True, place=0) == "kept"
+    play = Playground(answer_of, lambda *given: kept.append(given) or "kept", lambda *known: [f"{known}"])
+    assert play.ask("a?")["unsure"] == [" 24"] and play.ask("b?")["suggestions"] == ["('b?', [], [])"]
+    assert play.keep(False, "SELECT 1") == "kept"
+    told = play.answer({"kind": "keep", "right": True, "gold": "", "place": 0})
+    assert told == {"done": "kept", "suggestions": ["('b?', ['a?'], ['b?'])"]}
     assert play.boundary() == (["a?"], ["b?"])
     assert kept == [("b?", "SELECT 24", False, "SELECT 1"), ("a?", "SELECT 24", True, "")]
     assert "24 20 %" in play.table() and "wrong" in play.text() and "<table>" in play._repr_mimebundle_()["text/html"]
@@ -710,20 +713,21 @@ def test_the_playground_remembers_and_finds_the_boundary():
         Playground(answer_of, print).keep(True)
 
 
+class Stub:
+    """A chat model that is no local one and always says the same."""
+
+    name, prompt = "stub", None
+
+    def chat(self, conversations, **settings):
+        return ["SELECT COUNT(*) FROM teams" for _ in conversations]
+
+    def describe(self):
+        return {"model": "stub"}
+
+
 def test_a_playground_on_an_agent_keeps_what_runs(league, tmp_path, root):
-    class Model:
-        name, prompt = "stub", None
-
-        def chat(self, conversations, **settings):
-            return ["SELECT COUNT(*) FROM teams" for _ in conversations]
-
-        def describe(self):
-            return {"model": "stub"}
-
-    from labkit.agent import Agent
-
     dev = load_questions(root / "datasets" / "league" / "dev.jsonl")
-    play = inspecting.playground(Agent(Model(), league), dev, tmp_path, lambda question, sql: [("SELECT", 1.0)])
+    play = inspecting.playground(Agent(Stub(), league), dev, tmp_path, lambda question, sql: [("SELECT", 1.0)])
     answer = play.ask("How many teams are in the South?")
     assert answer["sql"] == "SELECT COUNT(*) FROM teams" and answer["result"]["rows"] == [["24"]]
     assert len(answer["suggestions"]) == 3 and set(answer["suggestions"]) <= {q.question for q in dev}
@@ -737,6 +741,32 @@ def test_near_questions_share_words():
     pool = [Question(str(i), text, "SELECT 1", "x") for i, text in enumerate(("How many teams?", "Who won?", "teams"))]
     assert inspecting.nearest_questions("how many teams are there", pool) == ["How many teams?", "teams"]
     assert inspecting.nearest_questions("How many TEAMS", pool) == ["teams"]
+
+
+def test_questions_between_right_and_wrong_come_first(league, tmp_path):
+    texts = ("Who coaches the Otters today?", "Which city has most teams?", "How many teams does the South have?")
+    pool = [Question(str(i), text, "SELECT 1", "x") for i, text in enumerate(texts)]
+    asked, wrong, between = "How many teams?", "Who coaches the South?", texts[2]
+    assert inspecting.nearest_questions(wrong, pool)[0] == texts[0]
+    assert inspecting.nearest_questions(wrong, pool, [asked], [wrong])[0] == between
+    assert inspecting.nearest_questions(wrong, pool, [asked, texts[0]], [wrong, between]) == [texts[1]]
+
+    play = inspecting.playground(Agent(Stub(), league), pool, tmp_path)
+    for text, right in ((asked, True), (wrong, False)):
+        play.ask(text)
+        before = play.asked[-1]["suggestions"]
+        play.keep(right)
+    assert before[0] == texts[0] and play.asked[-1]["suggestions"][0] == between
+
+
+def test_a_local_model_says_how_sure_each_token_was(league, tmp_path, tiny_model_dir):
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32")
+    model.chat = Stub().chat  # its own answers are no SQL, which would leave nothing to be sure of
+    play = inspecting.playground(Agent(model, league), [], tmp_path)
+    tokens = play.ask("How many teams are there?")["tokens"]
+    assert "".join(token for token, _ in tokens) == "SELECT COUNT(*) FROM teams"
+    assert all(0 < value < 1 for _, value in tokens) and re.search(r"<code>\S+ \d+ %</code>", play.table())
+    assert inspecting.playground(Agent(Stub(), league), [], tmp_path).ask("How many?")["tokens"] == []
 
 
 # --- in node, with a stand-in for the document
@@ -828,7 +858,8 @@ def test_the_playground_asks_judges_and_suggests(tmp_path):
     script = (
         f"const answer = {json.dumps(answer)};"
         + """
-const model = new Model({ unsure: 0.5 }, (m) => (m.kind === 'ask' ? { answer, place: 4 } : { done: 'Kept.' }));
+const model = new Model({ unsure: 0.5 }, (m) => (m.kind === 'ask' ? { answer, place: 4 }
+  : { done: 'Kept.', suggestions: ['c?'] }));
 widget.default.render({ model, el });
 el.button('Ask').click(); out.empty = model.sent.length;
 out.before = el.button('is right').disabled;
@@ -836,7 +867,8 @@ el.labelled('your question').value = 'a?'; el.button('Ask').click();
 out.text = el.textContent;
 el.labelled('the right SQL, if the answer is wrong').value = 'SELECT 1';
 el.button('is wrong').click(); el.button('is wrong').click();
-el.button('b?').click();
+out.anew = !el.button('b?');
+el.button('c?').click();
 out.sent = model.sent;
 const controls = [...el.all()].filter((n) => ['select', 'input', 'textarea', 'button'].includes(n.tag));
 out.unlabelled = controls.filter((n) => !n.attributes['aria-label'] && !n.textContent.trim()).length;
@@ -850,7 +882,7 @@ out.unlabelled = controls.filter((n) => !n.attributes['aria-label'] && !n.textCo
         ("keep", "SELECT 1", 4),
         ("ask", None, None),
     ]
-    assert out["sent"][2]["question"] == "b?"
+    assert out["sent"][2]["question"] == "c?" and out["anew"]
 
 
 def luminance(colour: str) -> float:
