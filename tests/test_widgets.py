@@ -292,11 +292,13 @@ def test_an_interrupt_while_waiting_stops_and_keeps():
     assert view.wait() is None and view.state == "stopped" and 0 < view.step < 4000
 
 
-def test_an_interrupt_between_two_cells_stops_as_well():
+@pytest.mark.parametrize("thread", [False, True])  # JupyterLab has buttons pressed in another one
+def test_an_interrupt_between_two_cells_stops_as_well(thread):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a kernel has it between two cells
 
     async def idle():
-        view = TrainingView(slow_run({"step": 0}, steps=4000)).start()
+        view = TrainingView(slow_run({"step": 0}, steps=4000))
+        await asyncio.to_thread(view.start) if thread else view.start()
         await asyncio.sleep(0.8)
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0.8)
@@ -826,7 +828,7 @@ def test_the_inspectors_buttons_send_once_and_show_the_answer(tmp_path):
 const actions = [{ name: 'similar', label: 'Generate' }, { name: 'promote', label: 'Promote' }];
 const model = new Model({ records: made, runs: true, actions },
   (m) => (m.kind === 'run' ? { result: ran } : m.key === 'a/2' ? { error: 'No.' }
-    : { done: 'Done.', records: [{ ...made[0], evidence: 'judged anew' }] }));
+    : { done: 'Done.', records: [{ ...made[0], evidence: 'judged anew', class: 'right' }] }));
 const stop = widget.default.render({ model, el });
 out.text = el.textContent;
 el.labelled('SQL, editable').value = 'SELECT 5';
@@ -835,7 +837,8 @@ out.ran = el.textContent.includes('Judged wrong.');
 for (let i = 0; i < 3; i++) el.button('Promote').click();
 out.sent = [...model.sent]; out.off = el.button('Promote').disabled;
 out.done = el.textContent.includes('✓ Done.');
-out.anew = el.textContent.includes('judged anew') && el.labelled('SQL, editable').value === 'SELECT 5';
+out.anew = el.textContent.includes('judged anew') && el.labelled('failures').textContent.includes('[right]')
+  && el.labelled('SQL, editable').value === 'SELECT 5';
 const list = el.labelled('failures'); list.value = 'a/2'; list.onchange();
 el.button('Promote').click(); out.error = el.textContent.includes('✗ No.'); out.on = !el.button('Promote').disabled;
 const controls = [...el.all()].filter((n) => ['select', 'input', 'textarea', 'button'].includes(n.tag));
