@@ -70,6 +70,8 @@ function render({ model, el }) {
   const cls = chooser("class", state.records.map((r) => r.class));
   const tag = chooser("tag", state.records.flatMap((r) => r.tags));
   const text = make("input", { type: "search", "aria-label": "words", placeholder: "words in question or SQL" });
+  const line = (r) => `${r.id}  [${r.class}]  ${r.question}`;
+  const options = new Map(state.records.map((r) => [r.key, make("option", { value: r.key }, line(r))]));
   const list = make("select", { size: 8, className: "list", "aria-label": "failures" });
   const count = make("span", { role: "status", "aria-live": "polite" });
   const detail = make("div", { className: "detail" });
@@ -95,8 +97,7 @@ function render({ model, el }) {
 
   function fill() {
     const left = filtered(state.records, { run: run.value, cls: cls.value, tag: tag.value, text: text.value });
-    list.replaceChildren(...left.map((r) =>
-      make("option", { value: r.key }, `${r.id}  [${r.class}]  ${r.question}`)));
+    list.replaceChildren(...left.map((r) => options.get(r.key)));
     count.textContent = `${left.length} of ${state.records.length} failures`;
     const kept = left.find((r) => chosen && r.key === chosen.key) || left[0] || null;
     if (kept) list.value = kept.key;
@@ -131,8 +132,10 @@ function render({ model, el }) {
   }
 
   function update(changed) {
-    for (const record of changed)
+    for (const record of changed) {
       Object.assign(state.records.find((r) => r.key === record.key), record);
+      options.get(record.key).textContent = line(record);
+    }
     if (chosen && changed.some((r) => r.key === chosen.key)) draw(chosen);
   }
 
