@@ -54,9 +54,14 @@ def version(path: str | Path) -> int:
 
 
 def promote(
-    question_id: str, evaluation: str | Path, training: str | Path, retired: str | Path | None = None
+    question_id: str,
+    evaluation: str | Path,
+    training: str | Path,
+    retired: str | Path | None = None,
+    others: Iterable[str | Path] = (),
 ) -> Change:
-    """Move a question from an evaluation set to a training file; its set gets a new version, without it.
+    """Move a question from an evaluation set to a training file; its set gets a new version, without it. So does each
+    of `others`, files of further evaluation sets, that shares the question or its query.
 
     The question is listed in `retired` (default: `retired_path()`) too: from then on it counts as recall. Promoting it
     again changes nothing. `LabkitError` when the set has no such question, or no other one.
@@ -77,9 +82,10 @@ def promote(
     moved = replace(question, tags=tuple(dict.fromkeys([*question.tags, RETIRED])), note=note, line=None)
     taken = _append(training, moved)
     _append(retired, moved)
+    also = [f" It has left {Path(other).name} too." for other in others if _take_out(Path(other), moved)]
     now = _new_version(evaluation, left)
     told = f"{question_id} is in {training.name} now; {evaluation.name} version {now} has {len(left)} questions, "
-    return Change(taken, evaluation, now, told + "without it. From now on it counts as recall.")
+    return Change(taken, evaluation, now, told + "without it. From now on it counts as recall." + "".join(also))
 
 
 def add(question: Question, path: str | Path, apart_from: Iterable[QuestionSet] = ()) -> Change:
@@ -207,6 +213,15 @@ def _free(name: str, questions: Iterable[Question]) -> str:
     return free
 
 
+def _take_out(path: Path, question: Question) -> bool:
+    """Take what shares a question or its query out of a set's file, if there is such a file and such a question."""
+    before = _read(path)
+    shared = {name for found in overlap([question], before) if found.kind != "skeleton" for name in found.b}
+    if shared:
+        _new_version(path, [q for q in before if q.id not in shared])
+    return bool(shared)
+
+
 def _append(path: Path, question: Question) -> Question:
     """Add to a file that has no versions, unless it is there."""
     before = _read(path)
@@ -218,7 +233,7 @@ def _append(path: Path, question: Question) -> Question:
 
 
 def _new_version(path: Path, questions: list[Question]) -> int:
-    """Keep what the file holds as an earlier version, then write the new one; its number."""
+    """Keep what the file holds as an earlier version, then write the new one; its number. An empty set has no file."""
     number = version(path)
     if path.is_file():
         old = path.read_bytes()
@@ -226,5 +241,8 @@ def _new_version(path: Path, questions: list[Question]) -> int:
         if not (kept.is_file() and kept.read_bytes() == old):  # else a crash came between the two writes
             write_atomically(_folder(path) / f"{path.stem}.v{number}.jsonl", old)
             number += 1
-    save_questions(path, questions)
+    if questions:
+        save_questions(path, questions)
+    else:
+        path.unlink(missing_ok=True)
     return number

@@ -17,6 +17,7 @@ from labkit.canonical import canonical, sql_of
 from labkit.clauses import CLAUSES, whole_clauses
 from labkit.datagen import generate
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.diagnosis import Diagnosis, diagnose
 from labkit.execution import ExecutionResult, Task, execute, execute_tasks
 from labkit.schema import Schema, read_schema
 from labkit.scoring import score, stored_result
@@ -37,7 +38,15 @@ def records(diagnosed: DiagnosedRun, questions: QuestionSet, name: str = "") -> 
     golds = iter(execute_tasks([Task(file, item.question.sql) for item, file in places if item.question.sql]))
     found = execute_tasks([Task(file, item.result.prediction) for item, file in places])
     return [
-        _record(item, schemas[file], _gold_result(item.question, golds), result, name or diagnosed.run.model)
+        _record(
+            item.question,
+            item.result.prediction,
+            item.diagnosis,
+            schemas[file],
+            _gold_result(item.question, golds),
+            result,
+            name or diagnosed.run.model,
+        )
         for (item, file), result in zip(places, found, strict=True)
     ]
 
@@ -47,23 +56,30 @@ def _gold_result(question: Question, results: Iterator[ExecutionResult]) -> Exec
     return next(results) if question.sql else stored_result(question)
 
 
-def _record(item, schema: Schema, gold: ExecutionResult, found: ExecutionResult, run: str) -> dict:
-    question, prediction = item.question, item.result.prediction
+def _record(
+    question: Question,
+    prediction: str,
+    diagnosis: Diagnosis,
+    schema: Schema,
+    gold: ExecutionResult,
+    found: ExecutionResult,
+    run: str,
+) -> dict:
     return {
         "key": f"{run}/{question.id}",
         "run": run,
         "id": question.id,
         "question": question.question,
-        "class": item.diagnosis.failure_class,
+        "class": diagnosis.failure_class,
         "tags": list(question.tags),
         "gold": question.sql,
         "prediction": prediction,
         "clauses": clause_diff(prediction, question.sql, schema),
         "gold_result": shown(gold),
         "prediction_result": shown(found, gold),
-        "evidence": item.diagnosis.evidence,
-        "hint": item.diagnosis.hint,
-        "suggestion": item.diagnosis.suggestion,
+        "evidence": diagnosis.evidence,
+        "hint": diagnosis.hint,
+        "suggestion": diagnosis.suggestion,
     }
 
 
@@ -135,15 +151,16 @@ def inspector(
     """
     questions = load_questions(evaluation, db_dir=db_dir)
     every = [record for name, run in runs.items() for record in records(run, questions, name)]
-    tools = Bench(questions, Path(evaluation), Path(folder))
+    tools = Bench(questions, Path(evaluation), Path(folder), every)
     return FailureInspector(every, run=tools.run, actions=tools.actions())
 
 
 class Bench:
-    """What the inspector's buttons do, each a callable (record, question text, SQL text) -> sentence."""
+    """What the inspector's buttons do, each a callable (record, question text, SQL text) -> sentence; `records` are
+    those that the inspector shows."""
 
-    def __init__(self, questions: QuestionSet, evaluation: Path, folder: Path):
-        self.questions, self.evaluation, self.folder = questions, evaluation, folder
+    def __init__(self, questions: QuestionSet, evaluation: Path, folder: Path, records: Sequence[dict] = ()):
+        self.questions, self.evaluation, self.folder, self.records = questions, evaluation, folder, records
         self.asked = {question.id: question for question in questions}
 
     def actions(self) -> dict[str, Callable[[dict, str, str], str]]:
@@ -181,8 +198,9 @@ class Bench:
         return made.pairs
 
     def promote(self, record: dict, question: str, sql: str) -> str:
-        """To training, and out of the evaluation set."""
-        return str(curation.promote(record["id"], self.evaluation, self.folder / "training.jsonl"))
+        """To training, and out of both evaluation sets."""
+        training, added = self.folder / "training.jsonl", self.folder / "added.jsonl"
+        return str(curation.promote(record["id"], self.evaluation, training, others=[added]))
 
     def add(self, record: dict, question: str, sql: str) -> str:
         """The question and the SQL as they were edited, to an evaluation set of one's own."""
@@ -196,11 +214,23 @@ class Bench:
         return str(curation.add(own, self.folder / "added.jsonl", apart))
 
     def correct(self, record: dict, question: str, sql: str) -> str:
-        """The edited SQL becomes the gold."""
+        """The edited SQL becomes the gold; each run's failure on the question is judged and diagnosed by it."""
         file = self.questions.database_path(self.asked[record["id"]])
         change = curation.correct(record["id"], sql, self.evaluation, file)
         self.asked[record["id"]] = change.question  # what is run next is judged by it
+        for shown_one in self.records:
+            if shown_one["id"] == change.question.id:
+                shown_one.update(self.judged_again(shown_one, change.question, file))
         return str(change)
+
+    def judged_again(self, record: dict, question: Question, file: Path) -> dict:
+        """A record as it is with the question's gold of now."""
+        prediction, schema = record["prediction"], read_schema(file)
+        diagnosis = diagnose(question, prediction, score(question, prediction, file), schema)
+        if not diagnosis.failure_class:
+            diagnosis = replace(diagnosis, failure_class="right", evidence="By its new gold the prediction is right.")
+        gold, found = execute(file, question.sql), execute(file, prediction)
+        return _record(question, prediction, diagnosis, schema, gold, found, record["run"])
 
     def mark(self, record: dict, question: str, sql: str) -> str:
         """The gold is wrong: set aside."""
@@ -222,10 +252,13 @@ def playground(
     confidence: Callable[[str, str], list[tuple[str, float]]] | None = None,
 ) -> Playground:
     """A playground on an agent: answers that a person has judged are kept in `folder`; `near` are the questions that
-    are suggested, nearest by words first; `confidence(question, SQL)` gives each token's probability.
+    `nearest_questions` suggests; `confidence(question, SQL)` gives each token's probability, by default a local
+    model's own.
     """
     database = Path(agent.database)
     tried: Counter = Counter()
+    if confidence is None and hasattr(agent.generator.chat_model, "network"):
+        confidence = _confidence(agent)
 
     def ask(text: str) -> dict:
         answer = agent.ask(text)
@@ -240,16 +273,36 @@ def playground(
         question = Question(f"ask-{tried['kept']}", text, sql, database.stem)
         return str(curation.keep_answer(folder, question, right, gold))
 
-    return Playground(ask, keep, suggest=lambda text: nearest_questions(text, near))
+    return Playground(ask, keep, suggest=lambda text, right, wrong: nearest_questions(text, near, right, wrong))
 
 
-def nearest_questions(text: str, questions: Sequence[Question], k: int = 3) -> list[str]:
-    """The k questions that share most words with a text (Jaccard), without the text itself."""
-    words = set(normalise_question(text).split())
+def _confidence(agent: Agent) -> Callable[[str, str], list[tuple[str, float]]]:
+    from labkit.likelihood import token_probabilities  # torch, which a model on this machine has brought already
 
-    def shared(question: Question) -> float:
-        theirs = set(normalise_question(question.question).split())
-        return len(words & theirs) / max(1, len(words | theirs))
+    def confidence(text: str, sql: str) -> list[tuple[str, float]]:
+        (asked,) = agent.generator.conversations([Question("ask", text, sql, str(agent.database))])
+        return token_probabilities(agent.generator.chat_model, asked, sql)
 
-    others = [q for q in questions if normalise_question(q.question) != normalise_question(text)]
-    return [q.question for q in sorted(others, key=lambda q: -shared(q))[:k] if shared(q) > 0]
+    return confidence
+
+
+def nearest_questions(
+    text: str, questions: Sequence[Question], right: Sequence[str] = (), wrong: Sequence[str] = (), k: int = 3
+) -> list[str]:
+    """The k questions to ask after `text`: first those near the boundary, like one that was answered `right` and one
+    that was answered `wrong`, then those like the text itself. Alike is who shares words (Jaccard); what was judged
+    and the text are not asked again.
+    """
+    known = {normalise_question(one) for one in (text, *right, *wrong)}
+    words = {one: set(one.split()) for one in known | {normalise_question(q.question) for q in questions}}
+
+    def alike(one: str, others: Sequence[str]) -> float:
+        theirs = [words[normalise_question(other)] for other in others]
+        return max((len(words[one] & w) / max(1, len(words[one] | w)) for w in theirs), default=0.0)
+
+    def worth(question: Question) -> tuple[float, float]:
+        one = normalise_question(question.question)
+        return min(alike(one, right), alike(one, wrong)), alike(one, [text])
+
+    others = [q for q in questions if normalise_question(q.question) not in known]
+    return [q.question for q in sorted(others, key=worth, reverse=True)[:k] if any(worth(q))]

@@ -6,8 +6,10 @@ round, one text is given and the conversations differ: which of several queries 
 """
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from labkit.decoding import prompt_tokens
 from labkit.kvcache import KeyValues, compute_prefix, shared_length, shared_prefix_attention
@@ -29,17 +31,12 @@ def log_probabilities(model, conversation: Sequence[dict], answers: Sequence[str
     rows = [[prompt[-1], *tokens, model.tokenizer.eos_token_id] for tokens in written]
     order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))  # alike in length: little padding
     found = [0.0] * len(rows)
-    experts = getattr(model, "experts", None)
     with shared_prefix_attention(model.network):
         prefix = compute_prefix(model.network, prompt[:-1])
         for start in range(0, len(order), _ROWS):
             places = order[start : start + _ROWS]
-            if experts:
-                with experts.attached():
-                    experts.route([prompt] * len(places))
-                    sums = _sums(model, prefix, [rows[place] for place in places])
-            else:
-                sums = _sums(model, prefix, [rows[place] for place in places])
+            with _experts_on(model, [prompt] * len(places)):
+                sums = _each(model, prefix, [rows[place] for place in places]).sum(1).tolist()
             for place, value in zip(places, sums, strict=True):
                 found[place] = value
     return found
@@ -60,19 +57,48 @@ def log_probability_after(model, conversations: Sequence[Sequence[dict]], answer
         prefix = compute_prefix(model.network, prompts[0][:shared])
         for start in range(0, len(order), _ROWS):
             places = order[start : start + _ROWS]
-            sums = _sums(model, prefix, [[*prompts[place][shared:], *told] for place in places], len(told))
+            rows = [[*prompts[place][shared:], *told] for place in places]
+            sums = _each(model, prefix, rows, len(told)).sum(1).tolist()
             for place, value in zip(places, sums, strict=True):
                 found[place] = value
     return found
 
 
-def _sums(model, prefix, rows: list[list[int]], counted: int | None = None) -> list[float]:
-    """The log probabilities of each row's last `counted` tokens summed, of all after its first by default; all but
-    the last are fed behind the prefix."""
+@torch.inference_mode()
+def token_probabilities(model, conversation: Sequence[dict], answer: str) -> list[tuple[str, float]]:
+    """Each token of an answer as text, with its probability after the conversation and the tokens before it; without
+    the token that ends the answer. A model may have written the same text in other tokens.
+    """
+    (prompt,) = prompt_tokens(model, [conversation])
+    tokens = model.tokenizer(answer, add_special_tokens=False).input_ids
+    if not tokens:
+        return []
+    with shared_prefix_attention(model.network):
+        prefix = compute_prefix(model.network, prompt[:-1])
+        with _experts_on(model, [prompt]):
+            (likely,) = _each(model, prefix, [[prompt[-1], *tokens]]).exp().tolist()
+    return [(model.tokenizer.decode([token]), value) for token, value in zip(tokens, likely, strict=True)]
+
+
+@contextmanager
+def _experts_on(model, prompts: list):
+    """The memory experts of a model that has some, chosen by each row's prompt."""
+    experts = getattr(model, "experts", None)
+    if not experts:
+        yield
+        return
+    with experts.attached():
+        experts.route(prompts)
+        yield
+
+
+def _each(model, prefix, rows: list[list[int]], counted: int | None = None) -> Tensor:
+    """The log probability of each row's last `counted` tokens, of all after its first by default, 0 before a shorter
+    row; all but the last are fed behind the prefix. Shape (rows, tokens)."""
     device, width = model.network.device, max(map(len, rows)) - 1
     padding = torch.tensor([width + 1 - len(row) for row in rows], device=device)
     padded = torch.tensor([[0] * (width + 1 - len(row)) + row for row in rows], device=device)
     kept = torch.arange(width - (counted or width), width, device=device)
     logits = KeyValues(padding, width, prefix).run(model.network, padded[:, :-1], kept)
     likely = logits.float().log_softmax(-1).gather(-1, padded[:, kept + 1, None])[..., 0]
-    return (likely * (kept >= padding[:, None])).sum(1).tolist()
+    return likely * (kept >= padding[:, None])

@@ -226,8 +226,9 @@ print("dev.jsonl is at version", curation.version(dev.path))
 #
 # ## 6. The adversarial playground
 #
-# Ask the live model anything. Say right or wrong; give the right SQL if you know it. Near questions of `dev` are
-# suggested: change one thing at a time, and find where it breaks.
+# Ask the live model anything. Each token of its query stands with its probability, as in Lab 0: where is it unsure?
+# Say right or wrong; give the right SQL if you know it. Near questions of `dev` are suggested, first those between an
+# answer that was right and one that was wrong: change one thing at a time, and find where it breaks.
 
 # %%
 agent = Agent(labkit.load_model(setting.model), course.league(), max_new_tokens=setting.max_new_tokens)

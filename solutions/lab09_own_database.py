@@ -45,6 +45,7 @@ from labkit.execution import execute_many
 from labkit.schema import sql_name
 from labkit.serving import Server
 from labkit.sqltext import normalise_sql, parse
+from labkit.tuning.sources import old_pairs
 from labkit.tuning.starters import starter
 from labkit.widgets import DataExplorer, LadderChart, TrainingView
 from labkit.workspace import check, drift
@@ -506,7 +507,8 @@ def lesson_on(pairs, adapter):
             return labkit.tune(base, pairs, out=out, adapter=adapter, rate=config.rate, avoid=apart,
                                store=store, seed=setting.seed, progress=False, watch=watch)  # fmt: skip
 
-    view = TrainingView(tuning, {pair.id: pair.question for pair in pairs})
+    earlier = old_pairs(adapter, pairs) if isinstance(adapter, Path) else []  # some of them are trained on again
+    view = TrainingView(tuning, {pair.id: pair.question for pair in [*pairs, *earlier]})
     view.start()
     return view
 

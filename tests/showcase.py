@@ -139,7 +139,11 @@ def playground() -> Playground:
     tokens = [("SELECT", 0.97), (" COUNT", 0.81), ("(*)", 0.99), (" FROM", 0.98), (" teams", 0.32), (";", 0.44)]
     told = {"sql": "SELECT COUNT(*) FROM teams;", "sentence": "There are 24 teams.", "tokens": tokens, "result": result}
     near = ["How many teams are in the South?", "How many teams have won a title?", "Which team was founded first?"]
-    return Playground(lambda question: told, lambda *kept: "Kept in playground.jsonl.", lambda question: near)
+
+    def suggest(question: str, right: list[str], wrong: list[str]) -> list[str]:
+        return near[len(wrong) :]
+
+    return Playground(lambda question: told, lambda *kept: "Kept in playground.jsonl.", suggest)
 
 
 def explorer() -> DataExplorer:

@@ -215,7 +215,7 @@ def test_the_inspector_filters_runs_edited_sql_and_promotes(lab):
 CLASS = "malformed_join"
 
 
-def test_a_thousand_failures_are_filtered_within_200_ms(lab):
+def test_a_thousand_failures_are_filtered_within_200_ms(lab, capsys):
     measured = """([label, value, event]) => new Promise((done) => {
       const control = document.querySelector(`.labkit [aria-label="${label}"]`);
       const began = performance.now();
@@ -231,7 +231,22 @@ def test_a_thousand_failures_are_filtered_within_200_ms(lab):
         for label, value, event, left in wanted:
             took = page.evaluate(measured, [label, value, event])
             assert options.count() == left
+            with capsys.disabled():
+                print(f"\n1,000 failures, {label} {value!r}: {took:.0f} ms, {left} left")
             assert took < 200, f"{label} {value!r}: {took:.0f} ms"
+
+
+def test_the_playground_suggests_anew_after_a_verdict(lab):
+    with lab.shown("showcase.playground()") as page:
+        view = page.get_by_role("region", name="adversarial playground")
+        view.get_by_label("your question").fill("How many teams are there?")
+        view.get_by_role("button", name="Ask").click()
+        suggested = view.get_by_role("button", name="How many teams are in the South?")
+        suggested.wait_for()
+        assert "97 %" in view.get_by_label("probability of each token").inner_text()
+        view.get_by_role("button", name="The answer is wrong").click()
+        suggested.wait_for(state="detached")
+        view.get_by_role("button", name="How many teams have won a title?").wait_for()
 
 
 def test_a_slider_moves_the_bars(lab):
@@ -257,7 +272,7 @@ def width(bar) -> float:
     return (bar.bounding_box() or {"width": 0})["width"]
 
 
-def test_a_training_is_started_stopped_and_goes_on(lab):
+def test_a_training_is_started_stopped_goes_on_and_is_interrupted(lab):
     cells = ("view = showcase.training('tuned')", "view", "view.start() and view.state")
     with lab.shown(*cells) as page:
         status = page.locator(".jp-OutputArea-output [role=status]")
@@ -267,12 +282,14 @@ def test_a_training_is_started_stopped_and_goes_on(lab):
         page.get_by_role("button", name="Stop", exact=True).click()
         status.get_by_text(re.compile("^stopped")).wait_for()
         stopped = step_of(status)
-        assert (lab.labs / "tuned" / "out" / "unfinished" / "checkpoint.pt").is_file()
+        checkpoint = lab.labs / "tuned" / "out" / "unfinished" / "checkpoint.pt"
+        first = checkpoint.stat().st_mtime_ns
         page.get_by_role("button", name="Start or go on").click()
         wait_for(lambda: step_of(status) > stopped)
-        page.get_by_role("button", name="Stop", exact=True).click()
+        page.evaluate("() => window.jupyterapp.commands.execute('kernelmenu:interrupt')")  # JupyterLab's own
         status.get_by_text(re.compile("^stopped")).wait_for()
         status.get_by_text(re.compile(f"^stopped; step (?!{stopped} )")).wait_for()
+        assert checkpoint.stat().st_mtime_ns > first and errors(page) == []
 
 
 def step_of(status) -> int:

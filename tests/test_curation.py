@@ -1,6 +1,7 @@
 """Promote, add, correct, mark: nothing twice, nothing lost, each change a version; the promoted may be trained on."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,15 @@ def test_promoting_again_changes_nothing(evaluation, training):
     assert "nothing was changed" in str(promote("q2", evaluation, training))
     assert before == [evaluation.read_bytes(), training.read_bytes(), curation.retired_path().read_bytes()]
     assert version(evaluation) == 2
+
+
+def test_promoting_empties_other_sets_of_the_question(evaluation, training):
+    other = save_questions(evaluation.parent / "own.jsonl", [Question("x", "Arenas, how many?", ARENAS, "league")])
+    missing = evaluation.parent / "missing.jsonl"
+    assert "left own.jsonl too" in str(promote("q2", evaluation, training, others=[other, missing]))
+    assert not other.exists() and ids(other.parent / "versions" / "own.v1.jsonl") == ["x"] and not missing.exists()
+    save_questions(other, [FIRST, replace(FIRST, id="y", question="Any?", sql="SELECT 9")])
+    assert "left" not in str(promote("q3", evaluation, training, others=[other])) and ids(other) == ["q1", "y"]
 
 
 def test_a_promoted_id_that_was_taken_is_found_again(evaluation, training):

@@ -36,6 +36,38 @@ def test_the_instructors_table_counts_the_exercises_that_there_are():
         assert len(importlib.import_module(f"labkit.course.lab{int(lab):02d}").EXERCISES) == int(count)
 
 
+def test_the_instructors_times_are_those_of_the_labs_and_of_the_walk():
+    page = (ROOT / "docs/instructor.md").read_text("utf-8")
+    labs = sorted((ROOT / "solutions").glob("lab*.py"))
+    headers = [re.search(r"\*\*Time\*\* about (\d+) minutes", lab.read_text("utf-8"))[1] for lab in labs]
+    assert re.findall(r"^\| \d \|.*\| (\d+) min \| \d+ \|$", page, re.MULTILINE) == headers
+    walk = (ROOT / "EXPERIMENTS.md").read_text("utf-8").partition("## 2026-11-30: the whole way walked")[2]
+    measured = re.findall(r"^\| (\d) \| \d+ \| (\d+) \|", walk.partition("\n## ")[0], re.MULTILINE)
+    assert re.findall(r"Lab (\d) (\d+)", page) == measured and len(measured) == len(labs)
+
+
+def glossary() -> list[str]:
+    """The words that have a row, in its order."""
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text("utf-8"), re.MULTILINE)[1:]
+    return [word for row in rows for word in re.sub(r"[()]", "", row.lower()).split(", ")]
+
+
+@pytest.mark.parametrize("lab", ["lab00_meet_the_agent", "lab03_usual_approaches"])
+def test_what_a_lab_sets_in_bold_is_in_the_glossary(lab):
+    source = (ROOT / "solutions" / f"{lab}.py").read_text("utf-8")
+    bold = re.findall(r"\*\*(.+?)\*\*", "\n".join(re.findall(r"^# .*", source, re.MULTILINE)))
+    terms = {term.lower().removeprefix("95 % ") for term in bold if not re.search("Lab|Time|ou can|You need", term)}
+    lacking = [term for term in terms if not {term, term.rstrip("s")} & set(glossary())]
+    assert len(terms) >= 5 and not lacking
+
+
+def test_the_glossary_has_what_the_first_labs_say_and_is_in_order():
+    wanted = "gold, leak, linter, slice, skeleton, sign test, semantic match, coverage, 4-bit quantization"
+    assert set(wanted.split(", ")) <= set(glossary())
+    lines = (ROOT / "docs/glossary.md").read_text("utf-8").splitlines()[4:]
+    assert lines == sorted(lines, key=str.lower)
+
+
 def test_commands_named_in_the_pages_exist():
     from typer.main import get_command
 

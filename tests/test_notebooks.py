@@ -99,6 +99,13 @@ def test_an_executed_lab_carries_its_stamp_and_is_small(tool, root, lab):
     assert path.stat().st_size <= tool.MOST_BYTES
 
 
+def test_lab_8_shows_how_sure_the_model_was(root):
+    cells = nbformat.read(root / "solutions" / "lab08_iterate.ipynb", as_version=4).cells
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    (table,) = [html for data in outputs if "least sure token" in (html := data.get("text/html", ""))]
+    assert re.search(r"<td><code>[^<]+ \d+ %</code></td>", table)
+
+
 @pytest.mark.parametrize("lab", LABS)
 def test_a_learners_lab_holds_no_solution_and_no_output(tool, root, lab):
     solution = (root / "solutions" / f"{lab}.py").read_text()

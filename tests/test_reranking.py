@@ -1,5 +1,6 @@
 """Values that a question mentions, candidates out of a pool, and the choice among them by the model's likelihood."""
 
+import math
 import runpy
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ import labkit.cli
 from labkit.candidates import Candidates
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
-from labkit.likelihood import log_probabilities, log_probability_after
+from labkit.likelihood import log_probabilities, log_probability_after, token_probabilities
 from labkit.linking import Values, lacking
 from labkit.models import load_model
 from labkit.reranking import RerankedGenerator, tells
@@ -153,6 +154,24 @@ def test_log_probabilities_are_the_networks_own(tiny):
         places = range(len(prompt) - 1, len(prompt) + len(tokens) - 1)
         assert value == pytest.approx(sum(logits[p, t].item() for p, t in zip(places, tokens, strict=True)), abs=1e-3)
     assert log_probabilities(tiny, conversation, []) == []
+
+
+def test_each_token_has_its_share_of_an_answers_probability(tiny):
+    conversation, answer = [{"role": "user", "content": "How many teams?"}], "SELECT COUNT(*) FROM teams"
+    given = token_probabilities(tiny, conversation, answer)
+    assert "".join(token for token, _ in given) == answer and all(0 < value < 1 for _, value in given)
+    (whole,) = log_probabilities(tiny, conversation, [answer])
+    from labkit.decoding import prompt_tokens
+
+    (prompt,) = prompt_tokens(tiny, [conversation])
+    read = [*prompt, *tiny.tokenizer(answer, add_special_tokens=False).input_ids]
+    with torch.inference_mode():
+        likely = tiny.network(input_ids=torch.tensor([read])).logits[0].softmax(-1)
+    places = range(len(prompt), len(read))
+    assert [value for _, value in given] == pytest.approx([likely[p - 1, read[p]].item() for p in places], rel=1e-3)
+    end = likely[-1, tiny.tokenizer.eos_token_id].item()
+    assert math.prod(value for _, value in given) * end == pytest.approx(math.exp(whole), rel=1e-2)
+    assert token_probabilities(tiny, conversation, "") == []
 
 
 @pytest.mark.parametrize("texts", [("one team", "two teams or more, at least", "0"), ("a", "b " * 40), ("c",)])

@@ -23,6 +23,7 @@ import pytest
 import torch
 
 from labkit import curation, inspecting, sampling
+from labkit.agent import Agent
 from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions
 from labkit.diagnosis import diagnose_run
@@ -291,11 +292,13 @@ def test_an_interrupt_while_waiting_stops_and_keeps():
     assert view.wait() is None and view.state == "stopped" and 0 < view.step < 4000
 
 
-def test_an_interrupt_between_two_cells_stops_as_well():
+@pytest.mark.parametrize("thread", [False, True])  # JupyterLab has buttons pressed in another one
+def test_an_interrupt_between_two_cells_stops_as_well(thread):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a kernel has it between two cells
 
     async def idle():
-        view = TrainingView(slow_run({"step": 0}, steps=4000)).start()
+        view = TrainingView(slow_run({"step": 0}, steps=4000))
+        await asyncio.to_thread(view.start) if thread else view.start()
         await asyncio.sleep(0.8)
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0.8)
@@ -605,6 +608,38 @@ def test_the_actions_do_what_they_say(live, evaluation, tmp_path):
     assert len(load_questions(evaluation.path)) == 3 and curation.version(evaluation.path) == 4
 
 
+def test_no_question_is_in_training_and_in_an_evaluation(live, evaluation, tmp_path):
+    first, second, third = live.records
+    added, training = tmp_path / "out" / "added.jsonl", tmp_path / "out" / "training.jsonl"
+    live.act("add", first["key"], sql=first["gold"])
+    live.act("add", second["key"], "Which other one?", second["gold"])  # its query is the same
+    live.act("add", third["key"], "How many have a coach?", "SELECT COUNT(*) FROM teams WHERE coach <> '--'")
+    assert "It has left added.jsonl too." in live.act("promote", first["key"])
+    live.act("promote", second["key"])
+    assert [q.id for q in load_questions(added)] == [f"from-{third['id']}"]
+    assert [q.id for q in load_questions(training)] == [first["id"], second["id"]]
+    with pytest.raises(LabkitError, match="it would measure nothing"):
+        live.act("add", first["key"], sql=first["gold"])  # the other way round
+
+
+def test_a_corrected_gold_is_shown_in_each_run(evaluation, tmp_path):
+    def generator(questions):
+        return ["SELECT COUNT(*) FROM games" if q.id == "start-01" else q.sql for q in questions]
+
+    diagnosed = diagnose_run(evaluate(generator, evaluation, progress=False), evaluation)
+    live = inspecting.inspector({"a": diagnosed, "b": diagnosed}, evaluation.path, tmp_path / "out", evaluation.db_dir)
+    message = {"kind": "act", "action": "correct", "key": "a/start-01", "question": ""}
+    message["sql"] = "SELECT COUNT(*) AS n FROM games"
+    changed = live.answer(message)["records"]
+    assert changed == live.records and [r["key"] for r in changed] == ["a/start-01", "b/start-01"]
+    for now in changed:
+        assert now["gold"] == message["sql"] and now["class"] == "right" and "is right" in now["evidence"]
+        assert now["gold_result"]["rows"] == now["prediction_result"]["rows"]
+    live.act("correct", "b/start-01", sql="SELECT COUNT(*) FROM players")
+    assert {r["class"] for r in live.records} == {"malformed_join"} and message["sql"] not in live.text()
+    assert json.loads(live.widget().state)["records"] == live.records
+
+
 def test_similar_pairs_pile_up_and_none_comes_twice(live, tmp_path):
     for _ in range(3):
         live.act("similar", live.records[0]["key"])
@@ -668,9 +703,11 @@ def answer_of(question: str) -> dict:
 
 def test_the_playground_remembers_and_finds_the_boundary():
     kept = []
-    play = Playground(answer_of, lambda *given: kept.append(given) or "kept", lambda question: ["nearer?"])
-    assert play.ask("a?")["unsure"] == [" 24"] and play.ask("b?")["suggestions"] == ["nearer?"]
-    assert play.keep(False, "SELECT 1") == "kept" and play.keep(True, place=0) == "kept"
+    play = Playground(answer_of, lambda *given: kept.append(given) or "kept", lambda *known: [f"{known}"])
+    assert play.ask("a?")["unsure"] == [" 24"] and play.ask("b?")["suggestions"] == ["('b?', [], [])"]
+    assert play.keep(False, "SELECT 1") == "kept"
+    told = play.answer({"kind": "keep", "right": True, "gold": "", "place": 0})
+    assert told == {"done": "kept", "suggestions": ["('b?', ['a?'], ['b?'])"]}
     assert play.boundary() == (["a?"], ["b?"])
     assert kept == [("b?", "SELECT 24", False, "SELECT 1"), ("a?", "SELECT 24", True, "")]
     assert "24 20 %" in play.table() and "wrong" in play.text() and "<table>" in play._repr_mimebundle_()["text/html"]
@@ -678,20 +715,21 @@ def test_the_playground_remembers_and_finds_the_boundary():
         Playground(answer_of, print).keep(True)
 
 
+class Stub:
+    """A chat model that is no local one and always says the same."""
+
+    name, prompt = "stub", None
+
+    def chat(self, conversations, **settings):
+        return ["SELECT COUNT(*) FROM teams" for _ in conversations]
+
+    def describe(self):
+        return {"model": "stub"}
+
+
 def test_a_playground_on_an_agent_keeps_what_runs(league, tmp_path, root):
-    class Model:
-        name, prompt = "stub", None
-
-        def chat(self, conversations, **settings):
-            return ["SELECT COUNT(*) FROM teams" for _ in conversations]
-
-        def describe(self):
-            return {"model": "stub"}
-
-    from labkit.agent import Agent
-
     dev = load_questions(root / "datasets" / "league" / "dev.jsonl")
-    play = inspecting.playground(Agent(Model(), league), dev, tmp_path, lambda question, sql: [("SELECT", 1.0)])
+    play = inspecting.playground(Agent(Stub(), league), dev, tmp_path, lambda question, sql: [("SELECT", 1.0)])
     answer = play.ask("How many teams are in the South?")
     assert answer["sql"] == "SELECT COUNT(*) FROM teams" and answer["result"]["rows"] == [["24"]]
     assert len(answer["suggestions"]) == 3 and set(answer["suggestions"]) <= {q.question for q in dev}
@@ -705,6 +743,32 @@ def test_near_questions_share_words():
     pool = [Question(str(i), text, "SELECT 1", "x") for i, text in enumerate(("How many teams?", "Who won?", "teams"))]
     assert inspecting.nearest_questions("how many teams are there", pool) == ["How many teams?", "teams"]
     assert inspecting.nearest_questions("How many TEAMS", pool) == ["teams"]
+
+
+def test_questions_between_right_and_wrong_come_first(league, tmp_path):
+    texts = ("Who coaches the Otters today?", "Which city has most teams?", "How many teams does the South have?")
+    pool = [Question(str(i), text, "SELECT 1", "x") for i, text in enumerate(texts)]
+    asked, wrong, between = "How many teams?", "Who coaches the South?", texts[2]
+    assert inspecting.nearest_questions(wrong, pool)[0] == texts[0]
+    assert inspecting.nearest_questions(wrong, pool, [asked], [wrong])[0] == between
+    assert inspecting.nearest_questions(wrong, pool, [asked, texts[0]], [wrong, between]) == [texts[1]]
+
+    play = inspecting.playground(Agent(Stub(), league), pool, tmp_path)
+    for text, right in ((asked, True), (wrong, False)):
+        play.ask(text)
+        before = play.asked[-1]["suggestions"]
+        play.keep(right)
+    assert before[0] == texts[0] and play.asked[-1]["suggestions"][0] == between
+
+
+def test_a_local_model_says_how_sure_each_token_was(league, tmp_path, tiny_model_dir):
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32")
+    model.chat = Stub().chat  # its own answers are no SQL, which would leave nothing to be sure of
+    play = inspecting.playground(Agent(model, league), [], tmp_path)
+    tokens = play.ask("How many teams are there?")["tokens"]
+    assert "".join(token for token, _ in tokens) == "SELECT COUNT(*) FROM teams"
+    assert all(0 < value < 1 for _, value in tokens) and re.search(r"<code>\S+ \d+ %</code>", play.table())
+    assert inspecting.playground(Agent(Stub(), league), [], tmp_path).ask("How many?")["tokens"] == []
 
 
 # --- in node, with a stand-in for the document
@@ -763,7 +827,8 @@ def test_the_inspectors_buttons_send_once_and_show_the_answer(tmp_path):
         + """
 const actions = [{ name: 'similar', label: 'Generate' }, { name: 'promote', label: 'Promote' }];
 const model = new Model({ records: made, runs: true, actions },
-  (m) => (m.kind === 'run' ? { result: ran } : m.key === 'a/2' ? { error: 'No.' } : { done: 'Done.' }));
+  (m) => (m.kind === 'run' ? { result: ran } : m.key === 'a/2' ? { error: 'No.' }
+    : { done: 'Done.', records: [{ ...made[0], evidence: 'judged anew', class: 'right' }] }));
 const stop = widget.default.render({ model, el });
 out.text = el.textContent;
 el.labelled('SQL, editable').value = 'SELECT 5';
@@ -772,6 +837,8 @@ out.ran = el.textContent.includes('Judged wrong.');
 for (let i = 0; i < 3; i++) el.button('Promote').click();
 out.sent = [...model.sent]; out.off = el.button('Promote').disabled;
 out.done = el.textContent.includes('✓ Done.');
+out.anew = el.textContent.includes('judged anew') && el.labelled('failures').textContent.includes('[right]')
+  && el.labelled('SQL, editable').value === 'SELECT 5';
 const list = el.labelled('failures'); list.value = 'a/2'; list.onchange();
 el.button('Promote').click(); out.error = el.textContent.includes('✗ No.'); out.on = !el.button('Promote').disabled;
 const controls = [...el.all()].filter((n) => ['select', 'input', 'textarea', 'button'].includes(n.tag));
@@ -784,7 +851,7 @@ stop(); out.listeners = model.listeners.length;
     out = in_node(tmp_path, "inspector", script)
     assert "≠ <b>" in out["text"] and "≠ differs" in out["text"] and "and 3 more rows" in out["text"]
     assert [m["kind"] for m in out["sent"]] == ["run", "act"] and out["sent"][0]["sql"] == "SELECT 5"
-    assert out["ran"] and out["done"] and out["off"] and out["error"] and out["on"] and out["none"]
+    assert out["anew"] and out["ran"] and out["done"] and out["off"] and out["error"] and out["on"] and out["none"]
     assert out["unlabelled"] == 0 and out["listeners"] == 0
 
 
@@ -794,7 +861,8 @@ def test_the_playground_asks_judges_and_suggests(tmp_path):
     script = (
         f"const answer = {json.dumps(answer)};"
         + """
-const model = new Model({ unsure: 0.5 }, (m) => (m.kind === 'ask' ? { answer, place: 4 } : { done: 'Kept.' }));
+const model = new Model({ unsure: 0.5 }, (m) => (m.kind === 'ask' ? { answer, place: 4 }
+  : { done: 'Kept.', suggestions: ['c?'] }));
 widget.default.render({ model, el });
 el.button('Ask').click(); out.empty = model.sent.length;
 out.before = el.button('is right').disabled;
@@ -802,7 +870,8 @@ el.labelled('your question').value = 'a?'; el.button('Ask').click();
 out.text = el.textContent;
 el.labelled('the right SQL, if the answer is wrong').value = 'SELECT 1';
 el.button('is wrong').click(); el.button('is wrong').click();
-el.button('b?').click();
+out.anew = !el.button('b?');
+el.button('c?').click();
 out.sent = model.sent;
 const controls = [...el.all()].filter((n) => ['select', 'input', 'textarea', 'button'].includes(n.tag));
 out.unlabelled = controls.filter((n) => !n.attributes['aria-label'] && !n.textContent.trim()).length;
@@ -816,7 +885,7 @@ out.unlabelled = controls.filter((n) => !n.attributes['aria-label'] && !n.textCo
         ("keep", "SELECT 1", 4),
         ("ask", None, None),
     ]
-    assert out["sent"][2]["question"] == "b?"
+    assert out["sent"][2]["question"] == "c?" and out["anew"]
 
 
 def luminance(colour: str) -> float:

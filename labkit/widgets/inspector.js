@@ -70,6 +70,8 @@ function render({ model, el }) {
   const cls = chooser("class", state.records.map((r) => r.class));
   const tag = chooser("tag", state.records.flatMap((r) => r.tags));
   const text = make("input", { type: "search", "aria-label": "words", placeholder: "words in question or SQL" });
+  const line = (r) => `${r.id}  [${r.class}]  ${r.question}`;
+  const options = new Map(state.records.map((r) => [r.key, make("option", { value: r.key }, line(r))]));
   const list = make("select", { size: 8, className: "list", "aria-label": "failures" });
   const count = make("span", { role: "status", "aria-live": "polite" });
   const detail = make("div", { className: "detail" });
@@ -95,8 +97,7 @@ function render({ model, el }) {
 
   function fill() {
     const left = filtered(state.records, { run: run.value, cls: cls.value, tag: tag.value, text: text.value });
-    list.replaceChildren(...left.map((r) =>
-      make("option", { value: r.key }, `${r.id}  [${r.class}]  ${r.question}`)));
+    list.replaceChildren(...left.map((r) => options.get(r.key)));
     count.textContent = `${left.length} of ${state.records.length} failures`;
     const kept = left.find((r) => chosen && r.key === chosen.key) || left[0] || null;
     if (kept) list.value = kept.key;
@@ -114,6 +115,10 @@ function render({ model, el }) {
     }
     question.value = record.question;
     sql.value = record.prediction;
+    draw(record);
+  }
+
+  function draw(record) {
     detail.replaceChildren(
       make("h4", {}, `${record.id}: ${record.question}`),
       make("p", {}, `${record.class} · run ${record.run} · ${record.tags.join(", ")}`),
@@ -124,6 +129,14 @@ function render({ model, el }) {
       make("p", {}, make("strong", {}, "Hint: "), record.hint),
       ...(record.suggestion ? [make("p", {}, make("strong", {}, "Suggestion: "),
         make("code", {}, record.suggestion))] : []));
+  }
+
+  function update(changed) {
+    for (const record of changed) {
+      Object.assign(state.records.find((r) => r.key === record.key), record);
+      options.get(record.key).textContent = line(record);
+    }
+    if (chosen && changed.some((r) => r.key === chosen.key)) draw(chosen);
   }
 
   function disable() {
@@ -152,6 +165,7 @@ function render({ model, el }) {
     ask({ kind: "act", action, key: record.key, question: question.value, sql: sql.value }, (message) => {
       if (message.error || !["promote", "mark"].includes(action)) done.delete(mark);
       if (chosen === record) disable();
+      update(message.records || []);
       said.textContent = message.error ? `✗ ${message.error}` : `✓ ${message.done}`;
     });
   };

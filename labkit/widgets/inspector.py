@@ -26,7 +26,7 @@ class FailureInspector:
 
     `records`: dicts with `FIELDS`, their keys unique. `run(record, sql)` -> a result {columns, rows, differs, more,
     error, verdict}. `actions`: of the names in `LABELS`, callables (record, question, SQL) -> sentence; the first is
-    the default.
+    the default. An action may change the records.
     """
 
     def __init__(
@@ -69,10 +69,13 @@ class FailureInspector:
         return self.actions[name](record, *given)
 
     def answer(self, message: dict) -> dict:
-        """What a message of the browser asks for: {kind: "run" or "act", key, sql, question, action}."""
+        """What a message of the browser asks for: {kind: "run" or "act", key, sql, question, action}. Behind an action
+        the records of its question come along as they are now: a corrected gold is shown at once."""
         if message["kind"] == "run":
             return {"result": self.run_sql(message["key"], message["sql"])}
-        return {"done": self.act(message["action"], message["key"], message["question"], message["sql"])}
+        done = self.act(message["action"], message["key"], message["question"], message["sql"])
+        asked = self._by_key[message["key"]]["id"]
+        return {"done": done, "records": [record for record in self.records if record["id"] == asked]}
 
     def widget(self):
         """The live view, an anywidget."""

@@ -54,7 +54,11 @@ function render({ model, el }) {
     shown.replaceChildren(make("h4", {}, answer.question), make("p", {}, make("code", {}, answer.sql)),
       ...(tokens.length ? [make("ul", { className: "tokens", "aria-label": "probability of each token" },
         ...tokens)] : []), make("p", {}, answer.sentence), rowsOf(answer.result));
-    near.replaceChildren(...answer.suggestions.map((text) => {
+    suggest(answer.suggestions);
+  }
+
+  function suggest(questions) {
+    near.replaceChildren(...questions.map((text) => {
       const button = make("button", { type: "button" }, text);
       button.onclick = () => { question.value = text; ask.click(); };
       return button;
@@ -80,6 +84,7 @@ function render({ model, el }) {
     send({ kind: "keep", right: isRight, gold: isRight ? "" : gold.value, place }, (message) => {
       said.textContent = message.error ? `✗ ${message.error}` : `✓ ${message.done}`;
       right.disabled = wrong.disabled = !message.error;
+      if (!message.error) suggest(message.suggestions);
     });
   }
   right.onclick = () => judge(true);

@@ -16,14 +16,14 @@ class Playground:
     """Show it as the last line of a cell; `.ask(...)` and `.keep(...)` do the same from code.
 
     `ask(question)` -> {sql, sentence, tokens: [(token, probability)], result}; `keep(question, sql, right, gold)` ->
-    sentence; `suggest(question)` -> questions near it, to try next.
+    sentence; `suggest(question, right, wrong)` -> questions to try next, from the last one and from what was judged.
     """
 
     def __init__(
         self,
         ask: Callable[[str], dict],
         keep: Callable[[str, str, bool, str], str],
-        suggest: Callable[[str], list[str]] = lambda question: [],
+        suggest: Callable[[str, list[str], list[str]], list[str]] = lambda question, right, wrong: [],
     ):
         self._ask, self._keep, self._suggest = ask, keep, suggest
         self.asked: list[dict] = []
@@ -32,18 +32,25 @@ class Playground:
         """The answer, with `suggestions` and the `unsure` tokens; it is remembered."""
         given = self._ask(question)
         unsure = [token for token, probability in given["tokens"] if probability < UNSURE]
-        answer = {**given, "question": question, "unsure": unsure, "suggestions": self._suggest(question), "said": ""}
+        answer = {**given, "question": question, "unsure": unsure, "suggestions": [], "said": ""}
         self.asked.append(answer)
+        self._suggest_anew()
         return answer
 
     def keep(self, right: bool, gold: str = "", place: int = -1) -> str:
-        """Say whether an answer (default: the last one) is right; a wrong one may bring the SQL that would be."""
+        """Say whether an answer (default: the last one) is right; a wrong one may bring the SQL that would be. The
+        last answer's `suggestions` follow the boundary."""
         if not self.asked:
             raise ValueError("nothing was asked yet")
         answer = self.asked[place]
         told = self._keep(answer["question"], answer["sql"], right, gold)
         answer["said"] = "right" if right else "wrong"
+        self._suggest_anew()
         return told
+
+    def _suggest_anew(self) -> None:
+        last = self.asked[-1]
+        last["suggestions"] = self._suggest(last["question"], *self.boundary())
 
     def boundary(self) -> tuple[list[str], list[str]]:
         """Questions answered right and wrong so far: the boundary runs between them."""
@@ -53,7 +60,8 @@ class Playground:
         """What a message of the browser asks for: {kind: "ask" or "keep", question, right, gold, place}."""
         if message["kind"] == "ask":
             return {"answer": self.ask(message["question"]), "place": len(self.asked) - 1}
-        return {"done": self.keep(message["right"], message["gold"], message["place"])}
+        done = self.keep(message["right"], message["gold"], message["place"])
+        return {"done": done, "suggestions": self.asked[-1]["suggestions"]}
 
     def widget(self):
         """The live view, an anywidget."""

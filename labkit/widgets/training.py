@@ -36,6 +36,9 @@ class TrainingView:
         self._stop, self._done, self._view, self._buttons = threading.Event(), threading.Event(), None, ()
         self._done.set()
         self._drawn, self._kept_handler = 0.0, None
+        self._loop = None  # outside of a notebook: wait() sees to Ctrl-C
+        with contextlib.suppress(RuntimeError):  # of the cells; a button may be pressed in a thread without signals
+            self._loop = asyncio.get_running_loop()
 
     def start(self) -> "TrainingView":
         """Begin, or go on after a stop; returns at once. Nothing happens while it runs or when it is finished."""
@@ -45,8 +48,8 @@ class TrainingView:
         self.state, self.error = "running", None
         self._done.clear()
         threading.Thread(target=self._work, name="tuning", daemon=True).start()
-        with contextlib.suppress(RuntimeError):  # no loop outside of a notebook: wait() sees to Ctrl-C
-            asyncio.get_running_loop().call_later(_EVERY, self._listen, asyncio.get_running_loop())
+        if self._loop and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.call_later, _EVERY, self._listen)
         self._draw(now=True)
         return self
 
@@ -93,7 +96,7 @@ class TrainingView:
         self._draw()
         return self._stop.is_set()
 
-    def _listen(self, loop) -> None:
+    def _listen(self) -> None:
         """In a notebook between two cells, where the kernel takes no notice of Interrupt: it stops the run."""
         running = self.state in ("running", "stopping")
         if running and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -102,7 +105,7 @@ class TrainingView:
         elif not running and signal.getsignal(signal.SIGINT) is self._kept_handler and self._kept_handler:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         if running:
-            loop.call_later(_EVERY, self._listen, loop)
+            self._loop.call_later(_EVERY, self._listen)
 
     # --- what is shown
 
