@@ -88,9 +88,7 @@ class Bank:
         if both or other.layer != self.layer:
             why = f"both hold {both[0]!r}" if both else f"they sit behind layers {self.layer} and {other.layer}"
             raise LabkitError(f"The banks can't be joined: {why}.")
-        for expert, key in other.selection.keys.items():
-            self.selection.insert(expert + self.used, key)
-        self.selection.weights = other.selection.weights | self.selection.weights
+        self.selection.join(other.selection, self.used)
         self.spelling.add(other.spelling.words)
         self.names |= {name: number + self.used for name, number in other.names.items()}
         self.vectors |= {number + self.used: vectors for number, vectors in other.vectors.items()}
@@ -120,7 +118,7 @@ class Bank:
     def _misspelt(self, prompt: Sequence[int], words: frozenset[int]) -> list[int]:
         """The one expert that the prompt asks for if one of its words, unknown, is a known one misspelt; none where it
         may be several experts."""
-        unknown = [word for word in self.words.spelt(prompt) if number(word) not in self.selection.weights]
+        unknown = [word for word in self.words.spelt(prompt) if not self.selection.knows(number(word))]
         meant = {number(known) for word in unknown for known in self.spelling.corrections(word)}
         found = {pick.expert for one in meant for pick in self.selection.pick(words | {one}, k=2)}
         return list(found) if len(found) == 1 else []
