@@ -105,10 +105,13 @@ def remember(
     as_json: Json = False,
 ) -> int:
     """Give each fact a memory expert: exact in other words too, all else as before. Exit 1 when one is not learnt."""
-    from labkit.tuning.adapter import under
+    from labkit.tuning.adapter import read_card, under
 
     base = labkit.load_model(model, adapter=on or (adapter and under(adapter)), four_bit=four_bit)
     made = labkit.remember(base, facts, out, prompt=prompt, adapter=adapter, avoid=avoid or (), processes=processes)
+    hard = [(fact["id"], fact["picks"] or "none") for fact in read_card(made.adapter).hard]
+    if hard and not as_json:
+        table(("fact", "the fact that its question picks"), hard, "Not recalled")
     print_json(made.to_json()) if as_json else print(made)
     return 1 if made.recalled < made.of else 0
 

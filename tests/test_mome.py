@@ -328,11 +328,22 @@ def test_a_hundred_thousand_experts_are_found_as_fast(tiny, bank):
     assert bank.total == 100_000 and recalled(tiny, rows) == 20
 
 
-def test_two_facts_with_the_same_words_are_told_apart_by_nothing(tiny, bank):
-    """A collision: the later of two keys that are equal is not reached, and the first one stays right."""
-    rows = [*climbs(10), ("again", *climbs(1)[0][1:3], "2000")]
-    add(bank, facts(tiny, rows))
-    assert recalled(tiny, rows) == 10 and recalled(tiny, rows[:10]) == 10
+def test_two_facts_with_the_same_words_are_told_apart_by_nothing_and_that_is_said(tiny, bank):
+    """A collision: the later one is not reached, whatever its expert holds, and the first one stays right."""
+    rows, again = climbs(10), [("again", *climbs(1)[0][1:3], "2000"), ("turned", "Lund Ana", "Dome Half", "2001")]
+    learnt = add(bank, facts(tiny, [*rows, *again, *climbs(3, 20)]))
+    assert (learnt.exact, set(learnt.hard)) == (13, {"again", "turned"})
+    assert recalled(tiny, again) == 0 and recalled(tiny, [*rows, *climbs(3, 20)]) == 13
+    assert update(bank, facts(tiny, again[:1])).hard == ("again",), "nor does correcting it help"
+
+
+def test_a_question_that_asks_for_another_fact_stands_in_the_card(tiny, tmp_path):
+    rows = [*climbs(5), ("again", *climbs(1)[0][1:3], "2000")]
+    made = remember(tiny, questions(rows), tmp_path / "bank", progress=False)
+    assert (made.recalled, made.of) == (5, 6)
+    assert json.loads((made.adapter / "card.json").read_text())["hard"] == [{"id": "again", "picks": "c0"}]
+    later = remember(tiny, questions([("third", *rows[1][1:])]), tmp_path / "b", adapter=made.adapter, progress=False)
+    assert json.loads((later.adapter / "card.json").read_text())["hard"] == [{"id": "third", "picks": "c1"}]
 
 
 # --- files

@@ -58,7 +58,9 @@ class Card:
     overlap: dict = field(default_factory=dict)  # known set -> {"questions": n, "queries": n}
     made: dict = field(default_factory=dict)  # date, machine, threads, dtype, versions, peak memory in bytes
     continued_from: str | None = None
-    hard: list = field(default_factory=list)  # pairs that are not recalled: id, probability of the whole answer
+    hard: list = field(
+        default_factory=list
+    )  # pairs not recalled: id, probability of the answer; of a fact, which one it picks
 
 
 def made_on(model) -> dict:

@@ -107,6 +107,10 @@ class Bank:
         if unknown is not None:
             raise LabkitError(f"The bank holds no fact {unknown!r}.")
 
+    def name_of(self, expert: int | None) -> str | None:
+        """The fact that an expert holds; None for an expert that holds none."""
+        return next((name for name, number in self.names.items() if number == expert), None)
+
     # --- in use -------------------------------------------------------------------------------------------------------
 
     def pick(self, prompt: Sequence[int]) -> int | None:

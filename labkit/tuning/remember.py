@@ -53,7 +53,8 @@ def remember(
     model that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
     layer: behind which the experts sit (the last one by default); threshold: the share of a key's weight that a
     question must hold; margin: by how many nats each answer token must lead; processes: that learn side by side, on a
-    CPU. LabkitError for facts that overlap an evaluation set, as in `tune`.
+    CPU. What is not recalled stands in the card (`hard`), with the fact that its question picks: two facts whose
+    questions have the same words can't be told apart, and the first one keeps them. LabkitError for facts that overlap an evaluation set, as in `tune`.
     """
     if adapter and not is_bank(adapter):
         raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
@@ -168,7 +169,8 @@ class _Work:
         """Learn some facts, new and corrected ones; the card with what came of it."""
         self._reserve(bank, facts)
         found = mome_parallel.learn(bank, self.model, facts, self.margin, self.processes)
-        hard = [*card.hard, *({"id": name} for name in found.hard)]
+        asked = {fact.name: fact.wordings[0] for fact in facts}
+        hard = [*card.hard, *({"id": name, "picks": bank.name_of(bank.pick(asked[name]))} for name in found.hard)]
         recalled, tokens = card.recalled + found.exact, card.tokens + found.tokens
         return replace(card, recalled=recalled, tokens=tokens, hard=hard, pairs=len(bank))
 
