@@ -60,7 +60,7 @@ class Card:
     continued_from: str | None = None
     hard: list = field(
         default_factory=list
-    )  # pairs not recalled: id, probability of the answer; of a fact, which one it picks
+    )  # pairs not recalled: id, probability of the answer (of a fact: what it picks)
 
 
 def made_on(model) -> dict:

@@ -54,7 +54,8 @@ def remember(
     layer: behind which the experts sit (the last one by default); threshold: the share of a key's weight that a
     question must hold; margin: by how many nats each answer token must lead; processes: that learn side by side, on a
     CPU. What is not recalled stands in the card (`hard`), with the fact that its question picks: two facts whose
-    questions have the same words can't be told apart, and the first one keeps them. LabkitError for facts that overlap an evaluation set, as in `tune`.
+    questions have the same words can't be told apart, and the first one keeps them. LabkitError for facts that overlap
+    an evaluation set, as in `tune`.
     """
     if adapter and not is_bank(adapter):
         raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
