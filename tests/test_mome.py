@@ -476,13 +476,49 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
         remember(tiny, questions(climbs(30)), tmp_path / "cut", margin=2.0, progress=False)
     unfinished = tmp_path / "cut" / "unfinished"
     assert sorted(p.name for p in unfinished.iterdir()) == [
-        "card.json", "part-00000000.safetensors", "part-00000008.safetensors",
+        "call.json", "card.json", "part-00000000.safetensors", "part-00000008.safetensors",
     ]  # fmt: skip
     save_part(unfinished, 16, [torch.zeros(3, 8)])  # a part that was killed before its card was written
     made = remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     assert calls == [8, 8, 8, 8, 6] and (made.recalled, made.tokens) == (whole.recalled, whole.tokens)
     read = [(m.adapter / "adapter_model.safetensors").read_bytes() for m in (whole, made)]
     assert read[0] == read[1] and not (made.adapter / "unfinished").exists()
+
+
+def test_work_that_was_cut_off_goes_on_with_the_same_call_and_no_other(
+    tiny, tiny_model_dir, lora, tmp_path, monkeypatch
+):
+    module = importlib.import_module("labkit.tuning.remember")
+    monkeypatch.setattr(module.mome, "BLOCK", 2)
+    first, other = (remember(tiny, questions(rows), tmp_path / name, progress=False).adapter
+                    for name, rows in (("a", climbs(3, 10)), ("b", climbs(3, 20))))  # fmt: skip
+    tuned = load_model(tiny_model_dir, adapter=lora, device="cpu", dtype="float32")
+    half, another = load_model(tiny_model_dir, device="cpu", dtype="bfloat16"), replace(tiny, sha256="0" * 64)
+
+    def call(model=tiny, **rest):
+        return remember(model, questions(climbs(6)), tmp_path / "cut", progress=False, **rest)
+
+    learn, calls = module.mome_parallel.learn, []
+    cut = lambda *arguments: learn(*arguments) if len(calls) < 2 and not calls.append(1) else 1 / 0  # noqa: E731
+    with monkeypatch.context() as patched:
+        patched.setattr(module.mome_parallel, "learn", cut)
+        with pytest.raises(ZeroDivisionError):
+            call(adapter=first)
+    with pytest.raises(LabkitError, match="of other prompt, cut off"):
+        call(adapter=first, prompt="question_only")
+    with pytest.raises(LabkitError, match="of other bank, cut off"):
+        call(adapter=other)
+    for model, what in ((another, "model and bank"), (half, "model and bank"), (tuned, "bank and adapter")):
+        with pytest.raises(LabkitError, match=f"of other {what}, cut off"):
+            call(model)
+    kept = (tmp_path / "cut" / "unfinished" / "call.json").read_text()
+    for damaged in ("", "[]", kept[:40]):
+        (tmp_path / "cut" / "unfinished" / "call.json").write_text(damaged)
+        with pytest.raises(LabkitError, match="of other facts and .*, cut off"):
+            call(adapter=first)
+    (tmp_path / "cut" / "unfinished" / "call.json").write_text(kept)
+    shutil.copytree(first, tmp_path / "moved")
+    assert call(adapter=tmp_path / "moved").recalled == 6, "the same bank, wherever it lies"
 
 
 def test_two_processes_learn_what_one_learns(tiny, tmp_path):

@@ -4,6 +4,7 @@ The counterpart of `tune` for a bank (`mome`): what `load_model(adapter=...)` ta
 a fact given again under its name corrected. Learnt facts are written down as it goes; a call that was cut off goes on.
 """
 
+import json
 import os
 import shutil
 import time
@@ -17,7 +18,7 @@ from labkit.agent import as_prompt
 from labkit.dataset import Question, QuestionSet
 from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
-from labkit.home import home
+from labkit.home import home, write_atomically
 from labkit.models import DEFAULT, Model, load_model
 from labkit.runs import RunStore
 from labkit.tuning import Tuned, mome, mome_parallel
@@ -28,6 +29,7 @@ from labkit.tuning.mome_files import is_bank, load_bank, load_part, save_bank, s
 from labkit.tuning.sources import data_sha256, read_pairs, refuse_overlap
 
 METHOD = "mome"
+_CALL = "call.json"  # beside work that is under way: what the call is
 
 
 def remember(
@@ -134,14 +136,31 @@ class _Work:
 
     def _begun(self, fresh: folders.Card) -> folders.Card:
         """The card of work that was cut off, or else this one. LabkitError where that work was another."""
-        unfinished = self.folder / "unfinished"
+        unfinished, asked = self.folder / "unfinished", self._call(fresh)
         card = folders.read_card(unfinished)
-        if card is None:
+        if card is None:  # nothing is learnt yet
+            write_atomically(unfinished / _CALL, json.dumps(asked, indent=1))
             return fresh
-        for name, what in (("data_sha256", "facts"), ("continued_from", "a bank"), ("recipe", "settings")):
-            if getattr(card, name) != getattr(fresh, name):
-                raise LabkitError(f"{unfinished} is of other {what}, cut off. Name another folder, or remove that one.")
+        try:
+            begun = json.loads((unfinished / _CALL).read_text("utf-8"))
+        except (OSError, ValueError):  # damaged, or of an earlier version
+            begun = {}
+        begun = begun if isinstance(begun, dict) else {}
+        other = [name for name in asked if name not in begun or begun[name] != asked[name]]
+        if other:
+            raise LabkitError(
+                f"{unfinished} is of other {' and '.join(other)}, cut off. Name another folder, or remove that one."
+            )
         return card
+
+    def _call(self, card: folders.Card) -> dict:
+        """What decides the result, by the names that a user knows."""
+        return {
+            "facts": card.data_sha256, "settings": card.recipe, "prompt": card.prompt,
+            "model": f"{card.base_sha256} {self.model.dtype}{' four_bit' if self.model.four_bit else ''}",
+            "bank": folders.sha256(self.adapter) if self.adapter else None,
+            "adapter": folders.standing(self.under) if self.under else None,
+        }  # fmt: skip
 
     def _restore(self, bank: Bank, facts: Sequence[mome.Fact], card: folders.Card) -> int:
         """Put into the bank what was learnt before the work was cut off; how many facts that is."""
