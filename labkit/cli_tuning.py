@@ -117,6 +117,23 @@ def remember(
 
 
 @app.command()
+def forget(
+    adapter: Annotated[Path, typer.Option("--adapter", help="The bank's folder. It stays as it is: remove it then.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the bank without these facts.")],
+    fact: Annotated[list[str] | None, typer.Option("--fact", help="Name of a fact: its id; repeatable.")] = None,
+    question: Annotated[
+        list[str] | None, typer.Option("--question", "-q", help="A question that a fact answers; repeatable.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    as_json: Json = False,
+) -> int:
+    """Take facts out of a bank of memory experts: nothing of theirs is left, the others answer as before."""
+    done = labkit.forget(adapter, out, fact or (), question or (), model)
+    print_json(done.to_json()) if as_json else print(f"{done}\nNext: remove {adapter}, which still holds them.")
+    return 0
+
+
+@app.command()
 def merge(
     adapter: Annotated[Path, typer.Option("--adapter", help="Folder of the adapter.")],
     out: Annotated[Path, typer.Option("--out", help="The new folder; transformers loads it as a plain model.")],

@@ -13,7 +13,7 @@ from labkit.models import load_model
 from labkit.tuning import mome
 from labkit.tuning.bank import Bank
 from labkit.tuning.mome_files import load_bank, save_bank
-from labkit.tuning.selection import Words
+from labkit.tuning.selection import Words, number
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
 CHAT = as_prompt("chat")
@@ -122,3 +122,43 @@ def test_a_bank_of_an_earlier_version_is_read_and_grows(tiny, words, tmp_path):
     save_file(old, weights)
     bank = know(load_bank(tiny, folder), tiny, climbs(50)[40:])
     assert picked(bank, tiny, [text for _, text in climbs(50)]) == [name for name, _ in climbs(50)]
+
+
+@pytest.mark.parametrize("count", [6, 45])  # young ones alone; settled ones too
+def test_what_is_forgotten_is_not_in_the_folder_any_more(tiny, words, tmp_path, count):
+    secret = ("patient-7", "Which illness has Wilhelmina Zwyqx of Thurbrook?")
+    kept = [("patient-8", "Which illness has Wilhelmina Norden of Peru?"), *climbs(count)]
+    bank = know(know(Bank(tiny, words=words), tiny, kept), tiny, [secret])
+    bank.forget([climbs(1)[0][0]])
+    know(bank, tiny, climbs(1))
+    with_it = b"".join(file.read_bytes() for file in save_bank(tmp_path / "with", bank).iterdir())
+    bank.forget(["patient-7"])
+    without = b"".join(file.read_bytes() for file in save_bank(tmp_path / "without", bank).iterdir())
+    for word in ("zwyqx", "thurbrook"):
+        for trace in (word.encode(), number(word).to_bytes(8, "little")):
+            assert trace in with_it and trace not in without, word
+    assert b"patient-7" not in without and b"wilhelmina" in without, "another fact has it"
+    assert picked(bank, tiny, [text for _, text in [*kept, secret]]) == [*(name for name, _ in kept), None]
+
+
+def test_a_name_that_all_of_many_facts_had_goes_with_the_last_of_them(tiny, words, tmp_path):
+    """It weighs nothing, but it is a name."""
+    many = [(f"of-{i}", f"What did Zwyqx say to {i}?") for i in range(40)]
+    bank = know(know(Bank(tiny, words=words), tiny, many, 40), tiny, climbs(5))
+    bank.forget([name for name, _ in many[1:]])
+    loaded = load_bank(tiny, save_bank(tmp_path / "one", bank))
+    for one in (bank, loaded):
+        assert one.selection.knows(number("zwyqx")) and "zwyqx" in one.spelling.words
+        one.forget([many[0][0]])
+        folder = save_bank(tmp_path / "none", one)
+        assert not any(b"zwyqx" in file.read_bytes() for file in folder.iterdir())
+        assert not one.selection.knows(number("zwyqx"))
+
+
+def test_forgetting_leaves_young_facts_the_keys_that_they_would_have_without(tiny, words):
+    without = know(Bank(tiny, words=words), tiny, climbs(9))
+    bank = know(Bank(tiny, words=words), tiny, climbs(12))
+    bank.forget([name for name, _ in climbs(12)[9:]])
+    assert bank.selection.keys == without.selection.keys and bank.spelling.words == without.spelling.words
+    bank.forget([name for name, _ in climbs(9)])
+    assert not (bank.selection.loose or bank.selection.weights or bank.spelling.words or bank.selection.seen)

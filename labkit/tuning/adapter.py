@@ -42,7 +42,8 @@ class ForeignAdapter(LabkitError):
 @dataclass(frozen=True)
 class Card:
     """What an adapter was made of and what it reached. `seconds` is wall time of the tuning, `tokens` those it ran
-    through the adapted layers; `recalled` of `of` training pairs are answered exactly (greedy) at its end."""
+    through the adapted layers; `recalled` of `of` training pairs are answered exactly (greedy) at its end;
+    `data_sha256` is empty where facts were forgotten since."""
 
     base: str
     base_sha256: str

@@ -74,13 +74,14 @@ class Bank:
         self.total = max(self.total, self.used)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Empty the experts of some facts."""
+        """Empty the experts of some facts; of their words none is left that no other fact has."""
         names = list(names)
         self.check_known(names)
         experts = [self.names.pop(name) for name in names]
         self.selection.remove(experts)
         for expert in experts:
             self.vectors.pop(expert, None)
+        self.spelling.keep(lambda word: self.selection.knows(number(word)))
 
     def join(self, other: "Bank") -> None:
         """Take over what another bank of the same network and layer holds. LabkitError where both name a fact."""

@@ -70,7 +70,7 @@ def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
     if len(named) < len(facts):
         raise LabkitError("Two of the facts have one name. Give each its own.")
     bank.reserve(named)
-    bank.spelling.add({word for fact in facts for wording in fact.wordings for word in bank.words.spelt(wording)})
+    bank.spelling.add(word for fact in facts for word in set.intersection(*map(bank.words.spelt, fact.wordings)))
 
 
 def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:

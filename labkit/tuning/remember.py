@@ -2,6 +2,7 @@
 
 The counterpart of `tune` for a bank (`mome`): what `load_model(adapter=...)` takes, facts added to one that is there,
 a fact given again under its name corrected. Learnt facts are written down as it goes; a call that was cut off goes on.
+`labkit.forget` takes facts out again.
 """
 
 import json
@@ -9,12 +10,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from labkit.agent import as_prompt
+from labkit.agent import Prompt, as_prompt
 from labkit.dataset import Question, QuestionSet
 from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
@@ -75,6 +76,59 @@ def remember(
     return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(
         layer, threshold
     )
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """A bank without some facts: its folder, their names, and how many facts it holds."""
+
+    adapter: Path
+    facts: tuple[str, ...]
+    left: int
+
+    def to_json(self) -> dict:
+        return asdict(self) | {"adapter": str(self.adapter)}
+
+    def __str__(self) -> str:
+        return f"forgot {', '.join(self.facts)}; {self.left:,} facts are left in {self.adapter}"
+
+
+def forget(
+    adapter: str | Path,
+    out: str | Path,
+    facts: Iterable[str] = (),
+    questions: Iterable[str] = (),
+    model: Model | str = DEFAULT,
+) -> Forgotten:
+    """Write the bank in the folder `adapter` to the folder `out` without some facts: those of these names (ids), and
+    those that these questions pick. The others answer bit for bit as before; of the words of those that are gone none
+    is left that no other fact has. The old folder stays as it is: remove it. model: the bare one. LabkitError for a
+    name or a question of no fact."""
+    model = load_model(model) if isinstance(model, (str, Path)) else model
+    if not is_bank(adapter):
+        raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
+    if (Path(out) / folders.CONFIG).is_file():
+        raise LabkitError(f"{out} holds an adapter already. Name another folder, or remove that one.")
+    card, bank = folders.check_base(adapter, model), load_bank(model, adapter)
+    ask = as_prompt(card.prompt if card else "chat")
+    names = dict.fromkeys([*facts, *(_asked(model, bank, ask, question) for question in questions)])
+    if not names:
+        raise LabkitError("No fact to forget was named. Give its name (the id in its file), or its question.")
+    bank.forget(names)
+    if card:
+        hard = [fact for fact in card.hard if fact["id"] in bank.names]
+        hard = [fact | {"picks": bank.name_of(bank.names.get(fact.get("picks")))} for fact in hard]
+        card = replace(card, pairs=len(bank), hard=hard, data_sha256="", continued_from=str(adapter))
+    save_bank(out, bank, card, folders.under(adapter))
+    return Forgotten(Path(out), tuple(names), len(bank))
+
+
+def _asked(model: Model, bank: Bank, ask: Prompt, question: str) -> str:
+    """The name of the fact that a question picks."""
+    name = bank.name_of(bank.pick(prompt_tokens(model, [ask(question, "")])[0]))
+    if name is None:
+        raise LabkitError(f"No fact of the bank is asked for by {question!r}. Ask in the words that it was given in.")
+    return name
 
 
 def _prompt(model: Model, bank: str | Path | None, pairs: Sequence[Question]) -> str:

@@ -203,15 +203,21 @@ class Selection:
         self.random.insert(np.asarray(experts), seed)
 
     def remove(self, experts: Iterable[int]) -> None:
-        """Forget the keys of some experts."""
+        """Forget the keys of some experts, and the words that no other one has."""
+        gone: set[int] = set()
         for expert in experts:
+            gone |= self.words(expert)
             self._drop(expert)
+        for word in gone.difference(self.seen, *set(self.idle.values())):
+            self.weights.pop(word, None)
         self.weigh({expert: self.words(expert) for expert in self.young if expert in self.keys})
 
     def _drop(self, expert: int) -> None:
         self.idle.pop(expert, None)
         for word in self.keys.pop(expert, ()):
             self.seen[word] -= 1
+            if not self.seen[word]:
+                del self.seen[word]
             if expert in self.under.get(word, ()):
                 self.under[word].remove(expert)
 
