@@ -209,11 +209,11 @@ class _Learner:
 
     @torch.no_grad()
     def _exact(self, positions: Sequence[int], batch: Batch) -> set[int]:
-        """Those whose every answer token is the likeliest one with the vectors as they are kept."""
+        """Those whose every answer token has the margin with the vectors as they are kept."""
         kept = [self.bank.vectors[self._expert(i)] for i in positions]
         found = margins(self._states(batch, torch.cat(kept)), self.output, batch.targets)
         parts = found.split([len(vectors) for vectors in kept])
-        return {i for i, margin in zip(positions, parts, strict=True) if margin.min() > 0}
+        return {i for i, margin in zip(positions, parts, strict=True) if margin.min() >= self.margin}
 
     def _expert(self, position: int) -> int:
         return self.bank.names[self.facts[position].name]

@@ -55,10 +55,10 @@ def remember(
     "question_only" for queries. adapter: a bank to continue: new facts join it, one whose id it knows is corrected. A
     model that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
     layer: behind which the experts sit (the last one by default); threshold: the share of a key's weight that a
-    question must hold; margin: by how many nats each answer token must lead; processes: that learn side by side, on a
-    CPU. What is not recalled stands in the card (`hard`), with the fact that its question picks: two facts whose
-    questions have the same words can't be told apart, and the first one keeps them. LabkitError for facts that overlap
-    an evaluation set, as in `tune`.
+    question must hold; margin: by how many nats each answer token must lead for the fact to count as recalled, as it is
+    saved; processes: that learn side by side, on a CPU. What is not recalled stands in the card (`hard`), with the fact
+    that its question picks: two facts whose questions have the same words can't be told apart, and the first one keeps
+    them. LabkitError for facts that overlap an evaluation set, as in `tune`.
     """
     if adapter and not is_bank(adapter):
         raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
