@@ -37,6 +37,7 @@ _HOME_OF = {
     "load_model": "models",
     "tune": "tuning",
     "Recipe": "tuning",
+    "forget": "tuning.remember",
     "remember": "tuning.remember",
     "tune_channel": "tuning.channel",
     "tune_encoder": "tuning.contrastive",

@@ -105,12 +105,32 @@ def remember(
     as_json: Json = False,
 ) -> int:
     """Give each fact a memory expert: exact in other words too, all else as before. Exit 1 when one is not learnt."""
-    from labkit.tuning.adapter import under
+    from labkit.tuning.adapter import read_card, under
 
     base = labkit.load_model(model, adapter=on or (adapter and under(adapter)), four_bit=four_bit)
     made = labkit.remember(base, facts, out, prompt=prompt, adapter=adapter, avoid=avoid or (), processes=processes)
+    hard = [(fact["id"], fact["picks"] or "none") for fact in read_card(made.adapter).hard]
+    if hard and not as_json:
+        table(("fact", "the fact that its question picks"), hard, "Not recalled")
     print_json(made.to_json()) if as_json else print(made)
     return 1 if made.recalled < made.of else 0
+
+
+@app.command()
+def forget(
+    adapter: Annotated[Path, typer.Option("--adapter", help="The bank's folder. It stays as it is: remove it then.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the bank without these facts.")],
+    fact: Annotated[list[str] | None, typer.Option("--fact", help="Name of a fact: its id; repeatable.")] = None,
+    question: Annotated[
+        list[str] | None, typer.Option("--question", "-q", help="A question that a fact answers; repeatable.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    as_json: Json = False,
+) -> int:
+    """Take facts out of a bank of memory experts: nothing of theirs is left, the others answer as before."""
+    done = labkit.forget(adapter, out, fact or (), question or (), model)
+    print_json(done.to_json()) if as_json else print(f"{done}\nNext: remove {adapter}, which still holds them.")
+    return 0
 
 
 @app.command()

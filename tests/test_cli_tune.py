@@ -134,6 +134,28 @@ def test_remembered_facts_are_counted_by_evaluate_in_a_new_process(tiny_model_di
     assert "holds an adapter already" in labkit(*again, code=2).stderr
 
 
+def test_facts_are_forgotten_by_name_and_by_question(tiny_model_dir, facts, tmp_path):
+    bank, (first, second) = tmp_path / "bank", random_facts(2, seed=2)
+    as_json("remember", "--facts", facts, "--out", bank, "--model", tiny_model_dir)
+    forget = ("forget", "--adapter", bank, "--model", tiny_model_dir, "--out")
+    done = as_json(*forget, tmp_path / "four", "--fact", first.id, "--question", second.question)
+    assert done == {"adapter": str(tmp_path / "four"), "facts": [first.id, second.id], "left": 4}
+    ask = ("evaluate", "--questions", facts, "--mode", "text", "--model", tiny_model_dir)
+    assert as_json(*ask, "--adapter", tmp_path / "four")["correct"] == 4
+    assert f"remove {bank}" in labkit(*forget, tmp_path / "five", "--fact", first.id).stdout
+    for options, sentence in (
+        ((tmp_path / "x", "--fact", "nobody"), "no fact 'nobody'"),
+        ((tmp_path / "x", "--question", "Who is Zeno?"), "No fact of the bank is asked for by 'Who is Zeno"),
+        ((tmp_path / "x",), "No fact to forget was named"),
+        ((tmp_path / "four", "--fact", first.id), "holds an adapter already"),
+    ):
+        assert sentence in as_json(*forget, *options, code=2)["error"]
+    error = as_json(
+        "forget", "--adapter", tmp_path, "--out", tmp_path / "x", "--fact", "a", "--model", tiny_model_dir, code=2
+    )
+    assert "holds no bank" in error["error"] and not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

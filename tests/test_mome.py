@@ -2,28 +2,33 @@
 
 import importlib
 import json
+import multiprocessing
 import random
 import re
 import runpy
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from labkit.agent import as_prompt
+import labkit
+from labkit.agent import Agent, as_prompt
 from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import prompt_tokens
 from labkit.divergence import divergences
 from labkit.errors import LabkitError
 from labkit.models import load_model
+from labkit.tuning import mome
 from labkit.tuning.adapter import save_adapter
 from labkit.tuning.bank import Bank, rounded
 from labkit.tuning.lora import LoRA, attach
 from labkit.tuning.mome import Fact, add, update
 from labkit.tuning.mome_files import load_bank, pack, save_bank, save_part, unpack
+from labkit.tuning.packed import packed_attention
 from labkit.tuning.remember import remember
 from labkit.tuning.selection import Selection, Words, number
 from labkit.tuning.spelling import Spelling
@@ -32,6 +37,8 @@ tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny
 FIRST, LAST = ["Ana", "Bo", "Cy", "Dora", "Eli", "Fay"], ["Lund", "Marsh", "Norden", "Ottar"]
 PEAKS = ["Half Dome", "Birch Crag", "Mount Ash", "Walnut Tower", "Grey Needle"]
 CHAT = as_prompt("chat")
+CHILDREN = multiprocessing.get_context("forkserver")  # imports torch once, then forks for each job
+CHILDREN.set_forkserver_preload(["labkit.tuning.remember", "transformers.models.llama"])
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +289,28 @@ def test_experts_sit_behind_any_layer(tiny, words, layer):
         tiny.experts = None
 
 
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_margin_that_is_not_reached_is_not_said_to_be(tiny, words, layer, tmp_path):
+    """The answers are right all the same; what is counted is what was asked for, with the vectors as they are kept."""
+    rows, names = climbs(4), {f"c{i}" for i in range(4)}
+    tiny.experts = bank = Bank(tiny, layer, words=words)
+    try:
+        learnt = add(bank, facts(tiny, rows), margin=500.0)
+        assert (learnt.exact, set(learnt.hard)) == (0, names) and recalled(tiny, rows) == 4
+        learnt = update(bank, facts(tiny, rows), margin=1.0)
+        assert (learnt.exact, learnt.hard) == (4, ())
+        silent = {number: 0 * vectors for number, vectors in bank.vectors.items()}
+        learner = mome._Learner(bank, facts(tiny, rows), 1.0)
+        bank.vectors = silent
+        with packed_attention(tiny.network):
+            assert learner._exact(range(4), learner._batch(range(4))) == set()
+    finally:
+        tiny.experts = None
+    made = remember(tiny, questions(rows), tmp_path / "bank", layer=layer, margin=500.0, progress=False)
+    assert (made.recalled, made.of) == (0, 4)
+    assert {fact["id"] for fact in json.loads((made.adapter / "card.json").read_text())["hard"]} == names
+
+
 def test_facts_added_later_leave_the_others_as_they_are(tiny, bank):
     rows = climbs(60)
     add(bank, facts(tiny, rows[:20]))
@@ -309,6 +338,36 @@ def test_a_fact_is_corrected_and_forgotten_by_name(tiny, bank):
         add(bank, facts(tiny, rows[:1]))
 
 
+def test_correcting_and_forgetting_keep_every_bit_of_the_others(tiny, bank):
+    rows = climbs(12)
+    add(bank, facts(tiny, rows))
+    ask = [tiny.tokenizer(f"What year did {p} climb {m}?").input_ids for _, p, m, _ in rows]
+
+    def heard():
+        """The logits of each question, alone, with the bank attached."""
+        with torch.no_grad(), bank.attached():
+            return [(bank.route([tokens]), tiny.network(torch.tensor([tokens])).logits)[1] for tokens in ask]
+
+    before, held = heard(), {number: vectors.clone() for number, vectors in bank.vectors.items()}
+    update(bank, facts(tiny, [(*rows[3][:3], "2024")]))
+    bank.forget(["c5"])
+    same = [torch.equal(now, old) for now, old in zip(heard(), before, strict=True)]
+    assert same == [i not in (3, 5) for i in range(12)]
+    others = {number: vectors for number, vectors in held.items() if number not in (3, 5)}
+    assert all(torch.equal(bank.vectors[number], vectors) for number, vectors in others.items())
+
+
+def test_joined_banks_are_saved_and_read_as_one(tiny, bank, words, tmp_path):
+    rows, other = climbs(50), Bank(tiny, words=words)
+    add(bank, facts(tiny, rows[:10]))
+    add(other, facts(tiny, rows[10:]))
+    bank.join(other)
+    loaded = tiny.experts = load_bank(tiny, save_bank(tmp_path / "bank", bank))
+    assert recalled(tiny, rows) == recalled(tiny, rows, "{m}: tell me when {p} was on top") == 50
+    assert loaded.names == bank.names and loaded.selection.keys == bank.selection.keys
+    assert all(torch.equal(loaded.vectors[number], vectors) for number, vectors in bank.vectors.items())
+
+
 def test_two_banks_are_joined(tiny, bank, words):
     rows, other = climbs(30), Bank(tiny, words=words)
     add(bank, facts(tiny, rows[:15]))
@@ -328,11 +387,22 @@ def test_a_hundred_thousand_experts_are_found_as_fast(tiny, bank):
     assert bank.total == 100_000 and recalled(tiny, rows) == 20
 
 
-def test_two_facts_with_the_same_words_are_told_apart_by_nothing(tiny, bank):
-    """A collision: the later of two keys that are equal is not reached, and the first one stays right."""
-    rows = [*climbs(10), ("again", *climbs(1)[0][1:3], "2000")]
-    add(bank, facts(tiny, rows))
-    assert recalled(tiny, rows) == 10 and recalled(tiny, rows[:10]) == 10
+def test_two_facts_with_the_same_words_are_told_apart_by_nothing_and_that_is_said(tiny, bank):
+    """A collision: the later one is not reached, whatever its expert holds, and the first one stays right."""
+    rows, again = climbs(10), [("again", *climbs(1)[0][1:3], "2000"), ("turned", "Lund Ana", "Dome Half", "2001")]
+    learnt = add(bank, facts(tiny, [*rows, *again, *climbs(3, 20)]))
+    assert (learnt.exact, set(learnt.hard)) == (13, {"again", "turned"})
+    assert recalled(tiny, again) == 0 and recalled(tiny, [*rows, *climbs(3, 20)]) == 13
+    assert update(bank, facts(tiny, again[:1])).hard == ("again",), "nor does correcting it help"
+
+
+def test_a_question_that_asks_for_another_fact_stands_in_the_card(tiny, tmp_path):
+    rows = [*climbs(5), ("again", *climbs(1)[0][1:3], "2000")]
+    made = remember(tiny, questions(rows), tmp_path / "bank", progress=False)
+    assert (made.recalled, made.of) == (5, 6)
+    assert json.loads((made.adapter / "card.json").read_text())["hard"] == [{"id": "again", "picks": "c0"}]
+    later = remember(tiny, questions([("third", *rows[1][1:])]), tmp_path / "b", adapter=made.adapter, progress=False)
+    assert json.loads((later.adapter / "card.json").read_text())["hard"] == [{"id": "third", "picks": "c1"}]
 
 
 # --- files
@@ -465,13 +535,95 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
         remember(tiny, questions(climbs(30)), tmp_path / "cut", margin=2.0, progress=False)
     unfinished = tmp_path / "cut" / "unfinished"
     assert sorted(p.name for p in unfinished.iterdir()) == [
-        "card.json", "part-00000000.safetensors", "part-00000008.safetensors",
+        "call.json", "card.json", "part-00000000.safetensors", "part-00000008.safetensors",
     ]  # fmt: skip
     save_part(unfinished, 16, [torch.zeros(3, 8)])  # a part that was killed before its card was written
     made = remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     assert calls == [8, 8, 8, 8, 6] and (made.recalled, made.tokens) == (whole.recalled, whole.tokens)
     read = [(m.adapter / "adapter_model.safetensors").read_bytes() for m in (whole, made)]
     assert read[0] == read[1] and not (made.adapter / "unfinished").exists()
+
+
+def test_work_that_was_cut_off_goes_on_with_the_same_call_and_no_other(
+    tiny, tiny_model_dir, lora, tmp_path, monkeypatch
+):
+    module = importlib.import_module("labkit.tuning.remember")
+    monkeypatch.setattr(module.mome, "BLOCK", 2)
+    first, other = (remember(tiny, questions(rows), tmp_path / name, progress=False).adapter
+                    for name, rows in (("a", climbs(3, 10)), ("b", climbs(3, 20))))  # fmt: skip
+    tuned = load_model(tiny_model_dir, adapter=lora, device="cpu", dtype="float32")
+    half, another = load_model(tiny_model_dir, device="cpu", dtype="bfloat16"), replace(tiny, sha256="0" * 64)
+
+    def call(model=tiny, **rest):
+        return remember(model, questions(climbs(6)), tmp_path / "cut", progress=False, **rest)
+
+    learn, calls = module.mome_parallel.learn, []
+    cut = lambda *arguments: learn(*arguments) if len(calls) < 2 and not calls.append(1) else 1 / 0  # noqa: E731
+    with monkeypatch.context() as patched:
+        patched.setattr(module.mome_parallel, "learn", cut)
+        with pytest.raises(ZeroDivisionError):
+            call(adapter=first)
+    with pytest.raises(LabkitError, match="of other prompt, cut off"):
+        call(adapter=first, prompt="question_only")
+    with pytest.raises(LabkitError, match="of other bank, cut off"):
+        call(adapter=other)
+    for model, what in ((another, "model and bank"), (half, "model and bank"), (tuned, "bank and adapter")):
+        with pytest.raises(LabkitError, match=f"of other {what}, cut off"):
+            call(model)
+    kept = (tmp_path / "cut" / "unfinished" / "call.json").read_text()
+    for damaged in ("", "[]", kept[:40]):
+        (tmp_path / "cut" / "unfinished" / "call.json").write_text(damaged)
+        with pytest.raises(LabkitError, match="of other facts and .*, cut off"):
+            call(adapter=first)
+    (tmp_path / "cut" / "unfinished" / "call.json").write_text(kept)
+    shutil.copytree(first, tmp_path / "moved")
+    assert call(adapter=tmp_path / "moved").recalled == 6, "the same bank, wherever it lies"
+
+
+JOB = """
+import os, signal
+from labkit.dataset import load_questions
+from labkit.models import load_model
+from labkit.tuning import mome
+from labkit.tuning.remember import remember
+replace, written = os.replace, []
+def dying(*arguments):
+    written.append(arguments)
+    if len(written) > {allowed}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*arguments)
+model = load_model({model!r}, device="cpu", dtype="float32")
+os.replace, mome.BLOCK = dying, 4
+remember(model, {facts!r}, {out!r}, progress=False)
+"""
+
+
+def test_killed_within_any_writing_it_ends_with_the_bytes_of_an_unbroken_call(tiny_model_dir, tmp_path):
+    """Each process dies one replacing of a file later in its work than the one before it, whatever that one left."""
+    path = save_questions(tmp_path / "facts.jsonl", questions(climbs(10)))
+
+    def job(out, allowed):
+        code = JOB.format(model=str(tiny_model_dir), facts=str(path), out=str(tmp_path / out), allowed=allowed)
+        child = CHILDREN.Process(target=exec, args=(code, {}))
+        child.start()
+        child.join(120)
+        return child.exitcode
+
+    assert job("unbroken", 1000) == 0
+    allowed, code = 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        assert not (tmp_path / "broken" / "adapter_config.json").exists()
+        code = job("broken", allowed)
+        allowed += 1
+    assert code == 0 and allowed > 3
+    files = [{f.name: f.read_bytes() for f in (tmp_path / name).iterdir() if f.name != "card.json"}
+             for name in ("unbroken", "broken")]  # fmt: skip
+    files[1] = {name: content for name, content in files[1].items() if not name.startswith(".")}  # of killed processes
+    assert files[0] == files[1]
+    cards = [
+        json.loads((tmp_path / name / "card.json").read_text()) | {"seconds": 0} for name in ("unbroken", "broken")
+    ]
+    assert cards[0] == cards[1] and cards[0]["recalled"] == 10
 
 
 def test_two_processes_learn_what_one_learns(tiny, tmp_path):
@@ -553,6 +705,23 @@ def test_a_bank_says_which_adapter_it_stands_on_and_another_is_refused(tiny_mode
     config.write_text(json.dumps(told))
     with pytest.raises(LabkitError, match="was built over"):
         load_model(tiny_model_dir, adapter=bank)
+
+
+def test_a_bank_of_queries_answers_through_ask(tiny, tiny_model_dir, root, tmp_path):
+    rows = [
+        ("How many teams are there?", "SELECT count(*) FROM teams"),
+        ("Name the players.", "SELECT name FROM players"),
+    ]
+    known = [Question(f"q{i}", text, sql=sql, database="league") for i, (text, sql) in enumerate(rows)]
+    made = remember(tiny, known, tmp_path / "bank", progress=False)
+    model, league = (
+        load_model(tiny_model_dir, adapter=made.adapter, device="cpu", dtype="float32"),
+        root / "datasets/league/league.sqlite",
+    )
+    answer = labkit.ask("Tell me: how many teams are there?", league, model)
+    assert answer.sql == rows[0][1] and answer.result.rows == labkit.execute(league, rows[0][1]).rows
+    bare = Agent(tiny, league, "question_only").ask("How many coaches?")
+    assert labkit.ask("How many coaches?", league, model).sql == bare.sql not in dict(rows).values()
 
 
 def test_side_effects_see_a_bank_where_it_is_picked_and_nowhere_else(tiny, tiny_model_dir, tmp_path):

@@ -1,6 +1,7 @@
 """A saved bank of memory experts loads through PEFT, and answers as it does through labkit."""
 
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,11 @@ import labkit.tuning  # noqa: F401
 from labkit.agent import as_prompt
 from labkit.datagen.facts import random_facts
 from labkit.decoding import prompt_tokens
+from labkit.errors import LabkitError
 from labkit.models import load_model
+from labkit.tuning.adapter import save_adapter
+from labkit.tuning.lora import LoRA, attach
+from labkit.tuning.mome_peft import MomeConfig
 from labkit.tuning.remember import remember
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).parent / "standin.py"))["tiny_model_dir"]
@@ -57,6 +62,33 @@ def compare(source, options, facts, model, folder):
 
 def test_a_bank_loads_through_peft(tiny_model_dir, tmp_path):
     check(tiny_model_dir, {}, list(random_facts(6, seed=3)), tmp_path)
+
+
+def test_what_a_bank_stands_on_is_loaded_and_switched_off_with_it(tiny_model_dir, tmp_path):
+    model, shape = load_model(tiny_model_dir, device="cpu", dtype="float32"), LoRA((0, 1, 2), rank=4, alpha=8.0)
+    adapters = attach(model.network, shape)
+    for adapter in adapters.values():
+        adapter.B.data.copy_(0.3 * torch.randn(adapter.B.shape, generator=torch.Generator().manual_seed(0)))
+    tuned = load_model(tiny_model_dir, adapter=save_adapter(tmp_path / "lora", adapters, shape), dtype="float32")
+    facts = list(random_facts(6, seed=3))
+    folder = remember(tuned, facts, tmp_path / "bank", progress=False).adapter
+    prompts = [as_prompt("chat")(text, "") for text in [*(fact.question for fact in facts), *OTHERS]]
+    rows = [torch.tensor([row]) for row in prompt_tokens(tuned, prompts)]
+    base = AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.float32).eval()
+    plain = [base(row).logits for row in rows]
+    both = PeftModel.from_pretrained(base, folder).eval()
+    for row, bare in list(zip(rows, plain, strict=True))[len(facts) :]:
+        assert torch.allclose(both(row).logits, tuned.network(row).logits, atol=1e-4)
+        assert not torch.allclose(both(row).logits, bare, atol=0.1)
+    with both.disable_adapter():
+        assert all(torch.equal(both(row).logits, bare) for row, bare in zip(rows, plain, strict=True))
+    said = greedy(both, model.tokenizer, [row[0].tolist() for row in rows])
+    assert said[: len(facts)] == [fact.answer for fact in facts]
+    shutil.rmtree(folder / "under")
+    with pytest.raises(LabkitError, match="is not the one that the bank in .* was built over"):
+        PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model_dir), folder)
+    with pytest.raises(LabkitError, match="Fetch the bank's whole folder"):
+        MomeConfig(under="a hash").below()
 
 
 @pytest.mark.real

@@ -42,7 +42,8 @@ class ForeignAdapter(LabkitError):
 @dataclass(frozen=True)
 class Card:
     """What an adapter was made of and what it reached. `seconds` is wall time of the tuning, `tokens` those it ran
-    through the adapted layers; `recalled` of `of` training pairs are answered exactly (greedy) at its end."""
+    through the adapted layers; `recalled` of `of` training pairs are answered exactly (greedy) at its end;
+    `data_sha256` is empty where facts were forgotten since."""
 
     base: str
     base_sha256: str
@@ -58,7 +59,9 @@ class Card:
     overlap: dict = field(default_factory=dict)  # known set -> {"questions": n, "queries": n}
     made: dict = field(default_factory=dict)  # date, machine, threads, dtype, versions, peak memory in bytes
     continued_from: str | None = None
-    hard: list = field(default_factory=list)  # pairs that are not recalled: id, probability of the whole answer
+    hard: list = field(
+        default_factory=list
+    )  # pairs not recalled: id, probability of the answer (of a fact: what it picks)
 
 
 def made_on(model) -> dict:

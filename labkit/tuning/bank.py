@@ -74,13 +74,14 @@ class Bank:
         self.total = max(self.total, self.used)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Empty the experts of some facts."""
+        """Empty the experts of some facts; of their words none is left that no other fact has."""
         names = list(names)
         self.check_known(names)
         experts = [self.names.pop(name) for name in names]
         self.selection.remove(experts)
         for expert in experts:
             self.vectors.pop(expert, None)
+        self.spelling.keep(lambda word: self.selection.knows(number(word)))
 
     def join(self, other: "Bank") -> None:
         """Take over what another bank of the same network and layer holds. LabkitError where both name a fact."""
@@ -88,9 +89,7 @@ class Bank:
         if both or other.layer != self.layer:
             why = f"both hold {both[0]!r}" if both else f"they sit behind layers {self.layer} and {other.layer}"
             raise LabkitError(f"The banks can't be joined: {why}.")
-        for expert, key in other.selection.keys.items():
-            self.selection.insert(expert + self.used, key)
-        self.selection.weights = other.selection.weights | self.selection.weights
+        self.selection.join(other.selection, self.used)
         self.spelling.add(other.spelling.words)
         self.names |= {name: number + self.used for name, number in other.names.items()}
         self.vectors |= {number + self.used: vectors for number, vectors in other.vectors.items()}
@@ -109,6 +108,10 @@ class Bank:
         if unknown is not None:
             raise LabkitError(f"The bank holds no fact {unknown!r}.")
 
+    def name_of(self, expert: int | None) -> str | None:
+        """The fact that an expert holds; None for an expert that holds none."""
+        return next((name for name, number in self.names.items() if number == expert), None)
+
     # --- in use -------------------------------------------------------------------------------------------------------
 
     def pick(self, prompt: Sequence[int]) -> int | None:
@@ -120,7 +123,7 @@ class Bank:
     def _misspelt(self, prompt: Sequence[int], words: frozenset[int]) -> list[int]:
         """The one expert that the prompt asks for if one of its words, unknown, is a known one misspelt; none where it
         may be several experts."""
-        unknown = [word for word in self.words.spelt(prompt) if number(word) not in self.selection.weights]
+        unknown = [word for word in self.words.spelt(prompt) if not self.selection.knows(number(word))]
         meant = {number(known) for word in unknown for known in self.spelling.corrections(word)}
         found = {pick.expert for one in meant for pick in self.selection.pick(words | {one}, k=2)}
         return list(found) if len(found) == 1 else []

@@ -107,9 +107,14 @@ def attach(network, lora: LoRA, seed: int = 0) -> dict[str, LoRALinear]:
 
 def detach(network, adapters: dict[str, LoRALinear]) -> None:
     """Put the base layers back."""
-    for name, adapter in adapters.items():
+    put(network, {name: adapter.base for name, adapter in adapters.items()})
+
+
+def put(network, modules: dict[str, nn.Module]) -> None:
+    """Put modules in the places that they are named by."""
+    for name, module in modules.items():
         parent, _, last = name.rpartition(".")
-        setattr(network.get_submodule(parent), last, adapter.base)
+        setattr(network.get_submodule(parent), last, module)
 
 
 @contextmanager

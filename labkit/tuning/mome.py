@@ -18,7 +18,7 @@ bits.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -49,7 +49,8 @@ class Fact:
 @dataclass(frozen=True)
 class Learnt:
     """Of facts that were added: how many are exact with the margin, the names of the others, steps and tokens run
-    through the network."""
+    through the network. A fact that its own wordings don't pick (another one has the same words) is one of the
+    others, however well it was learnt."""
 
     exact: int
     hard: tuple[str, ...]
@@ -60,7 +61,7 @@ class Learnt:
 def add(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Give each fact an expert and train those, the others untouched. LabkitError for a name that is taken."""
     reserve(bank, facts)
-    return learn(bank, facts, margin)
+    return reached(bank, facts, learn(bank, facts, margin))
 
 
 def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
@@ -69,13 +70,20 @@ def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
     if len(named) < len(facts):
         raise LabkitError("Two of the facts have one name. Give each its own.")
     bank.reserve(named)
-    bank.spelling.add({word for fact in facts for wording in fact.wordings for word in bank.words.spelt(wording)})
+    bank.spelling.add(word for fact in facts for word in set.intersection(*map(bank.words.spelt, fact.wordings)))
 
 
 def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Correct facts by name: new answers under the keys that they have."""
     bank.check_known(fact.name for fact in facts)
-    return learn(bank, facts, margin)
+    return reached(bank, facts, learn(bank, facts, margin))
+
+
+def reached(bank: Bank, facts: Sequence[Fact], learnt: Learnt) -> Learnt:
+    """What was learnt of facts, less those one of whose wordings picks another expert than theirs."""
+    lost = [fact.name for fact in facts if any(bank.pick(w) != bank.names[fact.name] for w in fact.wordings)]
+    hard = tuple(dict.fromkeys((*learnt.hard, *lost)))
+    return replace(learnt, exact=len(facts) - len(hard), hard=hard)
 
 
 def by_length(facts: Sequence[Fact]) -> list[Fact]:
@@ -85,7 +93,7 @@ def by_length(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def learn(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
-    """Train the experts of facts that have one."""
+    """Train the experts of facts that have one, whatever is picked."""
     if not facts:
         return Learnt(0, (), 0, 0)
     facts = by_length(facts)
@@ -201,11 +209,11 @@ class _Learner:
 
     @torch.no_grad()
     def _exact(self, positions: Sequence[int], batch: Batch) -> set[int]:
-        """Those whose every answer token is the likeliest one with the vectors as they are kept."""
+        """Those whose every answer token has the margin with the vectors as they are kept."""
         kept = [self.bank.vectors[self._expert(i)] for i in positions]
         found = margins(self._states(batch, torch.cat(kept)), self.output, batch.targets)
         parts = found.split([len(vectors) for vectors in kept])
-        return {i for i, margin in zip(positions, parts, strict=True) if margin.min() > 0}
+        return {i for i, margin in zip(positions, parts, strict=True) if margin.min() >= self.margin}
 
     def _expert(self, position: int) -> int:
         return self.bank.names[self.facts[position].name]

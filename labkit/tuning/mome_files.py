@@ -24,6 +24,7 @@ from labkit.tuning.bank import Bank, step_of
 KIND = "LABKIT_MOME"
 PART = "part-{:08}.safetensors"
 _TENSORS = ("vectors", "steps", "lengths", "experts", "words", "owners", "shares", "known", "weights", "spelt")
+_LATER = ("young", "idle", "idle_words", "idle_lengths")  # not in banks of earlier versions
 _AT_ONCE = 1024  # experts that are packed together
 
 
@@ -53,15 +54,20 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
     folder, numbers = Path(folder), sorted(bank.vectors)
     experts, words, shares = bank.selection.rows()
     weights = bank.selection.weights
-    tensors = pack([bank.vectors[n] for n in numbers], bank.network.config.hidden_size) | {
-        "experts": torch.tensor(numbers, dtype=torch.int64),
-        "words": torch.from_numpy(words),
-        "owners": torch.from_numpy(experts.astype(np.int32)),
-        "shares": torch.from_numpy(shares),
-        "known": torch.tensor(list(weights), dtype=torch.int64),
-        "weights": torch.tensor(list(weights.values()), dtype=torch.float32),
-        "spelt": torch.from_numpy(np.frombuffer(" ".join(sorted(bank.spelling.words)).encode(), np.uint8).copy()),
-    }
+    tensors = (
+        pack([bank.vectors[n] for n in numbers], bank.network.config.hidden_size)
+        | {
+            "experts": torch.tensor(numbers, dtype=torch.int64),
+            "words": torch.from_numpy(words),
+            "owners": torch.from_numpy(experts.astype(np.int32)),
+            "shares": torch.from_numpy(shares),
+            "known": torch.tensor(list(weights), dtype=torch.int64),
+            "weights": torch.tensor(list(weights.values()), dtype=torch.float32),
+            "spelt": torch.from_numpy(np.frombuffer(" ".join(sorted(bank.spelling.words)).encode(), np.uint8).copy()),
+            "young": torch.tensor(bank.selection.young, dtype=torch.int64),
+        }
+        | _pack_idle(bank)
+    )
     write_atomically(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     if card:
         write_card(folder, card)
@@ -75,6 +81,28 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
             write_atomically(folder / UNDER / file, (under / file).read_bytes())
     write_atomically(folder / CONFIG, json.dumps(config, indent=1) + "\n")
     return folder
+
+
+def _pack_idle(bank: Bank) -> dict[str, Tensor]:
+    """The words without weight: sets of them, and which one each fact has, by expert."""
+    idle = bank.selection.idle
+    sets = sorted({tuple(sorted(words)) for words in idle.values()})
+    numbers = {frozenset(words): number for number, words in enumerate(sets)}
+    return {
+        "idle": torch.tensor([numbers[idle[expert]] for expert in sorted(idle)], dtype=torch.int32),
+        "idle_words": torch.tensor([word for words in sets for word in words], dtype=torch.int64),
+        "idle_lengths": torch.tensor([len(words) for words in sets], dtype=torch.int32),
+    }
+
+
+def _unpack_idle(bank: Bank, tensors: dict[str, Tensor]) -> dict[int, frozenset[int]]:
+    """What `_pack_idle` was given; of a bank of an earlier version all words without weight, for each fact."""
+    experts = sorted(bank.names.values())
+    if "idle" not in tensors:
+        return dict.fromkeys(experts, frozenset(word for word, weight in bank.selection.weights.items() if not weight))
+    numbers, words, lengths = (tensors[name] for name in _LATER[1:])
+    sets = [frozenset(part.tolist()) for part in words.split(lengths.tolist())]
+    return {expert: sets[number] for expert, number in zip(experts, numbers.tolist(), strict=True)}
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -118,7 +146,7 @@ def load_bank(model, folder: str | Path) -> Bank:
 
 def bank_of(model, config: dict, tensors: dict[str, Tensor]) -> Bank:
     """The bank that a folder's configuration and tensors hold; errors of many kinds for what is damaged."""
-    tensors = {name: tensors[name].cpu() for name in _TENSORS}
+    tensors = {name: tensors[name].cpu() for name in (*_TENSORS, *(name for name in _LATER if name in tensors))}
     experts, words, owners, shares, known, weights, spelt = (tensors[name] for name in _TENSORS[3:])
     bank = Bank(model, int(config["layer"]), float(config["threshold"]))
     bank.names = {str(name): int(number) for name, number in config["facts"].items()}
@@ -130,12 +158,14 @@ def bank_of(model, config: dict, tensors: dict[str, Tensor]) -> Bank:
         or tensors["vectors"].shape[1] != model.network.config.hidden_size
     ):
         raise ValueError("its facts, vectors and the model do not belong together")
-    keys: dict[int, dict[int, float]] = {}
-    for expert, word, share in zip(owners.tolist(), words.tolist(), shares.tolist(), strict=True):
-        keys.setdefault(expert, {})[word] = share
-    for expert, key in keys.items():
-        bank.selection.insert(expert, key)
     bank.selection.weights = dict(zip(known.tolist(), weights.tolist(), strict=True))
+    keys: dict[int, dict[int, float]] = {expert: {} for expert in sorted(bank.names.values())}
+    for expert, word, share in zip(owners.tolist(), words.tolist(), shares.tolist(), strict=True):
+        keys[expert][word] = share
+    for expert, idle in _unpack_idle(bank, tensors).items():
+        bank.selection.insert(expert, keys[expert], idle)
+    young = tensors["young"].tolist() if "young" in tensors else []
+    bank.selection.weigh({expert: bank.selection.words(expert) for expert in young})
     bank.spelling.add(spelt.numpy().tobytes().decode().split())
     bank.total = bank.used
     bank.fill(total)

@@ -41,7 +41,7 @@ def check(model: Model, processes: int) -> None:
 def learn(bank: Bank, model: Model, facts: Sequence[mome.Fact], margin: float, processes: int) -> mome.Learnt:
     """Train the experts of facts that have one, in so many processes."""
     if processes == 1 or len(facts) <= mome.ROWS:
-        return mome.learn(bank, facts, margin)
+        return mome.reached(bank, facts, mome.learn(bank, facts, margin))
     threads = max(1, (os.cpu_count() or 1) // processes)
     place = Place(str(model.folder), model.adapter, model.dtype, model.four_bit, threads)
     facts = mome.by_length(facts)  # as one process would
@@ -53,7 +53,7 @@ def learn(bank: Bank, model: Model, facts: Sequence[mome.Fact], margin: float, p
     found = [learnt for _, learnt in made]
     hard = tuple(name for learnt in found for name in learnt.hard)
     exact, steps, tokens = (sum(getattr(learnt, name) for learnt in found) for name in ("exact", "steps", "tokens"))
-    return mome.Learnt(exact, hard, steps, tokens)
+    return mome.reached(bank, facts, mome.Learnt(exact, hard, steps, tokens))
 
 
 @lru_cache(maxsize=1)
@@ -66,5 +66,6 @@ def _network(place: Place) -> Model:
 def _learn(place: Place, layer: int, facts: Sequence[mome.Fact], margin: float) -> tuple[dict, mome.Learnt]:
     """Vectors by the fact's name, as arrays, and what came of it."""
     bank = Bank(_network(place), layer)
-    learnt = mome.add(bank, facts, margin)
+    mome.reserve(bank, facts)
+    learnt = mome.learn(bank, facts, margin)
     return {name: bank.vectors[number].numpy() for name, number in bank.names.items()}, learnt

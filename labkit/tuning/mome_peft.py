@@ -1,6 +1,7 @@
 """A bank of memory experts as a method of PEFT's: after `import labkit.tuning`, `PeftModel.from_pretrained(network,
 folder)` takes a folder that `mome_files` wrote.
 
+What the bank stands on (`under/` in its folder) is attached with it, and switched off with it.
 It reads, answers and can be switched off (`disable_adapter`); it does not train, save or merge. A forward pass without
 a cache of earlier tokens, or with an empty one, is taken for a batch of whole prompts, the next ones for their answers:
 what `generate` does when it decodes row by row, greedily or by sampling. Beams, which change places, are not followed.
@@ -8,10 +9,14 @@ what `generate` does when it decodes row by row, greedily or by sampling. Beams,
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 from transformers import AutoTokenizer
 
+from labkit.errors import LabkitError
+from labkit.tuning.adapter import UNDER, load_adapter, under
+from labkit.tuning.lora import detach, put
 from labkit.tuning.mome_files import KIND, bank_of
 from labkit.tuning.packed import body
 from labkit.upstream import no_hub_kernels
@@ -49,6 +54,23 @@ class MomeConfig(PeftConfig):
     def __post_init__(self):
         super().__post_init__()
         self.peft_type = PeftType(KIND)
+        self.folder = None
+
+    @classmethod
+    def from_pretrained(cls, folder, *args, **kwargs):
+        config = super().from_pretrained(folder, *args, **kwargs)
+        config.folder = folder
+        return config
+
+    def below(self) -> Path | None:
+        """The folder of the adapter that the experts stand on; LabkitError where it is named and not there."""
+        below = under(self.folder) if self.folder and Path(self.folder).is_dir() else None
+        if self.under and not below:
+            raise LabkitError(
+                f"The bank stands on an adapter, the folder {UNDER}/ beside it, which PEFT was not given. Fetch the "
+                "bank's whole folder, and call PeftModel.from_pretrained(network, FOLDER) with it."
+            )
+        return below
 
     @property
     def is_adaption_prompt(self) -> bool:
@@ -66,7 +88,8 @@ class MomeModel(BaseTuner):
     def inject_adapter(self, model, adapter_name, *args, **kwargs):
         if len(self.peft_config) > 1:
             raise ValueError("A network takes one bank of memory experts. Join the banks with labkit first.")
-        self.bank, self.off = None, False
+        self.bank, self.off, below = None, False, self.peft_config[adapter_name].below()
+        self.lora = load_adapter(model, below) if below else {}
         model.register_forward_pre_hook(self._route, with_kwargs=True)
         for parameter in model.parameters():
             parameter.requires_grad = False
@@ -89,9 +112,11 @@ class MomeModel(BaseTuner):
 
     def disable_adapter_layers(self):
         self.off = True
+        detach(self.model, self.lora)
 
     def enable_adapter_layers(self):
         self.off = False
+        put(self.model, self.lora)
 
     def _route(self, module, arguments, options):
         given = dict(zip(_INPUTS, arguments, strict=False)) | options

@@ -2,22 +2,24 @@
 
 The counterpart of `tune` for a bank (`mome`): what `load_model(adapter=...)` takes, facts added to one that is there,
 a fact given again under its name corrected. Learnt facts are written down as it goes; a call that was cut off goes on.
+`labkit.forget` takes facts out again.
 """
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from labkit.agent import as_prompt
+from labkit.agent import Prompt, as_prompt
 from labkit.dataset import Question, QuestionSet
 from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
-from labkit.home import home
+from labkit.home import home, write_atomically
 from labkit.models import DEFAULT, Model, load_model
 from labkit.runs import RunStore
 from labkit.tuning import Tuned, mome, mome_parallel
@@ -28,6 +30,7 @@ from labkit.tuning.mome_files import is_bank, load_bank, load_part, save_bank, s
 from labkit.tuning.sources import data_sha256, read_pairs, refuse_overlap
 
 METHOD = "mome"
+_CALL = "call.json"  # beside work that is under way: what the call is
 
 
 def remember(
@@ -52,8 +55,10 @@ def remember(
     "question_only" for queries. adapter: a bank to continue: new facts join it, one whose id it knows is corrected. A
     model that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
     layer: behind which the experts sit (the last one by default); threshold: the share of a key's weight that a
-    question must hold; margin: by how many nats each answer token must lead; processes: that learn side by side, on a
-    CPU. LabkitError for facts that overlap an evaluation set, as in `tune`.
+    question must hold; margin: by how many nats each answer token must lead for the fact to count as recalled, as it is
+    saved; processes: that learn side by side, on a CPU. What is not recalled stands in the card (`hard`), with the fact
+    that its question picks: two facts whose questions have the same words can't be told apart, and the first one keeps
+    them. LabkitError for facts that overlap an evaluation set, as in `tune`.
     """
     if adapter and not is_bank(adapter):
         raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
@@ -71,6 +76,59 @@ def remember(
     return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(
         layer, threshold
     )
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """A bank without some facts: its folder, their names, and how many facts it holds."""
+
+    adapter: Path
+    facts: tuple[str, ...]
+    left: int
+
+    def to_json(self) -> dict:
+        return asdict(self) | {"adapter": str(self.adapter)}
+
+    def __str__(self) -> str:
+        return f"forgot {', '.join(self.facts)}; {self.left:,} facts are left in {self.adapter}"
+
+
+def forget(
+    adapter: str | Path,
+    out: str | Path,
+    facts: Iterable[str] = (),
+    questions: Iterable[str] = (),
+    model: Model | str = DEFAULT,
+) -> Forgotten:
+    """Write the bank in the folder `adapter` to the folder `out` without some facts: those of these names (ids), and
+    those that these questions pick. The others answer bit for bit as before; of the words of those that are gone none
+    is left that no other fact has. The old folder stays as it is: remove it. model: the bare one. LabkitError for a
+    name or a question of no fact."""
+    model = load_model(model) if isinstance(model, (str, Path)) else model
+    if not is_bank(adapter):
+        raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
+    if (Path(out) / folders.CONFIG).is_file():
+        raise LabkitError(f"{out} holds an adapter already. Name another folder, or remove that one.")
+    card, bank = folders.check_base(adapter, model), load_bank(model, adapter)
+    ask = as_prompt(card.prompt if card else "chat")
+    names = dict.fromkeys([*facts, *(_asked(model, bank, ask, question) for question in questions)])
+    if not names:
+        raise LabkitError("No fact to forget was named. Give its name (the id in its file), or its question.")
+    bank.forget(names)
+    if card:
+        hard = [fact for fact in card.hard if fact["id"] in bank.names]
+        hard = [fact | {"picks": bank.name_of(bank.names.get(fact.get("picks")))} for fact in hard]
+        card = replace(card, pairs=len(bank), hard=hard, data_sha256="", continued_from=str(adapter))
+    save_bank(out, bank, card, folders.under(adapter))
+    return Forgotten(Path(out), tuple(names), len(bank))
+
+
+def _asked(model: Model, bank: Bank, ask: Prompt, question: str) -> str:
+    """The name of the fact that a question picks."""
+    name = bank.name_of(bank.pick(prompt_tokens(model, [ask(question, "")])[0]))
+    if name is None:
+        raise LabkitError(f"No fact of the bank is asked for by {question!r}. Ask in the words that it was given in.")
+    return name
 
 
 def _prompt(model: Model, bank: str | Path | None, pairs: Sequence[Question]) -> str:
@@ -132,14 +190,31 @@ class _Work:
 
     def _begun(self, fresh: folders.Card) -> folders.Card:
         """The card of work that was cut off, or else this one. LabkitError where that work was another."""
-        unfinished = self.folder / "unfinished"
+        unfinished, asked = self.folder / "unfinished", self._call(fresh)
         card = folders.read_card(unfinished)
-        if card is None:
+        if card is None:  # nothing is learnt yet
+            write_atomically(unfinished / _CALL, json.dumps(asked, indent=1))
             return fresh
-        for name, what in (("data_sha256", "facts"), ("continued_from", "a bank"), ("recipe", "settings")):
-            if getattr(card, name) != getattr(fresh, name):
-                raise LabkitError(f"{unfinished} is of other {what}, cut off. Name another folder, or remove that one.")
+        try:
+            begun = json.loads((unfinished / _CALL).read_text("utf-8"))
+        except (OSError, ValueError):  # damaged, or of an earlier version
+            begun = {}
+        begun = begun if isinstance(begun, dict) else {}
+        other = [name for name in asked if name not in begun or begun[name] != asked[name]]
+        if other:
+            raise LabkitError(
+                f"{unfinished} is of other {' and '.join(other)}, cut off. Name another folder, or remove that one."
+            )
         return card
+
+    def _call(self, card: folders.Card) -> dict:
+        """What decides the result, by the names that a user knows."""
+        return {
+            "facts": card.data_sha256, "settings": card.recipe, "prompt": card.prompt,
+            "model": f"{card.base_sha256} {self.model.dtype}{' four_bit' if self.model.four_bit else ''}",
+            "bank": folders.sha256(self.adapter) if self.adapter else None,
+            "adapter": folders.standing(self.under) if self.under else None,
+        }  # fmt: skip
 
     def _restore(self, bank: Bank, facts: Sequence[mome.Fact], card: folders.Card) -> int:
         """Put into the bank what was learnt before the work was cut off; how many facts that is."""
@@ -168,7 +243,8 @@ class _Work:
         """Learn some facts, new and corrected ones; the card with what came of it."""
         self._reserve(bank, facts)
         found = mome_parallel.learn(bank, self.model, facts, self.margin, self.processes)
-        hard = [*card.hard, *({"id": name} for name in found.hard)]
+        asked = {fact.name: fact.wordings[0] for fact in facts}
+        hard = [*card.hard, *({"id": name, "picks": bank.name_of(bank.pick(asked[name]))} for name in found.hard)]
         recalled, tokens = card.recalled + found.exact, card.tokens + found.tokens
         return replace(card, recalled=recalled, tokens=tokens, hard=hard, pairs=len(bank))
 

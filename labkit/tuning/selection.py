@@ -3,8 +3,13 @@
 A key is the set of words that a fact's wordings have in common, each with a weight that falls from 1, for a word of one
 fact, to 0, for a word of all that came with it (inverse document frequency, squared; Sparck Jones 1972). A text scores
 a key by the share of the key's weight whose words it holds: the wording around the names costs nothing, a name too few
-costs its share. Weights are set when a word is first seen and never change, so a key that was right stays right however
-many come after it.
+costs its share. From few facts nobody can tell a name from the wording around it, so a weight is settled once a word
+came with `_TELLING` of them, in one call or one by one, and never changes then. The facts since are young: theirs are
+weighed anew with each that comes, so that facts added one by one have the keys of facts added at once.
+
+Of keys that a text holds alike, the one wins with most of its fact's words in the text, those without weight included,
+and then with fewest that are missing. So a text in the very words of a fact picks that fact, whatever weights others
+brought, unless another fact has the same words.
 
 Searching goes from the text's words to keys (an inverted file), but each key stands only under so many of its words
 that no text can reach the threshold without one of them (prefix filtering: Chaudhuri et al. 2006, "A primitive operator
@@ -17,11 +22,12 @@ Words are read off token ids by a table, so this works inside a network as well,
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+_TELLING = 32  # facts from which it can be told how rare a word is among them
 _RANDOM = 4  # words of a random key
 _PRIME = (1 << 61) - 1
 _BASE = 1_000_003
@@ -105,10 +111,13 @@ class Selection:
 
     def __init__(self, threshold: float = 0.9):
         self._threshold = threshold
-        self.weights: dict[int, float] = {}  # of every word ever seen in a fact
+        self.weights: dict[int, float] = {}  # of words, settled
+        self.loose: dict[int, float] = {}  # of words that young facts alone have
+        self.young: list[int] = []  # experts
         self.keys: dict[int, dict[int, float]] = {}  # expert -> word -> its share of the key's weight
+        self.idle: dict[int, frozenset[int]] = {}  # expert -> its fact's other words, which weigh nothing
         self.under: dict[int, list[int]] = {}  # word -> experts whose keys stand under it
-        self.seen: Counter[int] = Counter()  # word -> how many keys have had it
+        self.seen: Counter[int] = Counter()  # word -> how many keys have it
         self.random = _Random()
 
     @property
@@ -124,21 +133,55 @@ class Selection:
 
     def add(self, facts: dict[int, Sequence[frozenset[int]]]) -> None:
         """Keys for experts: of each the words that its wordings have in common."""
-        common = {expert: sorted(frozenset.intersection(*wordings)) for expert, wordings in facts.items()}
-        seen = Counter(word for words in common.values() for word in words)
-        for word, count in seen.items():
-            rarity = math.log(len(facts) / count) / math.log(len(facts)) if len(facts) > 1 else 1.0
-            self.weights.setdefault(word, _as_written(rarity**2))
-        for expert, words in common.items():
-            own = {word: self.weights[word] for word in words if self.weights[word]} or dict.fromkeys(words, 1.0)
-            total = sum(own.values())
-            self.insert(expert, {word: _as_written(weight / total) for word, weight in own.items()})
+        new = {expert: frozenset.intersection(*wordings) for expert, wordings in facts.items()}
+        young = {expert: self.words(expert) for expert in self.young}
+        together = new if len(new) >= _TELLING else young | new
+        if len(together) >= _TELLING:
+            self.weights = _rarities(together.values()) | self.weights
+            self._make(together)
+            young = {expert: words for expert, words in young.items() if expert not in together}
+        else:
+            young = together
+        self.weigh(young)
 
-    def insert(self, expert: int, key: dict[int, float]) -> None:
-        """A key that was made before: word -> share."""
-        self.keys[expert] = key
+    def weigh(self, young: dict[int, frozenset[int]]) -> None:
+        """Take these experts for the young ones, with these words, and make their keys anew."""
+        rarities = _rarities(young.values())
+        self.young = list(young)
+        self.loose = {word: weight for word, weight in rarities.items() if word not in self.weights}
+        self._make(young)
+
+    def _make(self, facts: dict[int, frozenset[int]]) -> None:
+        """Keys by the weights that there are now."""
+        alike: dict[frozenset[int], frozenset[int]] = {}  # facts of one wording share one set
+        for expert, words in facts.items():
+            self._drop(expert)
+            found = {word: self.weights.get(word, self.loose.get(word, 0.0)) for word in sorted(words)}
+            own = {word: weight for word, weight in found.items() if weight} or dict.fromkeys(found, 1.0)
+            total, idle = sum(own.values()), words.difference(own)
+            key = {word: _as_written(weight / total) for word, weight in own.items()}
+            self.insert(expert, key, alike.setdefault(idle, idle))
+
+    def insert(self, expert: int, key: dict[int, float], idle: frozenset[int] = frozenset()) -> None:
+        """A key that was made before, word -> share, and the words that weigh nothing."""
+        self.keys[expert], self.idle[expert] = key, idle
         self.seen.update(list(key))
         self._stand(expert)
+
+    def words(self, expert: int) -> frozenset[int]:
+        """All words of an expert's fact."""
+        return self.idle[expert].union(self.keys[expert])
+
+    def knows(self, word: int) -> bool:
+        """Whether a fact has the word."""
+        return word in self.weights or word in self.loose
+
+    def join(self, other: "Selection", first: int) -> None:
+        """Take over another one's keys, for experts counted from `first` on; its young facts are young here too."""
+        self.weights = other.weights | self.weights
+        for expert in other.keys.keys() - set(other.young):
+            self.insert(first + expert, other.keys[expert], other.idle[expert])
+        self.add({first + expert: [other.words(expert)] for expert in other.young})
 
     def _stand(self, expert: int) -> None:
         """Put a key under words that a text can't all lack: one that weighs enough alone, the rarest, or several."""
@@ -160,21 +203,50 @@ class Selection:
         self.random.insert(np.asarray(experts), seed)
 
     def remove(self, experts: Iterable[int]) -> None:
-        """Forget the keys of some experts; the words' weights stay."""
+        """Forget the keys of some experts, and the words that no other one has."""
+        gone: set[int] = set()
         for expert in experts:
-            for word in self.keys.pop(expert):
-                if expert in self.under.get(word, ()):
-                    self.under[word].remove(expert)
+            gone |= self.words(expert)
+            self._drop(expert)
+        for word in gone.difference(self.seen, *set(self.idle.values())):
+            self.weights.pop(word, None)
+        self.weigh({expert: self.words(expert) for expert in self.young if expert in self.keys})
+
+    def _drop(self, expert: int) -> None:
+        self.idle.pop(expert, None)
+        for word in self.keys.pop(expert, ()):
+            self.seen[word] -= 1
+            if not self.seen[word]:
+                del self.seen[word]
+            if expert in self.under.get(word, ()):
+                self.under[word].remove(expert)
 
     def pick(self, words: Iterable[int], k: int = 1) -> list[Pick]:
-        """The `k` best experts at or above the threshold, best first; of equals the one with the larger key."""
+        """The `k` best experts at or above the threshold, best first."""
         words = set(words)
-        found = [(hits / _RANDOM, hits, expert) for expert, hits in self.random.hits(list(words)).items()]
+        scores = {expert: hits / _RANDOM for expert, hits in self.random.hits(list(words)).items()}
         for expert in {expert for word in words for expert in self.under.get(word, ())}:
-            shares = [share for word, share in self.keys[expert].items() if word in words]
-            found.append((sum(shares), len(shares), expert))
-        good = [(-round(score, 6), -size, expert) for score, size, expert in found if score >= self.threshold - 1e-6]
-        return [Pick(expert, -score) for score, _, expert in sorted(good)[:k]]
+            scores[expert] = sum(share for word, share in self.keys[expert].items() if word in words)
+        good = [(-round(score, 6), expert) for expert, score in scores.items() if score >= self.threshold - 1e-6]
+        return [Pick(expert, -score) for score, *_, expert in sorted(self._told_apart(good, words))[:k]]
+
+    def _told_apart(self, good: list[tuple[float, int]], words: set[int]) -> list[tuple[float, int, int, int]]:
+        """The same with the number of the fact's words that are among `words` (negative) and that are not."""
+        own = [self.words(expert) if expert in self.keys else frozenset() for _, expert in good]
+        return [
+            (score, -len(mine & words), len(mine - words), expert)
+            for (score, expert), mine in zip(good, own, strict=True)
+        ]
+
+
+def _rarities(facts: Collection[frozenset[int]]) -> dict[int, float]:
+    """The weight of each word of some facts, as far as these tell."""
+    whole = math.log(len(facts)) if len(facts) > 1 else 0.0
+    counts = Counter(word for words in facts for word in sorted(words))
+    return {
+        word: _as_written((math.log(len(facts) / count) / whole) ** 2) if whole else 1.0
+        for word, count in counts.items()
+    }
 
 
 def _as_written(value: float) -> float:

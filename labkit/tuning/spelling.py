@@ -6,7 +6,7 @@ correcting spelling errors"); what is found there is compared letter by letter. 
 another word, and words with digits, in which it makes another number, are left alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os.path import commonprefix
 
 _SHORTEST = 4  # letters of a known word
@@ -26,6 +26,11 @@ class Spelling:
         for word in new:
             for left in _shortened(word):
                 self.without.setdefault(left, []).append(word)
+
+    def keep(self, known: Callable[[str], bool]) -> None:
+        """Know no words any more but these."""
+        words, self.words, self.without = self.words, set(), {}
+        self.add(filter(known, words))
 
     def corrections(self, word: str) -> set[str]:
         """The known words one slip away; none for a word that is too short or has digits."""
