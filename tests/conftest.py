@@ -2,11 +2,15 @@
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
 
 from labkit.home import home
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background of a shell: tests send Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 
