@@ -69,15 +69,17 @@ class Aimed:
         the question, by an encoder (default: by the words in common)."""
         rng, filters, measure = random.Random(question), Filters(), closeness or _alike
         near, found = list(near), []
-        close = dict(zip(near, measure(question, [pair.question for pair in near]), strict=True))
+        close: dict[Question, float] = {}
         for number in range(_ROUNDS):
+            if number:
+                new = [p for p in near if p not in close]
+                new += [p for p in found[:_KEPT] if p not in close][:_MEASURED]
+                close |= zip(new, measure(question, [pair.question for pair in new]), strict=True)
+                near = sorted(close, key=close.__getitem__, reverse=True)[: max(len(near), 10)]
             self.drawer.aim(question, [pair.sql for pair in near], columns, rng)
             found += self._round(near, _LOOSE / 4**number, filters, rng, len(found))
             shared = dict(zip(found, _alike(question, [pair.question for pair in found]), strict=True))
             found.sort(key=shared.__getitem__, reverse=True)
-            new = [pair for pair in found[:_KEPT] if pair not in close][:_MEASURED]
-            close |= zip(new, measure(question, [pair.question for pair in new]), strict=True)
-            near = sorted(close, key=close.__getitem__, reverse=True)[: max(len(near), 10)]
         return found[:_KEPT]
 
     def _round(
