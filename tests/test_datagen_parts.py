@@ -16,8 +16,9 @@ from labkit.datagen.filters import Filters
 from labkit.datagen.formats import recognise, say
 from labkit.datagen.glossary import entries, read_glossary
 from labkit.datagen.known import known_sets, of_questions
-from labkit.datagen.phrases import expand, literal, misspelt, plural, possessive, singular, third, tidy
+from labkit.datagen.phrases import expand, literal, plural, possessive, singular, third, tidy
 from labkit.datagen.reading import read_world
+from labkit.datagen.slips import misspelt
 from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, load_questions
 from labkit.execution import execute

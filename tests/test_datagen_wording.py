@@ -16,7 +16,6 @@ from labkit.datagen import (
     lookups,
     numbers,
     saying,
-    sentences_comparing,
     sides,
 )
 from labkit.datagen.drawing import Drawer, NothingToAsk
@@ -24,7 +23,7 @@ from labkit.datagen.formats import recognise
 from labkit.datagen.frames import frames, shown_beside
 from labkit.datagen.phrases import expand, ordinal, tidy
 from labkit.datagen.reading import read_world
-from labkit.datagen.sentences import SENTENCES
+from labkit.datagen.sections import sections
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject
 from labkit.execution import execute
@@ -201,7 +200,7 @@ def test_ordinals():
 
 
 def test_every_sentence_is_well_formed():
-    for line in (SENTENCES + sentences_comparing.SENTENCES).splitlines():
+    for line in [line for lines in sections("sentences.txt").values() for line in lines]:
         for a, b in ("()", "[]", "{}"):
             assert line.count(a) == line.count(b), line
     assert len(frames("count")) > 20 and not [t for t in frames("list", labels="names") if "{labels}" in t]

@@ -36,9 +36,9 @@ from labkit.datagen.glossary import Glossary, read_glossary
 from labkit.datagen.intents import Intent
 from labkit.datagen.known import GENERATED, known_sets
 from labkit.datagen.logs import pairs_of_log, read_log
-from labkit.datagen.phrases import roughened
 from labkit.datagen.reading import read_world
 from labkit.datagen.report import Generated, Report
+from labkit.datagen.slips import roughened
 from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError

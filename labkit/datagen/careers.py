@@ -8,7 +8,7 @@ from labkit.datagen.intents import Intent, finished, name_slots, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.lookups import named
 from labkit.datagen.numbers import can_average, can_sum
-from labkit.datagen.phrases import counted, listed, plural
+from labkit.datagen.phrases import counted, listed, one_of, plural
 from labkit.datagen.subjects import View
 from labkit.datagen.world import quoted
 from labkit.schema import sql_name
@@ -37,7 +37,7 @@ def _total(d: Drawer, view: View, source: Source, name: str, fills: dict[str, st
     f = d.pick([f for f in d.facts(view, ("number",)) if can_sum(f) and d.speaker.words(f).counts])
     if f is None:
         return None
-    verb = "(" + "|".join(map(bare, d.speaker.words(f).verbs)) + ")"
+    verb = one_of(map(bare, d.speaker.words(f).verbs))
     asked = frames("career total", things=d.speaker.things(f), did="did", bare=verb, **fills)
     query = source.select(f"SUM({f.read(source.at())})")
     return finished("career", query, asked, name_slots(name), ("join", "sum"))
@@ -52,7 +52,7 @@ def _best(d: Drawer, view: View, source: Source, name: str, fills: dict[str, str
     source.where(*f.known(source.at(), null_matters=not high))
     way = [f.read(source.at()) + (" DESC" if high else "")]
     query = source.select(period, *([f.column(source.at())] if shown else []), order=way, limit=1)
-    verb = "(" + "|".join(map(bare, words.verbs)) + ")" if words.counts else ""
+    verb = one_of(map(bare, words.verbs)) if words.counts else ""
     fills |= {"noun": words.nouns[0], "things": d.speaker.things(f), "bare": verb, "most": "most" if high else "fewest"}
     fills |= {"highest": "highest" if high else "lowest"}
     fills["tail"] = shown_beside(f"{fills['word']} and {words.nouns[0]}") if shown else alone("", fills["word"])
@@ -84,7 +84,7 @@ def owners(d: Drawer) -> Intent | None:
     word, k = view.period.words.split()[-1], len(view.period.values)
     column = f"{subject.source.at()}.{sql_name(view.path[0].column)}"
     query = subject.source.select(f"COUNT(DISTINCT {column})")
-    did = " and ".join("(" + "|".join(c.verb) + ")" for c in subject.conditions)
+    did = " and ".join(one_of(c.verb) for c in subject.conditions)
     fills = {"word": word, "words": plural(word), "k": counted(str(k)), "whos": plural(d.speaker.nouns(view.who)[0])}
     return finished("owners", query, frames("owners", did=did, **fills), subject_slots(subject), ("distinct", "count"))
 

@@ -8,7 +8,7 @@ from labkit.datagen.drawing import Drawer
 from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished
 from labkit.datagen.numbers import can_average
-from labkit.datagen.phrases import listed, plural
+from labkit.datagen.phrases import listed, one_of, plural
 from labkit.datagen.subjects import View
 from labkit.datagen.world import quoted
 from labkit.schema import sql_name
@@ -47,7 +47,7 @@ def gain(d: Drawer) -> Intent | None:
     gains = "(gain|increase|rise|jump)" if up else "(drop|decrease|fall)"
     did = "(climbed|rose|went up|improved|increased)" if up else "(dropped|fell|went down|declined)"
     cols = f"{word} and the {'gain' if up else 'drop'}"
-    noun = "(" + "|".join(d.speaker.words(f).nouns[:3]) + ")"
+    noun = one_of(d.speaker.words(f).nouns[:3])
     tail = shown_beside(cols) if beside else alone(view.who.noun, word)
     span = f"(from {low} to {high}|between {low} and {high})"
     asked = frames(

@@ -14,7 +14,7 @@ from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.lists import list_frames
 from labkit.datagen.lookups import named
 from labkit.datagen.numbers import can_average, can_sum, rounded
-from labkit.datagen.phrases import literal, plural
+from labkit.datagen.phrases import literal, one_of, plural
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, quoted
 from labkit.schema import sql_name
@@ -157,10 +157,8 @@ def part_of_best(d: Drawer) -> Intent | None:
     if d.chance(0.4):
         value, said = rounded(value, d)
     sup = superlatives(d.speaker, f, True, view.who.person)["np"]
-    best = (
-        "(" + "|".join(t.replace("{n}", d.speaker.nouns(view.who)[0]) for t in sup if "(" not in t or "{n}" in t) + ")"
-    )
-    total = "(" + "|".join([f"total {d.speaker.things(f)}", *d.speaker.sums(f)]) + ")"
+    best = one_of(t.replace("{n}", d.speaker.nouns(view.who)[0]) for t in sup if "(" not in t or "{n}" in t)
+    total = one_of([f"total {d.speaker.things(f)}", *d.speaker.sums(f)])
     asked = frames("part of best", best=best, total=total, rounded=said)
     probe = subject.source.select(subject.read(f), limit=2)
     tags = ["share", "max", *subject.tags]

@@ -2,8 +2,6 @@
 on average, beyond a bound, beside the names.
 """
 
-from collections.abc import Iterable
-
 from labkit.datagen import saying
 from labkit.datagen.drawing import Drawer, is_plain
 from labkit.datagen.extremes import extreme_frames
@@ -12,7 +10,7 @@ from labkit.datagen.intents import Intent, finished, name_slots, subject_slots
 from labkit.datagen.lexicon import bare
 from labkit.datagen.lists import list_frames
 from labkit.datagen.lookups import named
-from labkit.datagen.phrases import plural
+from labkit.datagen.phrases import one_of, plural
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.terms import Measure
 from labkit.datagen.world import quoted
@@ -25,7 +23,7 @@ def computed(d: Drawer) -> Intent | None:
         return None
     view, m = d.rng.choice(usable)
     subject = d.subject(view, (6, 4), without=m.fields)
-    at, nouns = subject.source.at(), "(" + "|".join([m.nouns[0], *m.nouns]) + ")"
+    at, nouns = subject.source.at(), one_of([m.nouns[0], *m.nouns])
     sql = m.sql.replace("{a}", at)
     kind = d.rng.choice(("extreme", "extreme", "bound", "bound", "average", "one", "one", "beside", "group"))
     if kind in ("one", "beside", "group"):
@@ -69,10 +67,10 @@ def _of_one(d: Drawer, view: View, m: Measure) -> Intent | None:
     source = subject.source.where(f"{subject.label()} = {quoted(value)}")
     source.where(*[k for f in m.fields for k in f.known(source.at())])
     known = d.speaker.of_measure(m)
-    asked = frames("fact", noun=_any(m.nouns), x="{x}", own="{own}")
+    asked = frames("fact", noun=one_of(m.nouns), x="{x}", own="{own}")
     asked += tuple(capital(t) + "{when}?" for t in known.ask) * 4
     if m.per:
-        verb = _any([*map(bare, d.speaker.words(m.fields[0]).verbs), "average"])
+        verb = one_of([*map(bare, d.speaker.words(m.fields[0]).verbs), "average"])
         asked += (f"How many {d.speaker.things(m.fields[0])} (a|per) {m.per} did {{x}} {verb}{{when}}?",) * 4
     slots = name_slots(name, subject.conditions[0].time if subject.conditions else ())
     return finished("computed", source.select(m.sql.replace("{a}", source.at())), asked, slots, ["computed", "lookup"])
@@ -105,14 +103,10 @@ def _by_group(d: Drawer, view: View, m: Measure) -> Intent | None:
     source.where(*[k for g in m.fields for k in g.known(source.at())])
     column, word = f.column(source.at(path)), f.words if f.kind == "period" else d.speaker.words(f).nouns[0]
     query = source.select(column, f"AVG({m.sql.replace('{a}', source.at())})", group=[column])
-    said = f"(average|average|mean) {_any(m.nouns)}{{when}}"
+    said = f"(average|average|mean) {one_of(m.nouns)}{{when}}"
     asked = frames("group", said=said, word=word, plurals=plural(word), tail="")
     probe = source.select(column, distinct=True, limit=2)
     return finished("computed", query, asked, subject_slots(subject), ["computed", "group"], probe, ranked=False)
-
-
-def _any(texts: Iterable[str]) -> str:
-    return "(" + "|".join(texts) + ")"
 
 
 def _beyond(d: Drawer, subject: Subject, m, nouns: str) -> Intent:

@@ -13,40 +13,12 @@ from labkit.datagen.subjects import Subject, View, views
 from labkit.datagen.world import Entity, Field, Path_
 
 PLACES = frozenset(
-    [
-        "arena",
-        "building",
-        "city",
-        "clinic",
-        "country",
-        "hall",
-        "hospital",
-        "hotel",
-        "house",
-        "library",
-        "location",
-        "market",
-        "museum",
-        "office",
-        "park",
-        "place",
-        "region",
-        "restaurant",
-        "room",
-        "school",
-        "shop",
-        "stadium",
-        "state",
-        "station",
-        "store",
-        "street",
-        "theater",
-        "town",
-        "university",
-        "venue",
-        "village",
+    re.findall(
+        r"\w+",
+        "arena building city clinic country hall hospital hotel house library location market museum office park place "
+        "region restaurant room school shop stadium state station store street theater town university venue village "
         "warehouse",
-    ]
+    )
 )
 
 

@@ -261,11 +261,7 @@ def top(d: Drawer) -> Intent | None:
 def _top_frames(d: Drawer, subject: Subject, f: Field, high: bool, n: int, beside: bool) -> tuple[str, ...]:
     label, noun = d.speaker.label(subject.view.label, subject.view.who), d.speaker.words(f).nouns[0]
     cols = f"{label} and {noun}"
-    tail = (
-        shown_beside(cols)
-        if beside
-        else alone(subject.view.who.noun, plural(label)).replace(" is enough", " are enough")
-    )
+    tail = shown_beside(cols) if beside else alone(subject.view.who.noun, plural(label), many=True)
     fills = {"k": f"({_NUMBERS[n]}|{n})", "tail": tail, "noun": d.speaker.noun(f)}
     sup = superlatives(d.speaker, f, high, subject.view.who.person)
     asked: list[str] = []

@@ -1,10 +1,10 @@
-"""The sentences of `sentences` and `sentences_comparing`, found by name and their slots filled; what is shown beside,
-asked in a sentence of its own.
+"""The sentences of `sentences.txt`, found by name and their slots filled; what is shown beside, asked in a sentence of
+its own.
 """
 
 from functools import cache
 
-from labkit.datagen import sentences, sentences_comparing
+from labkit.datagen.sections import sections
 
 TELL = "(Give me|Tell me|I need|Show me|I'd like to know|Please give me|Let me know)"
 SHOW = "(List|Show|Give me|Show me|I need|Please list|Return|Get me|Print)"
@@ -12,13 +12,10 @@ SHOW = "(List|Show|Give me|Show me|I need|Please list|Return|Get me|Print)"
 
 @cache
 def _sections() -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
-    for line in (sentences.SENTENCES + sentences_comparing.SENTENCES).splitlines():
-        if line.startswith("== "):
-            lines = found.setdefault(line[3:], [])
-        elif line:
-            lines.append(line.replace("TELL", TELL).replace("SHOW", SHOW))
-    return {name: tuple(lines) for name, lines in found.items()}
+    return {
+        name: tuple(line.replace("TELL", TELL).replace("SHOW", SHOW) for line in lines)
+        for name, lines in sections("sentences.txt").items()
+    }
 
 
 def frames(name: str, **fills: str) -> tuple[str, ...]:
@@ -46,8 +43,8 @@ def shown_beside(cols: str) -> str:
     return f" ({ways}|Give me {cols}|{c} will do|Return {cols})."
 
 
-def alone(noun: str, label: str) -> str:
-    """Now and then, that the name is all that is wanted."""
-    c = capital(label)
-    ways = f"Only the {label}|Just the {label}|The {label} is enough|{c} only|{c}, please|I only need the {label}"
+def alone(noun: str, label: str, many: bool = False) -> str:
+    """Now and then, that the name is all that is wanted; `many`: the label is a plural."""
+    c, are = capital(label), "are" if many else "is"
+    ways = f"Only the {label}|Just the {label}|The {label} {are} enough|{c} only|{c}, please|I only need the {label}"
     return f"(||||{'|'.join(f' {w}.' for w in ways.split('|'))}| {capital(noun)} {label}.)"

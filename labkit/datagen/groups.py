@@ -13,7 +13,7 @@ from labkit.datagen.frames import alone, frames, shown_beside
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.numbers import can_average, can_sum, plain_unit
-from labkit.datagen.phrases import counted, plural, singular
+from labkit.datagen.phrases import counted, one_of, plural, singular
 from labkit.datagen.saying import many_things
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.times import date_parts
@@ -140,7 +140,7 @@ def group(d: Drawer) -> Intent | None:
 def _sums(d: Drawer, f: Field, g: Grouped, tail: str) -> tuple[str, ...]:
     """'How many titles did each city win?'"""
     words, things, w = d.speaker.words(f), d.speaker.things(f), g.word
-    did = "(" + "|".join(map(bare, words.verbs)) + ")"
+    did = one_of(map(bare, words.verbs))
     asked = [
         f"How many {things} did each {w} {did} (in total|in all|altogether|){{when}}{tail}?",
         f"{w} by {w}, how many {things} did [the] {{np}} {did}{{when}}{tail}? {w.capitalize()} and total.",
@@ -186,7 +186,7 @@ def _top_groups(
     value, said, tags = measured
     k, source = d.rng.choice((2, 3, 3, 5, 5, 5, 10)), g.subject.source
     said = said if value != "COUNT(*)" else "(number of {np}{when}|count of {np}{when})"
-    tail = _both(g.word) if len(columns) > 1 else alone("", plural(g.word)).replace(" is enough", " are enough")
+    tail = _both(g.word) if len(columns) > 1 else alone("", plural(g.word), many=True)
     fills = {"words": plural(g.word), "k": f"({k}|{k}|{counted(str(k))})", "said": said, "tail": tail}
     fills |= {
         "best": "(highest|largest|biggest)" if high else "(lowest|smallest)",
@@ -254,9 +254,9 @@ def having(d: Drawer) -> Intent | None:
     query = g.subject.source.select(
         g.column, *(["COUNT(*)"] if beside else []), group=[g.column], having=f"COUNT(*) {op} {n}"
     )
-    many = "(" + "|".join(many_things(op, str(n), "{np}")) + ")"
+    many = one_of(many_things(op, str(n), "{np}"))
     w = g.word
-    tail = _both(w) if beside else alone("", plural(w)).replace(" is enough", " are enough")
+    tail = _both(w) if beside else alone("", plural(w), many=True)
     asked = frames("having", words=plural(w), word=w, many=many, tail=tail)
     return finished("having", query, asked, subject_slots(g.subject), ["group", "having", *g.subject.tags])
 

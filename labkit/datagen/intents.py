@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from labkit.datagen.build import text as sql_text
-from labkit.datagen.phrases import expand, listed, lower_first, possessive, third, tidy
+from labkit.datagen.phrases import expand, listed, possessive, third, tidy
+from labkit.datagen.slips import lower_first
 from labkit.datagen.subjects import Phrase, Subject
 
 Slots = Callable[[random.Random], dict[str, str]]

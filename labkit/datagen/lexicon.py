@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from labkit.datagen.phrases import is_plural, plural, singular
-from labkit.datagen.vocabulary import COLUMNS, COUNTED, DOERS, SYNONYMS
+from labkit.datagen.sections import sections
+from labkit.datagen.vocabulary import COUNTED, DOERS, SYNONYMS
 from labkit.datagen.world import Entity, Field
 
 
@@ -44,19 +45,17 @@ class Words:
 
 @cache
 def _known_columns() -> dict[str, dict]:
-    """Column words -> the fields of `Words` that they bring, from the vocabulary."""
+    """Column words -> the fields of `Words` that they bring, from `columns.txt`."""
     found: dict[str, dict] = {}
-    for line in filter(None, COLUMNS.splitlines()):
-        if line.startswith("== "):
-            entry = found.setdefault(line[3:], {})
-            continue
-        form, _, said = line.partition(": ")
-        if form in ("participle", "ranked"):
-            entry[form] = said
-        elif form in ("high", "low"):
-            entry[form] = (*entry.get(form, ()), tuple(said.split(", ")))
-        else:
-            entry[form] = (*entry.get(form, ()), *said.split(" / "))
+    for name, lines in sections("columns.txt").items():
+        entry = found[name] = {}
+        for form, _, said in (line.partition(": ") for line in lines):
+            if form in ("participle", "ranked"):
+                entry[form] = said
+            elif form in ("high", "low"):
+                entry[form] = (*entry.get(form, ()), tuple(said.split(", ")))
+            else:
+                entry[form] = (*entry.get(form, ()), *said.split(" / "))
     return found
 
 
@@ -108,8 +107,8 @@ def words_for(field: Field, entity: Entity) -> Words:
     first, more = known.get("named", base.nouns), known.get("nouns", ())
     plurals = map(plural, first) if "named" in known else base.plurals
     own = {k: v for k, v in known.items() if k not in ("named", "nouns")}
-    plurals = plurals if base.counts else _merged(plurals, map(plural, more))  # 'days', never 'lengths in days'
-    return replace(base, **own, nouns=_merged(first, more), plurals=tuple(plurals))
+    plurals = plurals if base.counts else merged(plurals, map(plural, more))  # 'days', never 'lengths in days'
+    return replace(base, **own, nouns=merged(first, more), plurals=tuple(plurals))
 
 
 def words_named(noun: str) -> Words:
@@ -118,7 +117,8 @@ def words_named(noun: str) -> Words:
     return replace(Words((noun,), (plural(noun),)), **own)
 
 
-def _merged(first: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+def merged(first: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    """The first texts, and those of the others that are new."""
     return tuple(dict.fromkeys([*first, *more]))
 
 

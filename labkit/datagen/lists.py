@@ -138,7 +138,7 @@ def unknown(d: Drawer) -> Intent | None:
     label = d.speaker.label(view.label, view.who)
     shown = [f for f, path in beside(d, subject) if not path][:1]
     cols = listed([label, *(fact_noun(d, g) for g in shown)])
-    tail = shown_beside(cols) if shown else alone(view.who.noun, plural(label)).replace(" is enough", " are enough")
+    tail = shown_beside(cols) if shown else alone(view.who.noun, plural(label), many=True)
     query = subject.source.select(subject.label(), *map(subject.column, shown))
     return finished("unknown", query, frames("unknown list", tail=tail, **fills), subject_slots(subject), ["null"])
 

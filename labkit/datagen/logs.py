@@ -22,8 +22,9 @@ from labkit.datagen.filters import FEW, FILTERS, NO_WORDING, Filters
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, subject_slots
 from labkit.datagen.known import GENERATED, known_sets
-from labkit.datagen.phrases import listed, roughened
+from labkit.datagen.phrases import listed
 from labkit.datagen.report import Generated, Report
+from labkit.datagen.slips import roughened
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Entity, Field

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from labkit.datagen.build import Source
-from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import PLACES, Drawer
 from labkit.datagen.formats import say
 from labkit.datagen.frames import TELL, capital, frames
 from labkit.datagen.intents import Intent, Slots, finished, name_slots
-from labkit.datagen.phrases import literal, possessive
+from labkit.datagen.phrases import literal, one_of, possessive
 from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Entity, Field, quoted, twins
@@ -93,7 +92,7 @@ def lookup_related(d: Drawer) -> Intent | None:
         return None
     source = Source(d.world, view.root)
     source.where(f"{view.label.column(source.at())} = {quoted(value)}")
-    things = "(" + "|".join(d.speaker.nouns(entity)) + ")"
+    things = one_of(d.speaker.nouns(entity))
     if f.kind == "label":
         asked = _called(d, view, entity, things, d.speaker.label(f, entity))
     else:
@@ -133,7 +132,7 @@ def lookup_by_value(d: Drawer) -> Intent | None:
         whose = [f"the {thing} {p}" for p in _posts(d.speaker, f, value)]
         if any(p.startswith(f"{f.words}ed by") or "managed by" in p for p in d.speaker.words(f).equal_post):
             whose += [f"{possessive(literal(str(value)))} {thing}"] * 2
-        x = "(" + "|".join(w.replace("(", "").replace(")", "") if "|" not in w else w for w in whose) + ")"
+        x = one_of(w.replace("(", "").replace(")", "") if "|" not in w else w for w in whose)
         asked = fact_frames(d.speaker, g, x, "")
         return finished("lookup_by_value", source.select(subject.column(g)), asked, lambda rng: {}, ())
     asked = frames("with a value", thing=thing, noun=noun, v=said, label=d.speaker.label(view.label, view.who))
@@ -177,5 +176,4 @@ def _tags(f: Field, subject: Subject) -> Sequence[str]:
     return [*subject.tags, *text, *(["join"] if len(subject.source.paths) > 1 else [])]
 
 
-__all__ = ["Condition", "fact_frames", "lookup", "lookup_by_value", "lookup_related", "named"]
 FAMILIES = {lookup: 13, lookup_related: 5, lookup_by_value: 3}

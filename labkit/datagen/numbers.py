@@ -1,6 +1,7 @@
 """Families of intents whose answer is a number or two: counts, totals, averages, shares, different values."""
 
 import random
+import re
 
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, is_plain
@@ -30,22 +31,7 @@ def count(d: Drawer) -> Intent | None:
 # --- one number from a column -----------------------------------------------------------------------------------------
 
 _NO_SUM = frozenset(
-    [
-        "height",
-        "weight",
-        "age",
-        "percentage",
-        "pct",
-        "rate",
-        "rating",
-        "score",
-        "pick",
-        "rank",
-        "year",
-        "grade",
-        "level",
-        "average",
-    ]
+    re.findall(r"\w+", "height weight age percentage pct rate rating score pick rank year grade level average")
 )
 _NO_MEAN = frozenset(["jersey", "code", "number", "zip", "room"])
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from labkit.datagen.conditions import Computed, Condition, Named, Test
 from labkit.datagen.formats import round_bound, say
 from labkit.datagen.lexicon import Words, counted_by, is_rank
-from labkit.datagen.phrases import counted, each, literal, ordinal, plural, singular
+from labkit.datagen.phrases import counted, each, literal, one_of, ordinal, plural, singular
 from labkit.datagen.speaker import ON, Speaker
 from labkit.datagen.times import dated, in_year, period, since
 from labkit.datagen.world import Entity, Field, Path_
@@ -140,7 +140,7 @@ def equal(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
 
 def _value(speaker: Speaker, field: Field, value: object) -> str:
     called = speaker.glossary.values.get((field.ref, value), [])
-    return "(" + "|".join([*called, *called, literal(str(value))]) + ")" if called else literal(str(value))
+    return one_of([*called, *called, literal(str(value))]) if called else literal(str(value))
 
 
 def is_value(speaker: Speaker, field: Field, value: object, path: Path_ = ()) -> Condition:
@@ -240,7 +240,7 @@ def ranked(speaker: Speaker, field: Field, rng: random.Random, path: Path_) -> C
 def _equals(speaker: Speaker, field: Field, value: object, path: Path_, test: Test) -> Condition:
     words, v, noun = speaker.words(field), say(value, field.format), speaker.words(field).nouns[0]
     if words.counts:
-        things = speaker.things(field) if value != 1 else "(" + "|".join(map(singular, words.plurals)) + ")"
+        things = speaker.things(field) if value != 1 else one_of(map(singular, words.plurals))
         some = f"(exactly|just|) {counted(v)}" if value else "(no|zero|0)"
         verb = tuple(f"{verb} {some} {things}" for verb in words.verbs)
         return Condition(path, (test,), post=(f"with {some} {things}",), verb=verb)

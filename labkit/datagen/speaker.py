@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from labkit.datagen.glossary import Glossary, Measure
-from labkit.datagen.lexicon import Words, synonyms, words_for, words_named
-from labkit.datagen.phrases import literal, plural, singular
+from labkit.datagen.lexicon import Words, merged, synonyms, words_for, words_named
+from labkit.datagen.phrases import literal, one_of, plural, singular
 from labkit.datagen.vocabulary import PRICED, QUANTITIES, TAKINGS, TRADES
 from labkit.datagen.world import Entity, Field, World, twins
 from labkit.execution import execute
@@ -57,17 +57,17 @@ class Speaker:
             return replace(words, ask=asks)
         verbs = [re.sub(r"(?<=[^s])s$", "", v) for v in self.glossary.verbs.get(field.ref, []) if " " not in v]
         if field.words in _UNITS:
-            return replace(words, nouns=_merged(words.nouns, more))
+            return replace(words, nouns=merged(words.nouns, more))
         if words.counts:
-            return replace(words, plurals=_merged(words.plurals, map(plural, more)))
+            return replace(words, plurals=merged(words.plurals, map(plural, more)))
         if more and re.search(r"\b(pct|avg|num|qty|amt)\b", field.words):  # nobody says such a name out loud
             return replace(words, nouns=tuple(more), plurals=tuple(map(plural, more)))
         asks = tuple(f"how much does {{x}} {v}" for v in verbs if v not in words.verbs)
         nouns, plurals = (
-            _merged(words.nouns, more),
-            _merged(words.plurals, (n if " a " in n else plural(n) for n in more)),
+            merged(words.nouns, more),
+            merged(words.plurals, (n if " a " in n else plural(n) for n in more)),
         )
-        return replace(words, nouns=nouns, plurals=plurals, verbs=_merged(words.verbs, verbs), ask=words.ask + asks)
+        return replace(words, nouns=nouns, plurals=plurals, verbs=merged(words.verbs, verbs), ask=words.ask + asks)
 
     def said_of_owners(self, entity: Entity) -> bool:
         """Rows without a name, one period or two sides, that have an owner: 'last year' alone would be the owner's."""
@@ -83,11 +83,11 @@ class Speaker:
     def noun(self, field: Field) -> str:
         """A template for the fact's name, its first name most often."""
         nouns = self.words(field).nouns
-        return nouns[0] if len(nouns) == 1 else "(" + "|".join([nouns[0], *nouns[:4]]) + ")"
+        return nouns[0] if len(nouns) == 1 else one_of([nouns[0], *nouns[:4]])
 
     def things(self, field: Field) -> str:
         """A template for the fact's name in the plural."""
-        return "(" + "|".join(dict.fromkeys(self.words(field).plurals[:4])) + ")"
+        return one_of(dict.fromkeys(self.words(field).plurals[:4]))
 
     def nouns(self, entity: Entity) -> list[str]:
         """What one row of a table is called, the table's own word first."""
@@ -193,10 +193,3 @@ class Speaker:
         if entity.person or not who.person:
             return "of"
         return "(on|of|on)" if entity.noun in ON else "(at|of)" if entity.noun in _AT else "(from|of)"
-
-
-def _merged(first, more) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*first, *more]))
-
-
-__all__ = ["ON", "Speaker", "singular"]
