@@ -1,4 +1,5 @@
-"""Reads a glossary: rows of a Markdown table, or lines `term: meaning`. What a meaning can say is `meanings`.
+"""Reads a glossary: rows of a Markdown table, or lines `term: meaning`. What a meaning can say is `naming`,
+`meanings` and `measures`.
 
 A line that no rule understands is left out and listed, so that its author sees what to say more plainly.
 """
@@ -7,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from textwrap import dedent
 
-from labkit.datagen.meanings import FIRST, SECOND
+from labkit.datagen import meanings, measures, naming
 from labkit.datagen.terms import Glossary, Line, Measure
 from labkit.datagen.world import World
 
@@ -16,9 +17,9 @@ def read_glossary(text: str, world: World) -> Glossary:
     """What the glossary says about the tables and columns of `world`."""
     found = Glossary()
     lines = [Line(world, found, terms, meaning) for terms, meaning in entries(text)]
-    named = [_apply(FIRST, line) for line in lines]
+    named = [_apply(naming.RULES, line) for line in lines]
     for line, known in zip(lines, named, strict=True):
-        if not _apply(SECOND, line) and not known:
+        if not _apply((*meanings.RULES, *measures.RULES), line) and not known:
             found.not_understood.append(f"{', '.join(line.terms)}: {line.meaning}")
     return found
 

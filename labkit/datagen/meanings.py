@@ -1,84 +1,16 @@
-"""Ways in which a glossary puts a meaning, one rule each: from a line's terms and words to columns, conditions,
-numbers.
+"""Ways in which a glossary says what holds of a row, one rule each: stored values, bounds, missing values, kinds.
 
-A rule returns whether it understood the line. The first pass learns what columns and tables are called, the second
-uses it.
+A rule returns whether it understood the line. It stands in the second pass: what columns are called is known by then
+(`naming`). Meanings that take two columns, or a number computed from them, are `measures`.
 """
 
 import re
 
 from labkit.datagen.conditions import Computed, Named, Test
-from labkit.datagen.phrases import plural, singular
-from labkit.datagen.terms import Line, Measure, add, noun
-from labkit.datagen.world import Field, Path_, twins
+from labkit.datagen.phrases import plural
+from labkit.datagen.terms import Line, add
+from labkit.datagen.world import Field
 from labkit.schema import sql_name
-
-_VERB = re.compile(
-    r"(did|does|has|have|had|is|are|was|plays|makes|earns|gets|owes|goes|contract|works|lives|played|costs)\b"
-)
-
-# --- first pass: what a column and a table are called -----------------------------------------------------------------
-
-
-def row_of(line: Line) -> bool:
-    """'client, customer | a row of `owners`'."""
-    match = re.fullmatch(r"a row of `(\w+)`", line.meaning)
-    table = match and next((t for t in line.world.entities if t.casefold() == match[1].casefold()), None)
-    return bool(table) and add(line.found.entities, table, [singular(t) for t in line.terms])
-
-
-def column_name(line: Line) -> bool:
-    """'salary, pay | `contracts.salary`, dollars a year, of the **active** contract'."""
-    match = re.match(r"(?:the )?`([\w.]+)`(?! is\b| =| [<>]| of \d| equals)(.*)", line.meaning)
-    f = match and line.column(match[1])
-    first = re.match(r" (\w+)", match[2]) if f else None
-    if not f or (first and first[1] in {str(v) for v, _ in f.values}):
-        return False
-    _full_name(line)
-    if len(line.groups) == len(line.clauses) > 1 and f.kind == "link":
-        return _roles(line)
-    for term in line.terms:
-        if _VERB.match(term):
-            add(line.found.verbs, f.ref, [term])
-        elif not re.search(r"\bin\b|\.|[A-Z]|^(from|on|at) ", term) and f.kind not in ("link", "label", "date"):
-            add(line.found.columns, f.ref, [noun(term)])
-    bold = re.search(r"\*\*(\w+)\*\*", line.meaning)
-    fields = line.world.entities[f.table].fields
-    hit = next((g for g in fields if bold and bold[1] in [v for v, _ in g.values]), None)
-    if hit:
-        line.found.implied[f.ref] = Test(hit, "=", bold[1])
-    return bool(hit or line.found.columns.get(f.ref) or line.found.verbs.get(f.ref))
-
-
-def _full_name(line: Line) -> None:
-    match = re.search(r"full name of an? (\w+) is (\w+) and (\w+)", line.meaning)
-    entity = match and next((e for e in line.world.entities.values() if e.noun == match[1]), None)
-    if entity and entity.field(match[2]) and entity.field(match[3]):
-        line.found.full_names[entity.table] = (match[2], match[3])
-
-
-def _roles(line: Line) -> bool:
-    """'home game, host; visitors | `games.home_id`; `games.away_id`'."""
-    for terms, clause in zip(line.groups, line.clauses, strict=True):
-        name = re.match(r"`([\w.]+)`", clause)
-        f = line.column(name[1]) if name else None
-        if f and f.kind == "link":
-            add(line.found.roles, (f.table, f.name), terms)
-    return True
-
-
-def period_words(line: Line) -> bool:
-    """'"this season" and "last season" are both 2031', or 'last year, this year | 2030; 2031'."""
-    pattern = r'((?:"[^"]+"(?: and |, )?)+) (?:is|are)(?: both)? (\d{4})\b'
-    pairs = [(re.findall(r'"([^"]+)"', m[1]), m[2]) for m in re.finditer(pattern, line.meaning)]
-    if not pairs and len(line.terms) == len(line.clauses) and all(re.fullmatch(r"\d{4}", c) for c in line.clauses):
-        pairs = [([term], clause) for term, clause in zip(line.terms, line.clauses, strict=True)]
-    for phrases, year in pairs:
-        add(line.found.periods, int(year), phrases)
-    return bool(pairs)
-
-
-# --- second pass: values and conditions -------------------------------------------------------------------------------
 
 
 def stored_values(line: Line) -> bool:
@@ -296,98 +228,7 @@ def has_a(line: Line) -> bool:
     return True
 
 
-# --- second pass: two columns, computed numbers -----------------------------------------------------------------------
-
-
-def compare(line: Line) -> bool:
-    """'home win, road win | `home_points` > `away_points`; the reverse'."""
-    match = re.match(r"`([\w.]+)` ([<>=]) `([\w.]+)`(; the reverse)?", line.meaning)
-    a, b = (line.column(match[1]), line.column(match[3])) if match else (None, None)
-    if not a or not b:
-        return False
-    ways = [(Test(a, match[2], None, b), line.terms[:1])]
-    ways += [(Test(b, match[2], None, a), line.terms[1:2])] if match[4] else []
-    for test, terms in ways:
-        line.name(a.table, (test,), terms)
-        side = test.field.words.split()[0]
-        if match[2] == ">" and side in {link.role for link in line.world.links}:
-            winners = {"home": "hosts|home team|home side", "away": "visitors|guests|away team|road team"}.get(
-                side, side
-            )
-            line.found.named[-1].verb.append(f"were won by the ({winners})")
-            line.found.named[-1].post.append(f"(won by|that went to) the ({winners})")
-    return True
-
-
-def equals(line: Line) -> bool:
-    """'sold out | attendance equals the capacity of the host's arena': a column of what the row belongs to."""
-    match = re.match(r"(?:the )?`?(\w+)`? equals (?:the )?`?(\w+)`? of (.+)", line.meaning)
-    a, b = (line.fact(match[1]), line.fact(match[2])) if match else (None, None)
-    path = _path(line, a.table, b.table, match[3]) if a and b else None
-    return path is not None and line.name(a.table, (Test(a, "=", None, b, path),), line.terms)
-
-
-def _path(line: Line, start: str, end: str, words: str) -> Path_ | None:
-    """The way from one table to another whose role is spoken of."""
-    paths = [p for p in line.world.paths(start) if p and p[-1].other == end]
-    for path in paths:
-        roles = [
-            w for link in path for w in (link.role, *line.found.roles.get((link.table, link.column), ())) if link.role
-        ]
-        if not any(link.role for link in path) or any(w in words for w in roles):
-            return path
-    return None
-
-
-def difference(line: Line) -> bool:
-    """'margin, blowout | difference of the two scores; a blowout is a margin of 30 or more': of the only twins."""
-    pairs = [p for e in line.world.entities.values() for p in twins(e)]
-    if not re.match(r"(the )?difference (of|between) (the )?(two|both)", line.meaning) or len(pairs) != 1:
-        return False
-    (a, b), bound = pairs[0], re.search(r"an? ([\w ]+?) is an? (\w+) of (\d+) or more", line.meaning)
-    sql = f"ABS({a.read('{a}')} - {b.read('{a}')})"
-    line.found.measures.append(Measure(a.table, sql, [t for t in line.terms if not bound or t != bound[1]], (a, b)))
-    if bound:
-        line.name(a.table, (Test(a, ">=", int(bound[3]), Computed(b, sql)),), [bound[1]])
-    return True
-
-
-def minus(line: Line) -> bool:
-    """'age | 2031 minus `birth_year`'."""
-    match = re.match(r"(\d{4}) minus `([\w.]+)`", line.meaning)
-    f = match and line.column(match[2])
-    nouns = [t for t in line.terms if not t.startswith("how ")]
-    if not f or not nouns:
-        return False
-    line.found.measures.append(Measure(f.table, f"{match[1]} - {f.read('{a}')}", nouns, (f,)))
-    return True
-
-
-def most(line: Line) -> bool:
-    """'top scorer | most `points` in the season'."""
-    match = re.match(r"(?:the )?(most|highest|largest) `([\w.]+)`", line.meaning)
-    f = match and line.column(match[2])
-    return bool(f) and add(line.found.tops, f.ref, line.terms)
-
-
-def sum_of(line: Line) -> bool:
-    """'payroll | sum of the disclosed salaries of the active contracts of ...', 'revenue | sum of the charged fees'."""
-    match = re.match(r"(?:the )?(?:sum|total) of (.+)", line.meaning)
-    words = re.findall(r"\w+", match[1]) if match else []
-    f = next(
-        (f for w in words for f in line.world.fields() if f.kind == "number" and w in (plural(f.words), f.words)), None
-    )
-    if f is None:
-        return False
-    categories = [g for g in line.world.entities[f.table].fields if g.kind == "category"]
-    scope = next((Test(g, "=", v) for g in categories for v, _ in g.values if v in words), None)
-    if scope and f.ref not in line.found.implied:
-        line.found.implied[f.ref] = scope
-    return add(line.found.sums, f.ref, line.terms)
-
-
-FIRST = (row_of, column_name, period_words)
-SECOND = (
+RULES = (
     missing_words, stored_values, null, bounds, format_bound, amount_of, is_a, kind_beyond, examples, all_of, at_least,
-    has_a, compare, equals, difference, minus, most, sum_of,
+    has_a,
 )  # fmt: skip
