@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import labkit
-from labkit.datagen import saying
+from labkit.datagen import bounds
 from labkit.datagen.build import Source, text
 from labkit.datagen.conditions import sql_of
 from labkit.datagen.filters import Filters
@@ -18,6 +18,7 @@ from labkit.datagen.glossary import entries, read_glossary
 from labkit.datagen.known import known_sets, of_questions
 from labkit.datagen.phrases import expand, literal, plural, possessive, singular, third, tidy
 from labkit.datagen.reading import read_world
+from labkit.datagen.sections import sections
 from labkit.datagen.slips import misspelt
 from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, load_questions
@@ -254,7 +255,7 @@ def test_what_the_file_holds(league):
 )
 def test_bounds_are_worded_as_they_are_meant(league, op, inside, words):
     speaker, f = Speaker(league), league.field("season_stats.points")
-    condition = saying.compared(speaker, f, op, 100)
+    condition = bounds.compared(speaker, f, op, 100)
     assert sql_of(condition.tests[0], lambda p: "s") == [f"s.points {op} 100"]
     rng = random.Random(2)
     for template in condition.verb:
@@ -298,7 +299,11 @@ def test_no_code_knows_a_database():
         "client_since",
         "draft_pick",
     }
-    for path in (Path(saying.__file__).parent).glob("*.py"):
+    folder = Path(bounds.__file__).parent
+    for path in folder.glob("*.txt"):
+        lines = [line for heading, lines in sections(path.name).items() for line in (heading, *lines)]
+        assert lines and not [line for line in lines if any(w in line.lower() for w in own)], path.name
+    for path in folder.glob("*.py"):
         tree = ast.parse(path.read_text())
         docs = {
             ast.get_docstring(n, clean=False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from labkit.datagen import changes, comparing, computed, groups, numbers, saying, sides
+from labkit.datagen import bounds, changes, comparing, computed, groups, numbers, sides
 from labkit.datagen.conditions import sql_of
 from labkit.datagen.drawing import Drawer
 from labkit.datagen.phrases import expand
@@ -152,7 +152,7 @@ def test_a_computed_number_by_what_the_rows_belong_to(speaker, drawn):
 
 def test_one_count_above_another(speaker):
     wins, losses = (speaker.world.field(f"tallies.{name}") for name in ("wins", "losses"))
-    condition = saying.more_than_other(speaker, wins, losses)
+    condition = bounds.more_than_other(speaker, wins, losses)
     (where,) = sql_of(condition.tests[0], lambda path: "t")
     assert where == "t.wins > t.losses"
     assert expand(condition.post[0], random.Random(0)) == "with more wins than losses"
@@ -164,4 +164,4 @@ def test_one_count_above_another(speaker):
 def test_counts_of_another_size_are_never_compared(speaker):
     wins, losses = (speaker.world.field(f"tallies.{name}") for name in ("wins", "losses"))
     hundreds = replace(losses, values=tuple((100 * value, n) for value, n in losses.values))
-    assert saying.more_than_other(speaker, wins, hundreds) is None
+    assert bounds.more_than_other(speaker, wins, hundreds) is None

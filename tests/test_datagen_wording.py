@@ -8,6 +8,7 @@ import pytest
 
 from labkit.datagen import (
     _glossary,
+    bounds,
     careers,
     computed,
     extremes,
@@ -65,7 +66,7 @@ def test_the_best_rank_is_the_smallest(speakers):
     assert not re.search("highest|lowest|largest|most", best + worst)
     rng = random.Random(0)
     for _ in range(50):
-        condition = saying.bound(speaker, pick, rng)
+        condition = bounds.bound(speaker, pick, rng)
         said = " ".join(expand(t, rng) for t in (*condition.post, *condition.verb))
         assert not re.search(r"\b(higher|lower|above|below|over|under)\b", said), said
         if condition.tests[0].op == "<=":
@@ -87,17 +88,17 @@ def test_a_number_taken_out_of_a_text_is_asked_for_as_one(speakers):
 def test_one_thing_is_singular():
     rng = random.Random(0)
     for op in (">", ">=", "="):
-        for template in saying.many_things(op, "1", "(titles|championships)"):
+        for template in bounds.many_things(op, "1", "(titles|championships)"):
             assert not re.search("titles|championships", expand(template, rng))
-    assert "titles" in expand(saying.many_things(">", "2", "(titles|titles)")[0], rng)
+    assert "titles" in expand(bounds.many_things(">", "2", "(titles|titles)")[0], rng)
 
 
 def test_the_opposite_of_a_bound(speakers):
     speaker, rng = speakers["league"], random.Random(1)
     titles = speaker.world.field("teams.titles")
-    below = saying.compared(speaker, titles, "<", 3)
-    assert saying.opposite(speaker, below).tests[0].op == ">=" and saying.opposite(speaker, below).tests[0].value == 3
-    assert saying.opposite(speaker, saying.equal(speaker, speaker.world.field("teams.conference"), rng)) is None
+    below = bounds.compared(speaker, titles, "<", 3)
+    assert bounds.opposite(speaker, below).tests[0].op == ">=" and bounds.opposite(speaker, below).tests[0].value == 3
+    assert bounds.opposite(speaker, saying.equal(speaker, speaker.world.field("teams.conference"), rng)) is None
 
 
 # --- whose fact, of which rows ----------------------------------------------------------------------------------------

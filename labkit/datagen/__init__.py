@@ -1,11 +1,12 @@
 """Question and SQL pairs from a database alone: sample a query from a grammar over what it holds, run it, word it as
 people ask, filter, count what each filter dropped.
 
-Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` (English), `glossary`, `conditions`,
-`speaker`, `subjects`, `build` (SQL), `frames` and `sentences`, `intents`, then the families `lookups`, `lists`,
-`extremes`, `numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`; `filters`, `known`,
-`coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No
-code here knows a database.
+Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` with `columns.txt` (English),
+`glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
+`subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
+`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`; `slips` (of the pen); `filters`,
+`known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand
+`aimed`. No code here knows a database.
 """
 
 import random

@@ -14,14 +14,9 @@ from labkit.datagen.world import quoted
 from labkit.schema import sql_name
 
 
-def _periodic(d: Drawer) -> View:
-    """Rows of a named owner, one for each period."""
-    return d.view(lambda v: bool(v.path) and v.period is not None and v.one_each and len(v.period.values) > 1)
-
-
 def career(d: Drawer) -> Intent | None:
     """A total over all periods, the period with the most, or a fact in each of them."""
-    view = _periodic(d)
+    view = d.periodic()
     value, name = named(d, view)
     if value is None:
         raise NothingToAsk
@@ -77,7 +72,7 @@ def _table(d: Drawer, view: View, source: Source, name: str, fills: dict[str, st
 
 def owners(d: Drawer) -> Intent | None:
     """How many different owners did something in any of the periods: nobody is counted twice."""
-    view = _periodic(d)
+    view = d.periodic()
     subject = d.subject(view, (0, 6, 1), period=False, own=True)
     if not is_own(view, subject.conditions) or not all(c.verb for c in subject.conditions):
         return None

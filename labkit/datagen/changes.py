@@ -14,11 +14,6 @@ from labkit.datagen.world import quoted
 from labkit.schema import sql_name
 
 
-def _periodic(d: Drawer) -> View | None:
-    """Rows of an owner, one for each period."""
-    return d.view(lambda v: bool(v.path) and v.period is not None and v.one_each and len(v.period.values) > 1)
-
-
 def _twice(d: Drawer, view: View, low: object, high: object) -> tuple[str, str]:
     """FROM and WHERE of the same owner's rows in two periods, called a and b."""
     table, key, period = (sql_name(n) for n in (view.root.table, view.path[0].column, view.period.name))
@@ -30,8 +25,8 @@ def _twice(d: Drawer, view: View, low: object, high: object) -> tuple[str, str]:
 
 def gain(d: Drawer) -> Intent | None:
     """Whose number climbed or fell the most between two periods."""
-    view = _periodic(d)
-    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f) and not f.missing]) if view else None
+    view = d.periodic()
+    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f) and not f.missing])
     if f is None:
         return None
     low, high = sorted(d.rng.sample([v for v, _ in view.period.values], 2))
@@ -62,8 +57,8 @@ def gain(d: Drawer) -> Intent | None:
 
 def switched(d: Drawer) -> Intent | None:
     """How many have another text in one period than in another."""
-    view = _periodic(d)
-    f = d.pick(d.facts(view, ("category", "text"))) if view else None
+    view = d.periodic()
+    f = d.pick(d.facts(view, ("category", "text")))
     if f is None:
         return None
     low, high = sorted(d.rng.sample([v for v, _ in view.period.values], 2))
@@ -83,8 +78,8 @@ def switched(d: Drawer) -> Intent | None:
 
 def changed(d: Drawer) -> Intent | None:
     """Who, or how many, had more than one text over all periods."""
-    view = _periodic(d)
-    f = d.pick(d.facts(view, ("category", "text"))) if view else None
+    view = d.periodic()
+    f = d.pick(d.facts(view, ("category", "text")))
     if f is None:
         return None
     source = Source(d.world, view.root)
@@ -108,13 +103,9 @@ def changed(d: Drawer) -> Intent | None:
 
 def left(d: Drawer) -> Intent | None:
     """Those whose row names one group in a period while their own link leads elsewhere, or nowhere, today."""
-    view = _periodic(d)
-    named = [f for f in view.root.fields if f.names] if view else []
-    now = [
-        link
-        for link in d.world.links
-        if view and link.table == view.who.table and named and link.other == named[0].names
-    ]
+    view = d.periodic()
+    named = [f for f in view.root.fields if f.names]
+    now = [link for link in d.world.links if link.table == view.who.table and named and link.other == named[0].names]
     if not now:
         return None
     f, link, value = named[0], now[0], None

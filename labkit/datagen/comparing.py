@@ -7,7 +7,7 @@ import random
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.drawing import Drawer, NothingToAsk
-from labkit.datagen.extremes import superlatives
+from labkit.datagen.extremes import AMOUNTS, superlatives
 from labkit.datagen.frames import frames, shown_beside
 from labkit.datagen.intents import Intent, Slots, finished, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
@@ -19,7 +19,6 @@ from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, quoted
 from labkit.schema import sql_name
 
-_NO_MORE = ("earn", "make", "weigh", "cost", "hold")
 COUNTED_IN = {"ft": "how many inches", "lb": "how many pounds", "lbs": "how many pounds", "$": "how many dollars"}
 
 
@@ -70,7 +69,7 @@ def _exceeds(d: Drawer, f: Field, op: str, name: str) -> Condition:
         post, verb = [f"with {more} {d.speaker.things(f)} than {name}"], []
         verb += [f"{v} {more} {d.speaker.things(f)} than {name}" for v in words.verbs]
     verb += [f"are {c} than {name}" for _, c, _ in (words.high if op == ">" else words.low)]
-    verb += [f"{v} {'more' if op == '>' else 'less'} than {name}" for v in words.verbs if v in _NO_MORE]
+    verb += [f"{v} {'more' if op == '>' else 'less'} than {name}" for v in words.verbs if v in AMOUNTS]
     return Condition((), (), post=tuple(post), verb=tuple(verb))
 
 
@@ -115,7 +114,7 @@ def _in_own_words(d: Drawer, f: Field, how: str) -> tuple[str, ...]:
     fills = {"mean": mean, "unit": COUNTED_IN.get(f.format.unit, "how much")}
     asked: tuple[str, ...] = ()
     for verb in words.verbs:
-        if verb in _NO_MORE:
+        if verb in AMOUNTS:
             asked += frames("differ by verb", verb=verb, what="more", **fills)
         elif words.counts:
             asked += frames("differ by verb", verb=bare(verb), what=f"more {d.speaker.things(f)}", **fills)

@@ -2,7 +2,7 @@
 on average, beyond a bound, beside the names.
 """
 
-from labkit.datagen import saying
+from labkit.datagen import bounds
 from labkit.datagen.drawing import Drawer, is_plain
 from labkit.datagen.extremes import extreme_frames
 from labkit.datagen.frames import capital, frames
@@ -117,12 +117,12 @@ def _beyond(d: Drawer, subject: Subject, m, nouns: str) -> Intent:
         verbs = tuple(
             f"({v}|averaged) {w} (a|per) {m.per}"
             for v in d.speaker.words(m.fields[0]).verbs
-            for w in saying.many_things(op, str(value), things)
+            for w in bounds.many_things(op, str(value), things)
         )
     known = d.speaker.of_measure(m)
     comparative = [c for _, c, _ in (known.high if ">" in op else known.low)]
     verbs += tuple(f"are {value} or {c}" if "=" in op else f"are {c} than {value}" for c in comparative) * 2
-    condition = saying.computed(nouns, verbs, op, value, m.sql, m.fields)
+    condition = bounds.computed(nouns, verbs, op, value, m.sql, m.fields)
     shown = Subject(d.speaker, subject.view, [*subject.conditions, condition])
     if d.chance(0.5):
         return finished(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from labkit.datagen import saying, times
+from labkit.datagen import bounds, saying, times
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.phrases import NO_ARTICLE, literal, plural, possessive, third
 from labkit.datagen.speaker import ON, Speaker
@@ -62,6 +62,10 @@ class Drawer:
             for v in usable
         ]
         return self.rng.choices(usable, weights)[0]
+
+    def periodic(self) -> View:
+        """Rows of an owner, one for each of several periods. `NothingToAsk` when the database has none."""
+        return self.view(lambda v: bool(v.path) and v.period is not None and v.one_each and len(v.period.values) > 1)
 
     def subject(
         self, view: View, odds: Sequence[float], without: Sequence[Field] = (), period: bool = True, own: bool = False
@@ -150,7 +154,7 @@ class Drawer:
             return _fitting(saying.from_named(self.rng.choice(named)), view)
         counts = [f for f in view.root.fields if f.kind == "number" and self.speaker.words(f).counts]
         if len(counts) > 1 and self.chance(0.08):
-            return saying.more_than_other(self.speaker, *self.rng.sample(counts, 2))
+            return bounds.more_than_other(self.speaker, *self.rng.sample(counts, 2))
         f = self.pick([f for f in saying.sayable(view.root) if f.ref not in fixed])
         condition = saying.draw_on(self.speaker, f, self.rng) if f else None
         if condition and view.period and condition.tests[0].op.startswith("year"):

@@ -23,7 +23,7 @@ from labkit.schema import sql_name
 def extreme(d: Drawer) -> Intent | None:
     """The row with the most or the least of something; the value beside it, now and then; ties all, where asked."""
     view = d.view(lambda v: v.one_each and bool(_ranked(d, v)))
-    f = d.pick(_ranked(d, view)) if view else None
+    f = d.pick(_ranked(d, view))
     if f is None:
         return None
     subject = d.subject(view, (5, 6, 1), without=[f])
@@ -240,7 +240,7 @@ _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8:
 def top(d: Drawer) -> Intent | None:
     """The top few, in order; or the second, the third."""
     view = d.view(lambda v: v.one_each and v.root.rows > 8 and bool(_ranked(d, v)))
-    f = d.pick(_ranked(d, view)) if view else None
+    f = d.pick(_ranked(d, view))
     if f is None:
         return None
     subject = d.subject(view, (6, 3), without=[f])
@@ -294,8 +294,6 @@ def _nth(d: Drawer, subject: Subject, f: Field, high: bool, columns, way, shown)
 def full_name(d: Drawer) -> Intent | None:
     """The name that the glossary puts together from two columns, as one text."""
     view = d.view(lambda v: v.own and v.root.table in d.speaker.glossary.full_names)
-    if not view:
-        return None
     subject = d.subject(view, (3, 5, 1))
     first, second = (view.root.field(name) for name in d.speaker.glossary.full_names[view.root.table])
     whole = f"{subject.column(first)} || ' ' || {subject.column(second)}"

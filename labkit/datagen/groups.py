@@ -5,6 +5,7 @@ row of each group.
 import re
 from collections.abc import Sequence
 
+from labkit.datagen.bounds import many_things
 from labkit.datagen.build import subquery
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, founded, is_plain
@@ -14,7 +15,6 @@ from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.numbers import can_average, can_sum, plain_unit
 from labkit.datagen.phrases import counted, one_of, plural, singular
-from labkit.datagen.saying import many_things
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.times import date_parts
 from labkit.datagen.vocabulary import SPENT, TAKINGS
@@ -33,10 +33,10 @@ class Grouped:
         self.word = group_word(d, field, path)
 
 
-def _grouped(d: Drawer, view: View | None = None) -> Grouped | None:
+def _grouped(d: Drawer) -> Grouped | None:
     """Rows of a view by a category of theirs, of their owner's, or by what they belong to."""
-    view = view or d.view(lambda v: v.root.rows > 8 and (v.one_each or v.own))
-    columns = _columns(d, view) if view else []
+    view = d.view(lambda v: v.root.rows > 8 and (v.one_each or v.own))
+    columns = _columns(d, view)
     if not columns:
         return None
     field, path = d.rng.choices(columns, [d.favoured(f) for f, _ in columns])[0]
@@ -264,7 +264,7 @@ def having(d: Drawer) -> Intent | None:
 def best_of_each(d: Drawer) -> Intent | None:
     """For each group the row with the most: a window function, ties included."""
     view = d.view(lambda v: v.one_each and v.who.label and bool(d.facts(v, ("number",))))
-    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f)]) if view else None
+    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f)])
     columns = (
         [
             (g, p)

@@ -171,8 +171,6 @@ def any_period(d: Drawer) -> Intent | None:
 def named_like(d: Drawer) -> Intent | None:
     """Rows whose name starts with, ends in or holds something: a first name, a letter."""
     view = d.view(lambda v: v.own and v.who.label and len(v.label.values) >= 15)
-    if not view:
-        return None
     value, label = str(d.rng.choice(view.label.values)[0]), d.speaker.label(view.label, view.who)
     kind = d.rng.choice(("first", "first", "last", "letter", "part", "mark"))
     if kind == "mark":

@@ -14,7 +14,7 @@ from sqlglot.dialects import SQLite
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType
 
-from labkit.datagen import saying, times
+from labkit.datagen import bounds, saying, times
 from labkit.datagen.build import text as one_line
 from labkit.datagen.conditions import Condition
 from labkit.datagen.coverage import coverage
@@ -199,7 +199,7 @@ class _Reader:
                 return saying.missing(self.speaker, f, (), True)
             return saying.is_value(self.speaker, f, value)
         if f.kind == "number" and op in (">", "<", ">=", "<=") and not isinstance(value, str):
-            return saying.compared(self.speaker, f, op, value)
+            return bounds.compared(self.speaker, f, op, value)
         if f.kind == "year" and isinstance(value, int) and op != "<>":
             noun = self.speaker.words(f).nouns[0]
             return Condition(

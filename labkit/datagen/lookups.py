@@ -66,9 +66,9 @@ def score_columns(pair: tuple[Field, Field]) -> tuple[str, str]:
     return f"({a} first, then {b}|{a} and {b}|{a}, then {b}|{a} first)", "order"
 
 
-def named(d: Drawer, view: View | None) -> tuple[object, str]:
+def named(d: Drawer, view: View) -> tuple[object, str]:
     """A row's name that no other row has, and the template for it; (None, "") when there is none."""
-    unique = [v for v, n in view.label.values if n == 1] if view else []
+    unique = [v for v, n in view.label.values if n == 1]
     if not unique:
         return None, ""
     value = d.rng.choice(unique)
@@ -82,7 +82,7 @@ def lookup_related(d: Drawer) -> Intent | None:
     """A fact of what a named row belongs to: the seats of a team's building, the name of a player's team."""
     view = d.view(lambda v: v.own and v.who.label and len(d.world.paths(v.root.table, 2)) > 1)
     value, name = named(d, view)
-    paths = [p for p in d.world.paths(view.root.table, 2)[1:] if not p[-1].role] if view else []
+    paths = [p for p in d.world.paths(view.root.table, 2)[1:] if not p[-1].role]
     if value is None or not paths:
         return None
     path = d.rng.choice(paths)
@@ -115,7 +115,7 @@ def _called(d: Drawer, view: View, entity: Entity, things: str, label: str) -> t
 def lookup_by_value(d: Drawer) -> Intent | None:
     """Which row has a value that no other has; or a fact of that row ('when was Ann Lee's team founded')."""
     view = d.view(lambda v: v.own and v.who.label)
-    fields = [f for f in d.facts(view, ("text", "category", "year", "number")) if not f.names] if view else []
+    fields = [f for f in d.facts(view, ("text", "category", "year", "number")) if not f.names]
     fields = [f for f in fields if not d.speaker.words(f).counts]
     fields = [f for f in fields if f.kind != "number" or not (f.format.unit or can_be_measured(f))]
     f = d.pick([f for f in fields if any(n == 1 for _, n in f.values)])

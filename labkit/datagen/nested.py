@@ -5,6 +5,7 @@ import random
 import re
 
 from labkit.datagen import saying, times
+from labkit.datagen.bounds import many_things
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer
@@ -15,7 +16,6 @@ from labkit.datagen.lexicon import is_rank
 from labkit.datagen.lists import list_frames
 from labkit.datagen.numbers import can_average
 from labkit.datagen.phrases import counted, plural
-from labkit.datagen.saying import many_things
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, Link
 from labkit.schema import sql_name

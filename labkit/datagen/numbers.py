@@ -3,15 +3,15 @@
 import random
 import re
 
+from labkit.datagen.bounds import opposite
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, is_plain
 from labkit.datagen.extremes import AMOUNTS, MEASURED
-from labkit.datagen.formats import SIGNS
+from labkit.datagen.formats import SIGNS, round_bound
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare, is_rank
 from labkit.datagen.phrases import literal, plural
-from labkit.datagen.saying import opposite, round_bound
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.terms import Measure
@@ -54,7 +54,7 @@ def can_sum(f: Field) -> bool:
 def aggregate(d: Drawer) -> Intent | None:
     """Average, total, highest or lowest of a number."""
     view = d.view(lambda v: v.one_each and any(map(can_average, d.facts(v))))
-    f = d.pick(list(filter(can_average, d.facts(view)))) if view else None
+    f = d.pick(list(filter(can_average, d.facts(view))))
     if f is None:
         return None
     subject = d.subject(view, (3, 6, 2), without=[f])
