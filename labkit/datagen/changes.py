@@ -90,7 +90,7 @@ def changed(d: Drawer) -> Intent | None:
     low, high = min(low, high), max(low, high)
     fills = {"nouns": plural(noun), "noun": noun, "whos": plural(d.speaker.nouns(view.who)[0])}
     fills["once"] = "(at least once|at some point|ever)" if n == 1 else "(at least twice|more than once)"
-    fills["many"] = "(more than one|several|different)" if n == 1 else "(more than two|at least three)"
+    fills["many"] = "(two or more|several|different)" if n == 1 else "(more than two|at least three)"
     fills["span"] = f"(from {low} to {high}|between {low} and {high}|over all {plural(view.period.words.split()[-1])})"
     if d.chance(0.6):
         query, asked = f"SELECT COUNT(*) FROM {subquery(chosen)}", frames("changed count", **fills)

@@ -52,12 +52,12 @@ def tidy(text: str) -> str:
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
     text = re.sub(r"\b(all )?(the )?everyone\b", "everyone", text)
     text = re.sub(rf"(?i)\b({_BEFORE_NOUNS}) everyone\b", r"\1 people", text)
+    text = re.sub(r"(\w)s's\b", r"\1s'", text)
     text = re.sub(rf"\b({_BEFORE_NOUNS}|{_BEFORE_NOUNS.capitalize()}) the ((\w+ ){{0,2}}\w+s)' ", r"\1 \2 ", text)
     text = re.sub(r"\b([Tt])he the\b|\b[Aa]n? (?=the\b)", lambda m: f"{m[1]}he" if m[1] else "", text)
     text = re.sub(
         r"\b(is|was|does|has) (the ([A-Z]\w+ )*[A-Z]\w+s)\b(?!'| [A-Z])", lambda m: f"{_MANY[m[1]]} {m[2]}", text
     )
-    text = re.sub(r"(\w)s's\b", r"\1s'", text)
     text = re.sub(r"\b([Aa]) (?=[aeioAEIO]\w|8\b|11\b|18\b)", r"\1n ", text)
     return (text[:1].upper() + text[1:]).translate(_BACK)
 

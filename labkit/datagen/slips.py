@@ -17,6 +17,7 @@ _OPENINGS = (
     "I'm writing a piece on this. ", "I'm preparing a slide. ", "Help me out here. ", "We had a discussion at lunch. ",
     "A customer called. ", "I've lost my notes. ", "Sorry to bother you. ", "Morning! ", "This is for the press kit. ",
 )  # fmt: skip
+_RUDE = re.compile("cunt|shit", re.IGNORECASE)  # a 'count', a 'shirt' that lost a letter
 _ENDINGS = (", please?", ", do you know?", "? Thanks.", "? Thank you!", " again?")
 
 
@@ -54,7 +55,7 @@ def abbreviated(text: str, rng: random.Random) -> str:
 
 
 def misspelt(text: str, rng: random.Random) -> str:
-    """One letter of one longer word doubled, dropped or swapped; digits are left alone."""
+    """One letter of one longer word doubled, dropped or swapped; digits stay, and no word becomes a rude one."""
     words = list(re.finditer(r"[A-Za-z]{5,}", text))
     if not words:
         return text
@@ -62,10 +63,12 @@ def misspelt(text: str, rng: random.Random) -> str:
     place = word.start() + rng.randrange(1, len(word[0]) - 1)
     slip = rng.choice("dsx")
     if slip == "d":
-        return text[:place] + text[place + 1 :]
-    if slip == "s":
-        return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
-    return text[:place] + text[place] + text[place:]
+        slipped = text[:place] + text[place + 1 :]
+    elif slip == "s":
+        slipped = text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+    else:
+        slipped = text[:place] + text[place] + text[place:]
+    return text if _RUDE.search(slipped) else slipped
 
 
 def roughened(text: str, rng: random.Random, typos: float = 0.06) -> str:
