@@ -10,11 +10,14 @@ from labkit.datagen import (
     _glossary,
     bounds,
     careers,
+    comparing,
     computed,
     extremes,
     generate,
+    groups,
     lists,
     lookups,
+    nested,
     numbers,
     saying,
     sides,
@@ -25,6 +28,7 @@ from labkit.datagen.frames import frames, shown_beside
 from labkit.datagen.phrases import expand, ordinal, tidy
 from labkit.datagen.reading import read_world
 from labkit.datagen.sections import sections
+from labkit.datagen.slips import misspelt
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject
 from labkit.execution import execute
@@ -225,3 +229,113 @@ def test_one_wording_a_query_gives_many_shapes():
     made = generate(LEAGUE, 400, seed=5, wordings=1, progress=False)
     assert len({q.sql for q in made}) >= 395 and made.coverage.skeletons >= 230
     assert made.coverage.largest_share <= 0.021
+
+
+# --- what the SQL leaves out, or takes in, is said --------------------------------------------------------------------
+
+LEFT_OUT = re.compile(r"leaving out|without those|only where")
+
+
+def where(sql):
+    """The conditions of the query itself, without what it is sorted or grouped by."""
+    return re.split(r" ORDER BY | GROUP BY ", sql.partition(" WHERE ")[2])[0]
+
+
+def test_a_sorted_list_says_whom_it_leaves_out(speakers):
+    found = [
+        (sql, texts)
+        for sql, texts in drawn(speakers["clinic"], lists.listing, 150)
+        for column in [re.search(r" ORDER BY .*?(birth_year|weight|fee)\b", sql)]
+        if column and len(re.findall(rf"\b{column[1]}\b", where(sql))) == 1
+    ]
+    assert len(found) > 3 and not [(sql, t) for sql, texts in found for t in texts if not LEFT_OUT.search(t)]
+
+
+def test_a_computed_number_beside_names_says_whom_it_leaves_out(speakers):
+    intents = drawn(speakers["clinic"], computed.computed, 80)
+    listed = [(s, t) for s, t in intents if re.match(r"SELECT (p\.)?name, 2031", s) and "ORDER" not in s]
+    listed = [(s, t) for s, t in listed if len(re.findall("birth_year", where(s))) == 1]
+    assert len(listed) > 3 and not [(s, t) for s, texts in listed for t in texts if not LEFT_OUT.search(t)]
+
+
+def test_a_year_to_group_by_says_of_what_it_is(speakers):
+    said = {"client_since": [], "visit_date": []}
+    for sql, texts in drawn(speakers["clinic"], groups.group, 100):
+        if by := re.search(r"GROUP BY SUBSTR\((?:\w\.)?(\w+)", sql):
+            said[by[1]] += texts
+    assert said["client_since"] and all("joining year" in t.lower() for t in said["client_since"])
+    assert said["visit_date"] and not [t for t in said["visit_date"] if "year" not in t.lower() or "visit year" in t]
+
+
+def test_who_has_none_is_not_said_to_have_another(speakers):
+    speaker, rng = speakers["league"], random.Random(0)
+    for name, gaps in (("players.college", True), ("players.position", False)):
+        field = speaker.world.field(name)
+        conditions = [c for _ in range(300) if "negation" in (c := saying.equal(speaker, field, rng)).tags]
+        forms = {form for c in conditions for form in (*c.post, *c.verb)}
+        assert conditions and all("other than" in form for form in forms) == gaps
+
+
+@pytest.mark.parametrize("family", [groups.group_extreme, groups.having])
+def test_the_fewest_are_of_groups_that_have_some(speakers, family):
+    for sql, texts in drawn(speakers["clinic"], family, 60):
+        fewest = "ORDER BY COUNT(*) LIMIT" in sql or re.search(r"HAVING COUNT\(\*\) <", sql)
+        if fewest and " JOIN " in sql and "SELECT MIN" not in sql:
+            assert all(re.search(r"that have any|with none", t) for t in texts), (sql, texts)
+        if not fewest:
+            assert not [t for t in texts if re.search(r"that have any\.|with none", t)]
+
+
+def test_a_group_through_a_role_names_the_role(speakers):
+    drawer = Drawer(speakers["league"], random.Random(1))
+    conference = drawer.world.field("teams.conference")
+    sides = {p[0].role: p for p in drawer.world.paths("games", 1)[1:]}
+    words = [groups.group_word(drawer, conference, sides[role]) for role in ("home", "away")]
+    assert words == ["conference of the home team", "conference of the away team"]
+    assert groups.group_word(drawer, conference) == "conference"
+
+
+def test_an_average_is_no_count(speakers):
+    tails = [t for s, texts in drawn(speakers["league"], groups.group_extreme, 80) if "AVG(" in s for t in texts]
+    assert tails and not [t for t in tails if re.search(r"and (how many|count)\b", t)]
+
+
+def test_in_a_period_nothing_is_said_of_today(speakers):
+    drawer = Drawer(speakers["league"], random.Random(1))
+    view = next(v for v in drawer.views if v.root.table == "season_stats" and v.path)
+    tests = [t for _ in range(600) if (c := drawer.condition(view)) for t in c.tests]
+    assert any(t.field.table == "players" for t in tests)  # heights and colleges stay as they are
+    assert not [t for t in tests if t.field.name == "team_id" or t.op.endswith("query")]
+
+
+def test_the_best_of_a_part_is_one_of_them(speakers):
+    for sql, texts in drawn(speakers["clinic"], comparing.part_of_best, 40):
+        column = re.search(r"MAX\([^.]*?(?:\w\.)?(fee|price|dose|days)\b", sql)[1]
+        narrowed = bool(re.sub(rf"(\w\.)?{column} <> '-'", "", where(sql)))
+        assert all(("among them" in t) == narrowed for t in texts), (sql, texts)
+
+
+@pytest.mark.parametrize("family", [numbers.count, lists.listing, sides.either_part, nested.related])
+def test_a_road_win_beside_a_named_side_would_be_its_own(speakers, family):
+    drawer, rng, texts = Drawer(speakers["league"], random.Random(1)), random.Random(1), []
+    for _ in range(500):
+        try:
+            intent = family(drawer)
+        except NothingToAsk:
+            continue
+        if intent and re.search(r"(away|home)_points [<>] (g\.)?(away|home)_points", intent.sql):
+            sided = re.search(r"nickname = '|SELECT (g\.)?(home|away)_id", intent.sql)
+            texts += [intent.word(rng) for _ in range(4)] if sided else []
+    assert texts and not [t for t in texts if re.search(r"(home|road) wins?\b", t)]
+
+
+def test_nothing_stands_between_a_noun_and_whose_it_is(speakers):
+    texts = [t for _, texts in drawn(speakers["clinic"], numbers.count, 150) for t in texts]
+    filled = r"(?<!is )(?<!not )(on file|on record|in the (clinic|data|records|database))"
+    assert any(re.search(filled, t) for t in texts) and not [t for t in texts if re.search(f"{filled} of ", t)]
+
+
+def test_no_slip_is_rude():
+    rng = random.Random(0)
+    texts = {misspelt("I need a count of the shirts", rng) for _ in range(2000)}
+    assert len(texts) > 10 and not [t for t in texts if re.search("cunt|shit", t)]

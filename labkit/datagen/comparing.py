@@ -6,7 +6,7 @@ import random
 
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition, Test
-from labkit.datagen.drawing import Drawer, NothingToAsk
+from labkit.datagen.drawing import Drawer, NothingToAsk, is_plain
 from labkit.datagen.extremes import AMOUNTS, superlatives
 from labkit.datagen.frames import frames, shown_beside
 from labkit.datagen.intents import Intent, Slots, finished, subject_slots
@@ -156,7 +156,8 @@ def part_of_best(d: Drawer) -> Intent | None:
     if d.chance(0.4):
         value, said = rounded(value, d)
     sup = superlatives(d.speaker, f, True, view.who.person)["np"]
-    best = one_of(t.replace("{n}", d.speaker.nouns(view.who)[0]) for t in sup if "(" not in t or "{n}" in t)
+    them = "" if is_plain(subject) else " among them"
+    best = one_of(t.replace("{n}", d.speaker.nouns(view.who)[0]) + them for t in sup if "(" not in t or "{n}" in t)
     total = one_of([f"total {d.speaker.things(f)}", *d.speaker.sums(f)])
     asked = frames("part of best", best=best, total=total, rounded=said)
     probe = subject.source.select(subject.read(f), limit=2)
@@ -254,6 +255,8 @@ def neither(d: Drawer) -> Intent | None:
         verb = [f"are neither {plural(one)} nor {plural(two)}"] * 2
     verb.append(f"have a {noun} other than {one} and {two}")
     post = (f"whose {noun} is neither {one} nor {two}", f"with a {noun} other than {one} or {two}")
+    if f.missing:  # who has none has neither
+        verb, post = verb[-1:], post[-1:]
     shown = Subject(
         d.speaker, view, [*subject.conditions, Condition((), (Test(f, "known"),), post=post, verb=tuple(verb))]
     )

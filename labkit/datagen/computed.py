@@ -8,7 +8,7 @@ from labkit.datagen.extremes import extreme_frames
 from labkit.datagen.frames import capital, frames
 from labkit.datagen.intents import Intent, finished, name_slots, subject_slots
 from labkit.datagen.lexicon import bare
-from labkit.datagen.lists import list_frames
+from labkit.datagen.lists import known_only, list_frames
 from labkit.datagen.lookups import named
 from labkit.datagen.phrases import one_of, plural
 from labkit.datagen.subjects import Subject, View
@@ -81,11 +81,10 @@ def _listed(d: Drawer, view: View, m: Measure) -> Intent | None:
     subject = d.subject(view, (0, 6, 3), without=m.fields)
     if is_plain(subject):
         return None
-    at = subject.source.at()
-    subject.source.where(*[k for f in m.fields for k in f.known(at)])
-    query = subject.source.select(subject.label(), m.sql.replace("{a}", at))
+    ordered = known_only(subject, m.fields, m.nouns[0])
+    query = subject.source.select(subject.label(), m.sql.replace("{a}", subject.source.at()))
     label = d.speaker.label(view.label, view.who)
-    asked = frames("list with facts", cols=f"{label} and {m.nouns[0]}", facts=m.nouns[0], ordered="")
+    asked = frames("list with facts", cols=f"{label} and {m.nouns[0]}", facts=m.nouns[0], ordered=ordered)
     return finished("computed", query, asked, subject_slots(subject), ["computed", *subject.tags])
 
 

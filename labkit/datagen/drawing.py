@@ -96,6 +96,8 @@ class Drawer:
             if condition and not taken & {f.ref for f in condition.fields} and _fits(chosen, condition):
                 chosen.append(condition)
                 taken |= {f.ref for f in condition.fields}
+        if any("role" in c.tags for c in chosen):
+            chosen = [c for c in map(nameless, chosen) if c]  # 'road wins' of a named side would be its own
         if not (own or without or founded(view, chosen)):
             raise NothingToAsk
         if not (own or without or is_own(view, chosen) or self.chance(0.3)):
@@ -129,7 +131,8 @@ class Drawer:
         path = view.path if view.path and self.chance(0.3) else self._way(view, paths[1:])
         entity = self.world.end(view.root.table, path)
         if path == view.path:
-            return saying.draw(self.speaker, entity, self.rng, path)
+            condition = saying.draw(self.speaker, entity, self.rng, path)
+            return None if condition and self._of_today(view, condition) else condition
         if len(path) > 1 and path[:1] != view.path:
             return None
         if path[-1].role or (entity.label and self.chance(0.75)):
@@ -140,6 +143,13 @@ class Drawer:
         """Paths from the rows, but for those to a table whose rows the rows themselves name: then and today differ."""
         named = {f.names for f in view.root.fields if f.names}
         return [p for p in self.world.paths(view.root.table, depth) if not p or p[-1].other not in named]
+
+    def _of_today(self, view: View, condition: Condition) -> bool:
+        """Whether it holds of the owner today, where each row has a period: 'without a team in 2030' is not that."""
+        named = {f.names for f in view.root.fields if f.names}
+        links = {(k.table, k.column) for k in self.world.links if k.other in named}
+        now = [t for t in condition.tests if t.op.endswith("query") or (t.field.table, t.field.name) in links]
+        return bool(now) and view.period is not None
 
     def _way(self, view: View, paths: Sequence[Path_]) -> Path_:
         """A path, most often to what the owner belongs to ('on the Foxes')."""
@@ -239,6 +249,13 @@ def _of_theirs(condition: Condition, noun: str) -> Condition:
     """What a contract does is not said of its player: 'whose contract ends in 2031'."""
     post = tuple(f"whose {noun} {third(v)}" for v in condition.verb)
     return replace(condition, post=post, verb=tuple(f"have a {noun} that {third(v)}" for v in condition.verb))
+
+
+def nameless(condition: Condition) -> Condition | None:
+    """A comparison of two of the row's columns without its name, 'road win'; None where nothing else says it."""
+    if not isinstance(condition.tests[0].other, Field) or condition.tests[0].reach:
+        return condition
+    return replace(condition, noun=()) if condition.adjective or condition.post or condition.verb else None
 
 
 def _fits(chosen: Sequence[Condition], condition: Condition) -> bool:

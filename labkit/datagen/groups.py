@@ -47,7 +47,7 @@ def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
     fixed = {t.field.ref for t in view.implied}
     found = [(f, ()) for f in view.root.fields if f.kind in ("category", "period") and f.ref not in fixed]
     found += [(f, ()) for f in view.root.fields if f.kind == "year" and len(f.values) <= 40]
-    found += [(part, ()) for f in view.root.fields if f.kind == "date" for part in date_parts(f)]
+    found += [(part, ()) for f in view.root.fields if f.kind == "date" for part in date_parts(d.speaker, f)]
     found += [
         (f, ()) for f in view.root.fields if f.kind == "text" and any(n > 1 for _, n in f.values) and len(f.values) < 60
     ]
@@ -71,7 +71,9 @@ def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
             return noun
         called = d.speaker.glossary.roles.get((path[-1].table, path[-1].column), [])
         return d.rng.choice([f"{path[-1].role} {noun}", *(singular(c) for c in called if re.fullmatch("[a-z]+", c))])
-    return f.words if f.kind == "period" else d.speaker.words(f).nouns[0]
+    word = f.words if f.kind == "period" else d.speaker.words(f).nouns[0]
+    side = f" of the {path[-1].role} {d.world.entities[f.table].noun}" if path and path[-1].role else ""
+    return word + side
 
 
 def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> tuple[str, str, list[str]]:
@@ -162,10 +164,11 @@ def group_extreme(d: Drawer) -> Intent | None:
     columns = [g.column, *([value] if beside else [])]
     if d.chance(0.25):
         return _top_groups(d, g, (value, said, tags), columns, order, high)
-    tail = _both(g.word) if beside else alone("", g.word)
+    tail = _both(g.word, value == "COUNT(*)") if beside else alone("", g.word)
     also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
     asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if beside else f"?{tail}")
     asked = tuple(a for a in asked if not owned or not a.startswith("In which"))
+    asked = asked if high or value != "COUNT(*)" else _of_any(g, asked)
     tags = ["group", "superlative", *tags, *g.subject.tags]
     probe = source.select(value, group=[g.column], order=order, limit=2)
     if d.chance(0.12):
@@ -186,7 +189,7 @@ def _top_groups(
     value, said, tags = measured
     k, source = d.rng.choice((2, 3, 3, 5, 5, 5, 10)), g.subject.source
     said = said if value != "COUNT(*)" else "(number of {np}{when}|count of {np}{when})"
-    tail = _both(g.word) if len(columns) > 1 else alone("", plural(g.word), many=True)
+    tail = _both(g.word, value == "COUNT(*)") if len(columns) > 1 else alone("", plural(g.word), many=True)
     fills = {"words": plural(g.word), "k": f"({k}|{k}|{counted(str(k))})", "said": said, "tail": tail}
     fills |= {
         "best": "(highest|largest|biggest)" if high else "(lowest|smallest)",
@@ -195,6 +198,7 @@ def _top_groups(
     fills["first"] = "(highest|largest) first" if high else "(lowest|smallest) first"
     asked = (*(frames("top groups", **fills) if high else ()), *frames("best groups", **fills))
     asked += frames("top groups count", **fills) if value == "COUNT(*)" else ()
+    asked = asked if high or value != "COUNT(*)" else _of_any(g, asked)
     probe = source.select(value, group=[g.column], order=order, limit=k + 1)
     query = source.select(*columns, group=[g.column], order=order, limit=k)
     return finished(
@@ -202,11 +206,21 @@ def _top_groups(
     )
 
 
-def _both(word: str) -> str:
-    """A sentence behind the question: the group and its number."""
+def _of_any(g: Grouped, asked: Sequence[str]) -> tuple[str, ...]:
+    """The fewest, or fewer than so many: that groups with none are left out, where there may be such."""
+    if not (g.path or g.subject.conditions or g.subject.view.implied):
+        return tuple(asked)
+    return tuple(
+        f"{frame} (Only those that have any|Leave out those with none|Those with none do not count)." for frame in asked
+    )
+
+
+def _both(word: str, counting: bool) -> str:
+    """A sentence behind the question: the group and its number; an average is no count."""
     cap = word.capitalize()
     ways = f"Show {word} and number|{cap} and number, please|I need both the {word} and the number|{cap} and number"
-    return f" ({ways}|{cap} and figure|I want {word} and number|Give {word} and count|{cap} and how many)."
+    ways += f"|{cap} and figure|I want {word} and number"
+    return f" ({ways}|Give {word} and count|{cap} and how many)." if counting else f" ({ways})."
 
 
 def _owned(d: Drawer) -> Grouped | None:
@@ -256,8 +270,9 @@ def having(d: Drawer) -> Intent | None:
     )
     many = one_of(many_things(op, str(n), "{np}"))
     w = g.word
-    tail = _both(w) if beside else alone("", plural(w), many=True)
+    tail = _both(w, counting=True) if beside else alone("", plural(w), many=True)
     asked = frames("having", words=plural(w), word=w, many=many, tail=tail)
+    asked = _of_any(g, asked) if op[0] == "<" else asked
     return finished("having", query, asked, subject_slots(g.subject), ["group", "having", *g.subject.tags])
 
 

@@ -61,8 +61,8 @@ def _ordering(d: Drawer, subject: Subject, fields: Sequence[Field]) -> tuple[lis
     if not numbers or not d.chance(0.4):
         return [], ""
     f, down = numbers[-1], d.chance(0.65)
-    subject.source.where(*f.known(subject.source.at(), null_matters=True))
     noun = d.speaker.words(f).nouns[0]
+    left_out = known_only(subject, (f,), noun)
     if f.kind != "number":
         said = (
             "newest first|latest first|most recent first"
@@ -73,17 +73,22 @@ def _ordering(d: Drawer, subject: Subject, fields: Sequence[Field]) -> tuple[lis
         said = f"highest {noun} first|from highest to lowest {noun}|sorted by {noun}, highest first|highest first"
     else:
         said = f"lowest {noun} first|from lowest to highest {noun}|sorted by {noun}, lowest first|lowest first"
-    return [subject.read(f) + (" DESC" if down else "")], f", ({said})"
+    return [subject.read(f) + (" DESC" if down else "")], f"{left_out}, ({said})"
 
 
 def _known_only(d: Drawer, subject: Subject, fields: Sequence[Field]) -> str:
     """Now and then a shown fact must be there."""
     gaps = [f for f in fields if f.missing and f.ref not in {g.ref for c in subject.conditions for g in c.fields}]
-    if not gaps or not d.chance(0.3):
+    return known_only(subject, gaps[:1], d.speaker.words(gaps[0]).nouns[0]) if gaps and d.chance(0.3) else ""
+
+
+def known_only(subject: Subject, fields: Sequence[Field], noun: str) -> str:
+    """Leave out the rows that lack one of the fields; how that is said of `noun`, "" where no row may lack it."""
+    compared = {g.ref for c in subject.conditions for g in c.fields}
+    subject.source.where(*[k for f in fields for k in f.known(subject.source.at(), null_matters=True)])
+    if not any(f.missing and f.ref not in compared for f in fields):
         return ""
-    subject.source.where(*gaps[0].known(subject.source.at(), null_matters=True))
-    noun, those = d.speaker.words(gaps[0]).nouns[0], "anyone" if subject.view.who.person else "those"
-    out = f"leaving out {those} whose {noun} is (unknown|not known|missing)"
+    out = f"leaving out {'anyone' if subject.view.who.person else 'those'} whose {noun} is (unknown|not known|missing)"
     return f", ({out}|without those with no known {noun}|only where the {noun} is known)"
 
 

@@ -8,7 +8,7 @@ from labkit.datagen import saying, times
 from labkit.datagen.bounds import many_things
 from labkit.datagen.build import Source, subquery
 from labkit.datagen.conditions import Condition
-from labkit.datagen.drawing import Drawer
+from labkit.datagen.drawing import Drawer, nameless
 from labkit.datagen.extremes import AMOUNTS
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, Slots, finished, subject_slots
@@ -91,6 +91,7 @@ def related(d: Drawer) -> Intent | None:
     child = d.world.entities[link.table]
     inner_view = next((v for v in d.views if v.root is child and v.own), View(child, child))
     own = _of_child(d, inner_view)
+    own = [c for c in map(nameless, own) if c] if link.role else own
     dated = any("date" in c.tags for c in own)
     when = (
         [times.period(d.speaker, inner_view.period, d.rng)] if inner_view.period and not dated and d.chance(0.7) else []

@@ -127,7 +127,10 @@ def equal(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     if len(values) >= 3 and dice < 0.14:
         tests = (Test(field, "<>", value), *(Test(field, "<>", m) for m in field.missing if m is not None))
         said = _value(speaker, field, value)
-        post = (f"whose {noun} (is not|is anything but|isn't) {said}", f"with a {noun} other than {said}")
+        other = f"a {noun} other than {said}"
+        if field.missing:  # who has none has not this one either
+            return Condition(path, tests, post=(f"with {other}",), verb=(f"have {other}",), tags=("negation",))
+        post = (f"whose {noun} (is not|is anything but|isn't) {said}", f"with {other}")
         verb = tuple(
             f"are not {v[4:]}" for t in speaker.words(field).equal_verb if (v := t.replace("{v}", said))[:4] == "are "
         )

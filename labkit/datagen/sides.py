@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from labkit.datagen.build import key_of
-from labkit.datagen.drawing import Drawer
+from labkit.datagen.drawing import Drawer, nameless
 from labkit.datagen.frames import frames
 from labkit.datagen.intents import Intent, Slots, finished
 from labkit.datagen.lookups import score_columns
@@ -146,9 +146,7 @@ def one_side(d: Drawer) -> Intent | None:
         asked = frames("side results", win=win, wins=wins, side=side, place=place, games=s.games)
         return finished("one_side", source.select("COUNT(*)"), asked, slots, ["role", "join", "count"])
     f, mean = (s.own if kind == "scored" else s.against), d.chance(0.6)
-    score, scored = (
-        ("score", "scored") if kind == "scored" else ("(allow|concede|give up)", "(allowed|conceded|gave up)")
-    )
+    score, scored = ("score", "scored") if kind == "scored" else ("(allow|concede|give up)", "(allowed|conceded)")
     unit = f.words.split(" ", 1)[1]
     asked = frames(
         f"side {'average' if mean else 'total'}",
@@ -206,6 +204,7 @@ def either_part(d: Drawer) -> Intent | None:
         query, asked = source.select(f"AVG({f.read(at)})"), frames("average", noun=d.speaker.noun(f), unit="")
     else:
         part = d.own(s.view)
+        part = part and nameless(part)
         if part is None or "date" in part.tags or not (part.verb or part.adjective or part.noun):
             return None
         inside, said, whole = " AND ".join(source.tests_of(part)), "", d.chance(0.4)

@@ -151,7 +151,10 @@ def _phrase(subject: Subject, rng: random.Random, many: bool, apart: bool) -> Ph
     if subject.view.who.person and many and fresh and posts and not adjectives and not relative and rng.random() < 0.05:
         head = "=everyone"
     noun = head[1:] if head.startswith("=") else plural(head) if many else head
-    text = " ".join(filter(None, [*adjectives, noun, _filler(subject, rng), *sorted(posts, key=len), relative]))
+    filler, behind = _filler(subject, rng), sorted(posts, key=len)
+    if any(post.startswith("of ") for post in behind):
+        filler = ""  # 'pets in the clinic of Ann Lee'
+    text = " ".join(filter(None, [*adjectives, noun, filler, *behind, relative]))
     return Phrase(text, verb, when, fresh and not adjectives and not posts and not verbs)
 
 

@@ -1,6 +1,7 @@
 """What people say of a row's years and dates: in, before, since, in a month, in a season."""
 
 import random
+import re
 from dataclasses import dataclass, replace
 
 from labkit.datagen.conditions import Condition, Test
@@ -70,21 +71,28 @@ class DatePart(Field):
         return self.part.replace("{c}", super().column(alias))
 
 
-def date_parts(field: Field) -> list[DatePart]:
+def date_parts(speaker: Speaker, field: Field) -> list[DatePart]:
     """The year of a date, and its month where days are stored year first; where there are several and not too many."""
     own = {name: getattr(field, name) for name in Field.__dataclass_fields__} | {"kind": "period", "missing": ()}
-    found = [DatePart(**own, part=field.format.year, called="year")] if field.format.year else []
+    year, month = (_part_of(speaker, field, unit) for unit in ("year", "month"))
+    found = [DatePart(**own, part=field.format.year, called=year)] if field.format.year else []
     if field.format.year == "SUBSTR({c}, 1, 4)" and field.format.kind == "date":
-        found.append(DatePart(**own, part="SUBSTR({c}, 1, 7)", called="month"))
+        found.append(DatePart(**own, part="SUBSTR({c}, 1, 7)", called=month))
     kept = []
     for part in found:
         counts: dict[str, int] = {}
         for value, rows in field.values:
-            read = str(field.format.read(value))[: 4 if part.called == "year" else 7]
+            read = str(field.format.read(value))[: 7 if part.called == month else 4]
             counts[read] = counts.get(read, 0) + rows
         if 2 <= len(counts) <= 80 and None not in field.missing:
             kept.append(replace(part, values=tuple(counts.items())))
     return kept
+
+
+def _part_of(speaker: Speaker, field: Field, unit: str) -> str:
+    """'year' for rows that took place then, else of what: 'birth year', 'signing year'."""
+    noun = speaker.words(field).nouns[0].removeprefix(f"{speaker.world.entities[field.table].noun} ")
+    return re.sub(r"\b(date|day)\b", unit, noun) if re.search(r"\b(date|day)\b", noun) else f"{noun} {unit}"
 
 
 def _when(speaker: Speaker, field: Field, test: Test, when: str, path: Path_, plain: str = "") -> Condition:
