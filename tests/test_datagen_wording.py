@@ -286,6 +286,16 @@ def test_the_fewest_are_of_groups_that_have_some(speakers, family):
             assert not [t for t in texts if re.search(r"that have any\.|with none", t)]
 
 
+def test_fewer_than_so_many_related_rows_are_some(speakers):
+    texts = [t for s, ts in drawn(speakers["clinic"], nested.how_many_each, 60) if "COUNT(*) <" in s for t in ts]
+    assert texts and all(re.search("(at least one|one or more) but fewer than", t) for t in texts)
+
+
+def test_in_any_season_is_not_over_all_seasons(speakers):
+    texts = [t for _, ts in drawn(speakers["league"], careers.owners, 20) for t in ts]
+    assert not [t for t in texts if re.search("over (all|the)", t.lower())]
+
+
 def test_a_group_through_a_role_names_the_role(speakers):
     drawer = Drawer(speakers["league"], random.Random(1))
     conference = drawer.world.field("teams.conference")

@@ -168,6 +168,8 @@ def how_many_each(d: Drawer) -> Intent | None:
         inner.where(f"{key} IS NOT NULL")
     chosen = inner.select(key, group=[key], having=f"COUNT(*) {op} {n}")
     many = many_things(op, str(n), names)
+    if op == "<":  # who has none has no row to be counted by
+        many = [f"(at least one but|one or more but) fewer than {counted(str(n))} {names}"]
     words = Condition((), (), post=tuple(f"with {m}" for m in many), verb=tuple(f"have {m} [on file]" for m in many))
     slots = subject_slots(Subject(d.speaker, view, [words]))
     if d.chance(0.5):
