@@ -8,6 +8,8 @@ import re
 import runpy
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from labkit.tuning.adapter import save_adapter
 from labkit.tuning.bank import Bank, rounded
 from labkit.tuning.lora import LoRA, attach
 from labkit.tuning.mome import Fact, add, update
-from labkit.tuning.mome_files import load_bank, pack, save_bank, save_part, unpack
+from labkit.tuning.mome_files import Packed, load_bank, load_part, pack, save_bank, save_part
 from labkit.tuning.packed import packed_attention
 from labkit.tuning.remember import remember
 from labkit.tuning.selection import Selection, Words, number
@@ -407,6 +409,18 @@ def test_a_question_that_asks_for_another_fact_stands_in_the_card(tiny, tmp_path
 
 # --- files
 
+RESIDENT = """
+import psutil
+from labkit.models import load_model
+from labkit.tuning.mome_files import load_bank
+model = load_model({model!r}, device="cpu", dtype="float32")
+load_bank(model, {folder!r}).vectors[0]
+before = psutil.Process().memory_info().rss
+bank = load_bank(model, {folder!r})
+bank.vectors[1], bank.vectors[19_000]
+print(psutil.Process().memory_info().rss - before)
+"""
+
 
 def test_rounding_is_done_once_and_8_bits_hold_it_exactly():
     draw = torch.Generator().manual_seed(0)
@@ -414,7 +428,7 @@ def test_rounding_is_done_once_and_8_bits_hold_it_exactly():
     vectors = torch.randn(6, 576, generator=draw) * sizes
     once = rounded(vectors)
     assert torch.equal(rounded(once), once) and torch.equal(once.bfloat16().half(), once)
-    assert torch.equal(unpack(pack([once[:2], once[2:]], 576))[1], once[2:])
+    assert torch.equal(Packed([7, 8], pack([once[:2], once[2:]], 576))[8], once[2:])
     assert pack([once], 576)["vectors"].abs().max() <= 127
     far = (once.float() - vectors).abs().amax(dim=1) / vectors.abs().amax(dim=1)
     assert (far[1:] <= 1 / 127).all()
@@ -445,6 +459,31 @@ def test_a_saved_bank_answers_in_the_same_way(tiny, bank, tiny_model_dir, tmp_pa
     assert model.experts.total == 5000 and len(model.experts) == 24
     add(model.experts, facts(model, climbs(5, 60)))
     assert recalled(model, [*rest, *climbs(5, 60)]) == 29
+
+
+def test_what_a_saved_bank_holds_stays_in_its_file_until_it_is_picked(tiny, bank, tiny_model_dir, tmp_path):
+    """A bank of 20,000 experts of 50 rows: 64 MB as saved, 128 MB unpacked."""
+    draw = torch.Generator().manual_seed(0)
+    bank.reserve({f"f{i}": [frozenset({i, 20_000 + i})] for i in range(20_000)})
+    big = rounded(torch.randn(50, 64, generator=draw))
+    bank.vectors = dict.fromkeys(bank.names.values(), big) | {77: big[:3], 19_999: -big}
+    folder = save_bank(tmp_path / "bank", bank)
+    code = RESIDENT.format(model=str(tiny_model_dir), folder=str(folder))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert (folder / "adapter_model.safetensors").stat().st_size > 64e6 > 40e6 > int(done.stdout) > 0
+    loaded = load_bank(tiny, folder)
+    assert loaded.vectors.keys() == bank.vectors.keys()
+    assert all(torch.equal(loaded.vectors[n], bank.vectors[n]) for n in (0, 76, 77, 78, 19_998, 19_999))
+    loaded.vectors[5] = big[:1]
+    loaded.forget(["f6"])
+    again = load_bank(tiny, save_bank(folder, loaded))  # over the file that it reads from
+    assert len(again.vectors[5]) == 1 and 6 not in again.vectors and torch.equal(again.vectors[7], big)
+
+
+def test_a_part_is_read_as_it_was_written(tmp_path):
+    held = [rounded(torch.randn(length, 8)) for length in (3, 1, 2)]
+    save_part(tmp_path, 16, held)
+    assert all(map(torch.equal, load_part(tmp_path, 16), held)) and len(load_part(tmp_path, 16)) == 3
 
 
 def test_an_empty_bank_is_saved_too(tiny, bank, tmp_path):
