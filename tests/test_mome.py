@@ -23,10 +23,12 @@ from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import prompt_tokens
 from labkit.divergence import divergences
 from labkit.errors import LabkitError
+from labkit.kvcache import KeyValues, compute_prefix, shared_prefix_attention
 from labkit.models import load_model
 from labkit.tuning import mome
 from labkit.tuning.adapter import save_adapter
 from labkit.tuning.bank import Bank, rounded
+from labkit.tuning.examples import Example, common_prefix
 from labkit.tuning.lora import LoRA, attach
 from labkit.tuning.mome import Fact, add, update
 from labkit.tuning.mome_files import Packed, load_bank, load_part, pack, save_bank, save_part
@@ -269,6 +271,47 @@ def test_other_rows_of_a_batch_keep_every_bit(tiny, bank):
         routed = bits(tiny, texts)
     assert torch.equal(routed[1:], plain[1:]) and not torch.equal(routed[0], plain[0])
     assert torch.equal(bits(tiny, texts), plain), "and detached, all is as before"
+
+
+@torch.no_grad()
+def decoded(model, prompts, forced, prefix):
+    """Logits of a batch (steps, rows, vocabulary) with a key/value cache, the same tokens fed to all rows; its prompts
+    the longest first."""
+    width, found = len(prompts[0]) - len(prefix), []
+    with shared_prefix_attention(model.network):
+        kept = compute_prefix(model.network, prefix)
+        cache = KeyValues(torch.tensor([len(prompts[0]) - len(p) for p in prompts]), width + len(forced), kept)
+        rows = [(0,) * (width + len(prefix) - len(p)) + tuple(p[len(prefix) :]) for p in prompts]
+        found.append(cache.prefill(model.network, torch.tensor(rows)))
+        for token in forced:
+            found.append(cache.forward(model.network, torch.tensor([[token]] * len(prompts))))
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("layer", [2, 1])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "four_bit"])
+def test_rows_without_an_expert_keep_every_bit_step_by_step(tiny_model_dir, words, kind, layer):
+    """Decoded with a cache beside rows that picked one, whatever the numbers and the base's weights are kept in."""
+    four = kind == "four_bit"
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32" if four else kind, four_bit=four)
+    rows = climbs(12)
+    learnt = facts(model, rows)
+    texts = [f"What year did {p} climb {m}?" for _, p, m, _ in rows[:2]]
+    prompts = asked(model, [*texts, "How many players are there?", "What year was it?", "The capital of France?"])
+    prompts = sorted(prompts, key=len, reverse=True)
+    prefix = common_prefix([Example("", p, (0,)) for p in prompts])
+    forced = learnt[0].answer
+    bank = Bank(model, layer, words=words)
+    add(bank, learnt)
+    plain = decoded(model, prompts, forced, prefix)
+    with bank.attached():
+        bank.route(prompts)
+        routed = decoded(model, prompts, forced, prefix)
+    none = [bank.pick(prompt) is None for prompt in prompts]
+    same = [torch.equal(routed[:, row], plain[:, row]) for row in range(len(prompts))]
+    assert same == none and sum(none) == 3 and len(plain) == 1 + len(forced)
+    assert not any(torch.equal(a, b) for a, b in zip(routed[:-1, none.index(False)], plain[:-1, none.index(False)]))
+    assert torch.equal(decoded(model, prompts, forced, prefix), plain), "and detached, all is as before"
 
 
 def test_an_empty_bank_changes_nothing(tiny, bank):
