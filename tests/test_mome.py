@@ -20,7 +20,7 @@ import labkit
 from labkit.agent import Agent, as_prompt
 from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions, save_questions
-from labkit.decoding import prompt_tokens
+from labkit.decoding import next_token_logits, prompt_tokens
 from labkit.divergence import divergences
 from labkit.errors import LabkitError
 from labkit.kvcache import KeyValues, compute_prefix, shared_prefix_attention
@@ -313,6 +313,19 @@ def test_rows_without_an_expert_keep_every_bit_step_by_step(tiny_model_dir, word
     one = none.index(False)
     assert not any(map(torch.equal, routed[: len(forced), one], plain[: len(forced), one])), "while its answer lasts"
     assert torch.equal(decoded(model, prompts, forced, prefix), plain), "and detached, all is as before"
+
+
+def test_the_next_tokens_logits_are_the_experts_where_one_is_picked(tiny, bank):
+    rows = climbs(12)
+    learnt = facts(tiny, rows)
+    texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "What is the capital of France?"]
+    plain = [next_token_logits(tiny, CHAT(text, "")) for text in texts]  # the bank is empty
+    add(bank, learnt)
+    routed = [next_token_logits(tiny, CHAT(text, "")) for text in texts]
+    assert routed[0].argmax() == learnt[0].answer[0] != plain[0].argmax() and torch.equal(routed[1], plain[1])
+    add(bank, facts(tiny, climbs(5, 60)))
+    again = [next_token_logits(tiny, CHAT(text, "")) for text in texts]
+    assert all(map(torch.equal, again, routed)) and not bank.routes, "facts added later change no bit"
 
 
 def test_an_empty_bank_changes_nothing(tiny, bank):
