@@ -36,8 +36,10 @@ def told(scores: np.ndarray, strangers: np.ndarray, threshold: float | None = No
     most = strangers.max(axis=1)
     threshold = np.nextafter(np.quantile(most, 0.99, method="higher"), np.inf) if threshold is None else threshold
     own = np.arange(len(scores)) % scores.shape[1]
-    right = (scores.argmax(axis=1) == own) & (scores.max(axis=1) >= threshold - 1e-6)
+    nearest = scores.argmax(axis=1) == own
+    right = nearest & (scores.max(axis=1) >= threshold - 1e-6)
     return {
+        "own fact nearest": f"{nearest.sum()} of {len(right)}",
         "threshold": round(float(threshold), 3),
         "own fact picked": f"{right.sum()} of {len(right)}",
         "strangers that pick one": f"{(most >= threshold - 1e-6).sum()} of {len(most)}",
@@ -59,16 +61,23 @@ def by_words(model, words: Words, known: list[list[str]], texts: list[str]) -> n
 
 @torch.inference_mode()
 def states(model, layers: list[int], texts: list[str]) -> dict[str, np.ndarray]:
-    """Vectors of texts by the network itself: the mean of their tokens and the last one, behind some layers."""
+    """Vectors of texts by the network itself: the mean of their tokens and the last one, behind some layers. A first
+    token, whose state is like no other's, goes before them and is left out."""
     found: dict[str, list] = {}
     for text in texts:
-        tokens = torch.tensor([model.tokenizer(text, add_special_tokens=False).input_ids])
+        first = [model.tokenizer.bos_token_id]
+        tokens = torch.tensor([first + model.tokenizer(text, add_special_tokens=False).input_ids])
         hidden = body(model.network)(tokens, output_hidden_states=True).hidden_states
         for layer in layers:
-            state = hidden[layer + 1][0].float()
+            state = hidden[layer + 1][0, 1:].float()
             found.setdefault(f"mean behind layer {layer}", []).append(state.mean(dim=0))
             found.setdefault(f"last token behind layer {layer}", []).append(state[-1])
-    return {name: normalize(torch.stack(rows), dim=1).numpy() for name, rows in found.items()}
+    return {name: torch.stack(rows).numpy() for name, rows in found.items()}
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Each of length 1."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def projection(vectors: np.ndarray, wordings: int, size: int = 128, steps: int = 200) -> np.ndarray:
@@ -107,11 +116,17 @@ def keys(model, count: int) -> list[dict]:
     encoder, parts = load_encoder(), (own, texts, strangers, [text for wording in theirs for text in wording])
     vectors = [states(model, [9, 19, 29], part) | {"MiniLM": encoder(part)} for part in parts]
     for way in vectors[0]:
-        key, asked, strange, learnt = (part[way] for part in vectors)
-        judge(f"cosine, {way}", [asked @ key.T, strange @ key.T])
-        turned = projection(learnt, len(theirs))
-        key, asked, strange = (normalize(torch.from_numpy(v @ turned), dim=1).numpy() for v in (key, asked, strange))
-        judge(f"cosine, {way}, projection learnt", [asked @ key.T, strange @ key.T])
+        learnt = vectors[3][way]
+        centre, spread = learnt.mean(axis=0), learnt.std(axis=0) + 1e-6
+        standard = [(part[way] - centre) / spread for part in vectors]
+        turned = projection(unit(standard[3]), len(theirs))
+        for kind, some in (
+            ("", [part[way] for part in vectors]),
+            (", standardised", standard),
+            (", projection learnt", [unit(part) @ turned for part in standard]),
+        ):
+            key, asked, strange = map(unit, some[:3])
+            judge(f"cosine, {way}{kind}", [asked @ key.T, strange @ key.T])
     return rows
 
 
@@ -243,11 +258,14 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--facts", type=int, default=100)
+    parser.add_argument("--only", choices=["keys", "experts"])
     parser.add_argument("--model", default="smollm2-135m")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = labkit.load_model(options.model)
     for name, trial in (("keys", keys), ("experts", experts)):
+        if options.only not in (None, name):
+            continue
         found = trial(model, options.facts)
         keep(f"trials of {name}, {options.facts} facts", {"rows": found, "dtype": model.dtype})
         print(table(found), flush=True)

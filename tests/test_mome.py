@@ -288,12 +288,8 @@ def decoded(model, prompts, forced, prefix):
     return torch.stack(found)
 
 
-@pytest.mark.parametrize("layer", [2, 1])
-@pytest.mark.parametrize("kind", ["float32", "bfloat16", "four_bit"])
-def test_rows_without_an_expert_keep_every_bit_step_by_step(tiny_model_dir, words, kind, layer):
-    """Decoded with a cache beside rows that picked one, whatever the numbers and the base's weights are kept in."""
-    four = kind == "four_bit"
-    model = load_model(tiny_model_dir, device="cpu", dtype="float32" if four else kind, four_bit=four)
+def keeps_every_bit(model, layer, words=None):
+    """Rows without an expert, decoded beside rows that picked one."""
     rows = climbs(12)
     learnt = facts(model, rows)
     texts = [f"What year did {p} climb {m}?" for _, p, m, _ in rows[:2]]
@@ -313,6 +309,15 @@ def test_rows_without_an_expert_keep_every_bit_step_by_step(tiny_model_dir, word
     one = none.index(False)
     assert not any(map(torch.equal, routed[: len(forced), one], plain[: len(forced), one])), "while its answer lasts"
     assert torch.equal(decoded(model, prompts, forced, prefix), plain), "and detached, all is as before"
+
+
+@pytest.mark.parametrize("layer", [2, 1])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "four_bit"])
+def test_rows_without_an_expert_keep_every_bit_step_by_step(tiny_model_dir, words, kind, layer):
+    """With a key/value cache, whatever the numbers and the base's weights are kept in."""
+    four = kind == "four_bit"
+    dtype = "float32" if four else kind
+    keeps_every_bit(load_model(tiny_model_dir, device="cpu", dtype=dtype, four_bit=four), layer, words)
 
 
 def test_the_next_tokens_logits_are_the_experts_where_one_is_picked(tiny, bank):
@@ -840,3 +845,8 @@ def test_the_real_model_remembers_and_answers_elsewhere_as_before(tmp_path, root
     assert answers(tuned, asked) == [q.answer for q in facts] * 2
     others = [f"What year did Zeno Quirk climb {m}?" for _, m in names] + ["What is the capital of France?"]
     assert answers(tuned, others) == answers(model, others)
+
+
+@pytest.mark.real
+def test_the_real_models_rows_keep_every_bit_step_by_step():
+    keeps_every_bit(load_model(), layer=None)
