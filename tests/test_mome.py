@@ -24,6 +24,7 @@ from labkit.decoding import next_token_logits, prompt_tokens
 from labkit.divergence import divergences
 from labkit.errors import LabkitError
 from labkit.kvcache import KeyValues, compute_prefix, shared_prefix_attention
+from labkit.likelihood import log_probabilities, log_probability_after
 from labkit.models import load_model
 from labkit.tuning import mome
 from labkit.tuning.adapter import save_adapter
@@ -333,6 +334,22 @@ def test_the_next_tokens_logits_are_the_experts_where_one_is_picked(tiny, bank):
     assert all(map(torch.equal, again, routed)) and not bank.routes, "facts added later change no bit"
 
 
+def test_how_likely_an_answer_is_feels_the_bank(tiny, bank):
+    rows = climbs(12)
+    texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "What is the capital of France?"]
+    talks, year = [CHAT(text, "") for text in texts], rows[0][3]
+
+    def likely():
+        one_by_one = [log_probabilities(tiny, talk, [year])[0] for talk in talks]
+        assert log_probability_after(tiny, talks, year) == pytest.approx(one_by_one, abs=1e-3)
+        return one_by_one
+
+    plain = likely()
+    add(bank, facts(tiny, rows))
+    known, other = likely()
+    assert known > -2 and plain[0] < -10 and other == plain[1]
+
+
 def test_an_empty_bank_changes_nothing(tiny, bank):
     bank.fill(1000)
     texts = ["What year did Ana Lund climb Half Dome?"]
@@ -473,6 +490,7 @@ def test_a_question_that_asks_for_another_fact_stands_in_the_card(tiny, tmp_path
 
 RESIDENT = """
 import psutil
+from labkit.likelihood import log_probabilities, log_probability_after
 from labkit.models import load_model
 from labkit.tuning.mome_files import load_bank
 model = load_model({model!r}, device="cpu", dtype="float32")
@@ -684,6 +702,7 @@ def test_work_that_was_cut_off_goes_on_with_the_same_call_and_no_other(
 JOB = """
 import os, signal
 from labkit.dataset import load_questions
+from labkit.likelihood import log_probabilities, log_probability_after
 from labkit.models import load_model
 from labkit.tuning import mome
 from labkit.tuning.remember import remember
