@@ -213,7 +213,7 @@ def main() -> None:
         "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
         "english_tokens_with_the_same_bits": bits, "bytes": size, "batch_cpu_seconds": batches,
         "same_general_answers": general, "pick_milliseconds": picking, "answers_a_second": speed,
-        "tokens_a_cpu_second": token_speeds(model, model.experts, list(facts)[:128]),
+        "tokens_a_cpu_second": token_speeds(model, model.experts, list(facts)[:32]),
         "threads": options.threads, "dtype": model.dtype,
     }  # fmt: skip
     keep(f"{len(facts)} facts behind layer {found['layer']}", found)
