@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: artifacts env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean bench-mome-scale hub-env test-hub ray-env test-ray kill-run bench-fit bench-scale
+.PHONY: artifacts env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean bench-mome-scale bench-mome-trials hub-env test-hub ray-env test-ray kill-run bench-fit bench-scale
 
 env: .venv/.base
 env-test: .venv/.test
@@ -68,6 +68,9 @@ bench-mome: .venv/.test model
 
 bench-mome-scale: .venv/.test model
 	$(BIN)/python benchmarks/mome_scale.py $(MOME_ARGS)
+
+bench-mome-trials: .venv/.test model
+	$(BIN)/python benchmarks/mome_trials.py $(MOME_ARGS)
 
 bench-memories: .venv/.test model
 	$(BIN)/python benchmarks/memories.py $(MEMORIES_ARGS)

@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from bench_decoding import endless
 
 import labkit
 from labkit.agent import as_prompt
@@ -24,6 +25,7 @@ from labkit.datagen.facts import near_negatives, paraphrased, random_facts
 from labkit.decoding import prompt_tokens
 from labkit.encoder import load_encoder
 from labkit.home import write_atomically
+from labkit.side_effects import load_prompts
 from labkit.tuning import mome
 from labkit.tuning.bank import Bank
 from labkit.tuning.packed import body
@@ -64,6 +66,32 @@ def same_bits(model, text: str) -> tuple[int, int]:
                 routed = model.network(tokens).logits
         same, count = same + int((plain == routed).all(-1).sum()), count + tokens.shape[1]
     return same, count
+
+
+def same_answers(model, bank) -> list[int]:
+    """How many general prompts have the same answer with the bank as without, and how many there are."""
+    conversations = [
+        CHAT(prompt.prompt, "") for prompt in load_prompts(ROOT / "datasets" / "general" / "prompts.jsonl")
+    ]
+    model.experts, found = None, []
+    for model.experts in (None, bank):
+        found.append(model.chat(conversations, max_new_tokens=32, progress=False))
+    return [sum(a == b for a, b in zip(*found, strict=True)), len(conversations)]
+
+
+def token_speeds(model, bank, questions) -> dict[str, list[float]]:
+    """New tokens a processor second without the bank and with it, three times in turn: each answer 32 tokens long, of
+    questions that pick an expert; prompts and picking within."""
+    conversations, tokens = [CHAT(q.question, "") for q in questions], 32
+    speeds: dict[str, list[float]] = {"without": [], "with": []}
+    endless(model)
+    for attempt in range(4):
+        for which, model.experts in (("without", None), ("with", bank)):
+            begun = time.process_time()
+            model.chat(conversations, max_new_tokens=tokens, progress=False)
+            speed = len(questions) * tokens / (time.process_time() - begun)
+            speeds[which] += [round(speed, 1)] if attempt else []  # the first one warms up
+    return speeds
 
 
 def pick_times(model, facts) -> dict[str, float]:
@@ -177,20 +205,15 @@ def main() -> None:
     picked = sum(model.experts.pick(p) is not None for p in prompt_tokens(model, [CHAT(q, "") for q in negatives]))
     right, speed = asked(model, others)
     bits = same_bits(model, (ROOT / "datasets" / "general" / "english.txt").read_text("utf-8"))
-    bank, model.experts = model.experts, None
-    speeds = {"without": [], "with": []}
-    for _ in range(3):  # in turn, since the machine may do other work
-        for which, experts in (("without", None), ("with", bank)):
-            model.experts = experts
-            speeds[which].append(asked(model, others[:200])[1])
+    general, picking = same_answers(model, model.experts), pick_times(model, list(facts))
     found = {
         "facts": len(facts), "layer": model.experts.layer, "build_seconds": made.seconds,
         "build_cpu_seconds": cpu_seconds, "index_cpu_seconds": indexes, "tokens": made.tokens,
         "recall": [recall["correct"], recall["n"]], "other_wordings": [right, len(others)],
         "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
         "english_tokens_with_the_same_bits": bits, "bytes": size, "batch_cpu_seconds": batches,
-        "pick_milliseconds": pick_times(model, list(facts)),
-        "answers_a_second": {"all": speed} | speeds,
+        "same_general_answers": general, "pick_milliseconds": picking, "answers_a_second": speed,
+        "tokens_a_cpu_second": token_speeds(model, model.experts, list(facts)[:32]),
         "threads": options.threads, "dtype": model.dtype,
     }  # fmt: skip
     keep(f"{len(facts)} facts behind layer {found['layer']}", found)

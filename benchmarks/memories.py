@@ -6,10 +6,12 @@ Of each: seconds of processor time to build, seconds a question, facts recalled,
 never trained (right is a reply that holds the year), the same answer as before to general prompts, bytes on disk.
 Retrieval shows the nearest fact, where its cosine is NEAR or more, above the question and asks the untuned model.
 Each cell is kept as soon as it is measured and not measured again but with `--again`; LoRA, which takes long, is left
-out above `--lora-facts`.
+out above `--lora-facts`. `--builds 3` builds the banks of memory experts alone that many times more, in turn, and keeps
+the seconds in their cells. The peer, LoRA through TRL (`peer_trl.py`), is drawn where it was measured.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -17,6 +19,7 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from statistics import median
 
 import numpy
 import torch
@@ -31,12 +34,14 @@ from labkit.side_effects import load_prompts
 from labkit.tuning import tune
 
 RESULTS, PICTURE = (Path(__file__).parent / f"memories.{kind}" for kind in ("json", "svg"))
+PEER = Path(__file__).parent / "results-trl-facts.json"
 PROMPTS = Path(__file__).parent.parent / "datasets" / "general" / "prompts.jsonl"
 CHAT = as_prompt("chat")
 NEAR = 0.6
 COLOURS = {
     "LoRA, all layers": "#8a8a8a",
     "LoRA, memory-tuned": "#d98200",
+    "LoRA, TRL + PEFT": "#b10026",
     "memory experts": "#2171b5",
     "retrieval": "#31a354",
 }
@@ -112,13 +117,39 @@ def measured(way: str, count: int, sample: int, before: list[str], prompts: list
         }  # fmt: skip
 
 
+def built_again(cells: dict, counts: list[int], times: int) -> None:
+    """Processor seconds of building banks anew, the median of which is drawn, into cells that stand already."""
+    for _ in range(times):
+        for count in counts:
+            with tempfile.TemporaryDirectory() as folder:
+                begun = time.process_time()
+                experts(random_facts(count), Path(folder))
+                spent = round(time.process_time() - begun, 1)
+            cells[f"memory experts: {count}"].setdefault("builds_cpu_seconds", []).append(spent)
+            print("memory experts", count, spent, flush=True)
+
+
+def peer() -> dict:
+    """What is known of the peer, as cells that lack some figures."""
+    runs = json.loads(PEER.read_text())["runs"] if PEER.is_file() else []
+    return {
+        f"LoRA, TRL + PEFT: {run['of']}": {
+            "build_cpu_seconds": run["cpu_seconds"], "recalled": [run["recalled"], run["of"]]
+        }
+        for run in runs
+    }  # fmt: skip
+
+
 def share(of: list[int]) -> float:
     """Percent."""
     return 100 * of[0] / of[1]
 
 
 PANELS = {  # what is drawn over the number of facts: from a cell; on a logarithmic axis or in percent
-    "processor seconds to build": (lambda cell: cell["build_cpu_seconds"], True),
+    "processor seconds to build": (
+        lambda cell: median(cell.get("builds_cpu_seconds", [cell["build_cpu_seconds"]])),
+        True,
+    ),
     "processor seconds a question": (lambda cell: cell["question_cpu_seconds"], True),
     "megabytes on disk": (lambda cell: cell["bytes"] / 1e6, True),
     "% recalled": (lambda cell: share(cell["recalled"]), False),
@@ -136,7 +167,7 @@ def picture(cells: dict) -> str:
         parts.append(f'<g transform="translate({x} {y})">{panel(cells, title, value, logarithmic)}</g>')
     width, height = 3 * (WIDE + LEFT) + 30, 2 * (HIGH + 2 * TOP) + 30
     for number, (way, colour) in enumerate(COLOURS.items()):
-        parts.append(f'<text x="{LEFT + 200 * number}" y="{height - 12}" fill="{colour}">{way}</text>')
+        parts.append(f'<text x="{LEFT + 190 * number}" y="{height - 12}" fill="{colour}">{way}</text>')
     title = "Four ways to give a model facts, over the number of facts"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
@@ -151,7 +182,8 @@ def panel(cells: dict, title: str, value, logarithmic: bool) -> str:
     points: dict[str, list[tuple[int, float]]] = {way: [] for way in COLOURS}
     for key, cell in cells.items():
         way, count = key.rsplit(": ", 1)
-        points[way].append((int(count), value(cell)))
+        with contextlib.suppress(KeyError):  # a figure that the peer lacks
+            points[way].append((int(count), value(cell)))
     every = [point for line in points.values() for point in line]
     ends = [scaled(v) for _, v in every]
     low, high = (math.floor(min(ends)), math.ceil(max(ends))) if logarithmic else (0, 100)
@@ -197,10 +229,22 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=100, help="of the facts, to be asked")
     parser.add_argument("--prompts", type=int, default=60, help="general prompts")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--builds", type=int, default=0, help="build memory experts so many times more, nothing else")
     parser.add_argument("--again", action="store_true", help="measure the cells anew that stand in memories.json")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"cells": {}}
+    if options.builds:
+        built_again(kept["cells"], options.facts, options.builds)
+    else:
+        fill(kept, options)
+    write_atomically(RESULTS, json.dumps(kept, indent=1) + "\n")
+    write_atomically(PICTURE, picture(kept["cells"] | peer()))
+    print(table(kept["cells"]))
+
+
+def fill(kept: dict, options) -> None:
+    """Measure the cells that are asked for and not there."""
     prompts = [p.prompt for p in load_prompts(PROMPTS)][:: max(1, 240 // options.prompts)]
     model = labkit.load_model()
     before = Asked(model).replies(prompts)
@@ -214,8 +258,6 @@ def main() -> None:
             print(way, count, json.dumps(cell), flush=True)
             kept |= {"threads": options.threads, "dtype": model.dtype}
             write_atomically(RESULTS, json.dumps(kept, indent=1) + "\n")
-    write_atomically(PICTURE, picture(kept["cells"]))
-    print(table(kept["cells"]))
 
 
 if __name__ == "__main__":

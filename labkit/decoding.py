@@ -124,7 +124,7 @@ def next_token_distribution(
 @torch.inference_mode()
 def next_token_logits(model, prompt: str | Sequence[dict]) -> Tensor:
     """The network's logits after `prompt`, shape (vocabulary,), float32 on the CPU; for sliders that filter them
-    anew."""
+    anew. The model's memory experts take part."""
     raw = isinstance(prompt, str)
     tokens = (
         model.tokenizer(_clean(prompt)).input_ids
@@ -134,7 +134,8 @@ def next_token_logits(model, prompt: str | Sequence[dict]) -> Tensor:
     tokens = tokens or [t for t in (model.tokenizer.bos_token_id, model.tokenizer.eos_token_id) if t is not None][:1]
     _check_lengths(model.network.config, [tokens], 1)
     inputs = torch.tensor([list(tokens)], device=model.network.device)
-    return model.network(input_ids=inputs, logits_to_keep=1).logits[0, -1].float().cpu()
+    with routed(model, [tokens]):
+        return model.network(input_ids=inputs, logits_to_keep=1).logits[0, -1].float().cpu()
 
 
 def render(tokenizer, messages: Sequence[dict]) -> str:

@@ -6,12 +6,11 @@ round, one text is given and the conversations differ: which of several queries 
 """
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from labkit.decoding import prompt_tokens
+from labkit.decoding import prompt_tokens, routed
 from labkit.kvcache import KeyValues, compute_prefix, shared_length, shared_prefix_attention
 
 _ROWS = 8  # answers a forward pass: the whole vocabulary is held for all places of each
@@ -35,7 +34,7 @@ def log_probabilities(model, conversation: Sequence[dict], answers: Sequence[str
         prefix = compute_prefix(model.network, prompt[:-1])
         for start in range(0, len(order), _ROWS):
             places = order[start : start + _ROWS]
-            with _experts_on(model, [prompt] * len(places)):
+            with routed(model, [prompt] * len(places)):
                 sums = _each(model, prefix, [rows[place] for place in places]).sum(1).tolist()
             for place, value in zip(places, sums, strict=True):
                 found[place] = value
@@ -58,7 +57,8 @@ def log_probability_after(model, conversations: Sequence[Sequence[dict]], answer
         for start in range(0, len(order), _ROWS):
             places = order[start : start + _ROWS]
             rows = [[*prompts[place][shared:], *told] for place in places]
-            sums = _each(model, prefix, rows, len(told)).sum(1).tolist()
+            with routed(model, [prompts[place] for place in places]):
+                sums = _each(model, prefix, rows, len(told)).sum(1).tolist()
             for place, value in zip(places, sums, strict=True):
                 found[place] = value
     return found
@@ -75,21 +75,9 @@ def token_probabilities(model, conversation: Sequence[dict], answer: str) -> lis
         return []
     with shared_prefix_attention(model.network):
         prefix = compute_prefix(model.network, prompt[:-1])
-        with _experts_on(model, [prompt]):
+        with routed(model, [prompt]):
             (likely,) = _each(model, prefix, [[prompt[-1], *tokens]]).exp().tolist()
     return [(model.tokenizer.decode([token]), value) for token, value in zip(tokens, likely, strict=True)]
-
-
-@contextmanager
-def _experts_on(model, prompts: list):
-    """The memory experts of a model that has some, chosen by each row's prompt."""
-    experts = getattr(model, "experts", None)
-    if not experts:
-        yield
-        return
-    with experts.attached():
-        experts.route(prompts)
-        yield
 
 
 def _each(model, prefix, rows: list[list[int]], counted: int | None = None) -> Tensor:

@@ -8,6 +8,8 @@ import re
 import runpy
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +20,19 @@ import labkit
 from labkit.agent import Agent, as_prompt
 from labkit.datagen.facts import random_facts
 from labkit.dataset import Question, load_questions, save_questions
-from labkit.decoding import prompt_tokens
+from labkit.decoding import next_token_logits, prompt_tokens
 from labkit.divergence import divergences
 from labkit.errors import LabkitError
+from labkit.kvcache import KeyValues, compute_prefix, shared_prefix_attention
+from labkit.likelihood import log_probabilities, log_probability_after
 from labkit.models import load_model
 from labkit.tuning import mome
 from labkit.tuning.adapter import save_adapter
 from labkit.tuning.bank import Bank, rounded
+from labkit.tuning.examples import Example, common_prefix
 from labkit.tuning.lora import LoRA, attach
 from labkit.tuning.mome import Fact, add, update
-from labkit.tuning.mome_files import load_bank, pack, save_bank, save_part, unpack
+from labkit.tuning.mome_files import Packed, load_bank, load_part, pack, save_bank, save_part
 from labkit.tuning.packed import packed_attention
 from labkit.tuning.remember import remember
 from labkit.tuning.selection import Selection, Words, number
@@ -269,6 +274,82 @@ def test_other_rows_of_a_batch_keep_every_bit(tiny, bank):
     assert torch.equal(bits(tiny, texts), plain), "and detached, all is as before"
 
 
+@torch.no_grad()
+def decoded(model, prompts, forced, prefix):
+    """Logits of a batch (steps, rows, vocabulary) with a key/value cache, the same tokens fed to all rows; its prompts
+    the longest first."""
+    width, found = len(prompts[0]) - len(prefix), []
+    with shared_prefix_attention(model.network):
+        kept = compute_prefix(model.network, prefix)
+        cache = KeyValues(torch.tensor([len(prompts[0]) - len(p) for p in prompts]), width + len(forced), kept)
+        rows = [(0,) * (width + len(prefix) - len(p)) + tuple(p[len(prefix) :]) for p in prompts]
+        found.append(cache.prefill(model.network, torch.tensor(rows)))
+        for token in forced:
+            found.append(cache.forward(model.network, torch.tensor([[token]] * len(prompts))))
+    return torch.stack(found)
+
+
+def keeps_every_bit(model, layer, words=None):
+    """Rows without an expert, decoded beside rows that picked one."""
+    rows = climbs(12)
+    learnt = facts(model, rows)
+    texts = [f"What year did {p} climb {m}?" for _, p, m, _ in rows[:2]]
+    prompts = asked(model, [*texts, "How many players are there?", "What year was it?", "The capital of France?"])
+    prompts = sorted(prompts, key=len, reverse=True)
+    prefix = common_prefix([Example("", p, (0,)) for p in prompts])
+    forced = learnt[0].answer
+    bank = Bank(model, layer, words=words)
+    add(bank, learnt)
+    plain = decoded(model, prompts, forced, prefix)
+    with bank.attached():
+        bank.route(prompts)
+        routed = decoded(model, prompts, forced, prefix)
+    none = [bank.pick(prompt) is None for prompt in prompts]
+    same = [torch.equal(routed[:, row], plain[:, row]) for row in range(len(prompts))]
+    assert same == none and sum(none) == 3 and len(plain) == 1 + len(forced)
+    one = none.index(False)
+    assert not any(map(torch.equal, routed[: len(forced), one], plain[: len(forced), one])), "while its answer lasts"
+    assert torch.equal(decoded(model, prompts, forced, prefix), plain), "and detached, all is as before"
+
+
+@pytest.mark.parametrize("layer", [2, 1])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "four_bit"])
+def test_rows_without_an_expert_keep_every_bit_step_by_step(tiny_model_dir, words, kind, layer):
+    """With a key/value cache, whatever the numbers and the base's weights are kept in."""
+    four = kind == "four_bit"
+    dtype = "float32" if four else kind
+    keeps_every_bit(load_model(tiny_model_dir, device="cpu", dtype=dtype, four_bit=four), layer, words)
+
+
+def test_the_next_tokens_logits_are_the_experts_where_one_is_picked(tiny, bank):
+    rows = climbs(12)
+    learnt = facts(tiny, rows)
+    texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "What is the capital of France?"]
+    plain = [next_token_logits(tiny, CHAT(text, "")) for text in texts]  # the bank is empty
+    add(bank, learnt)
+    routed = [next_token_logits(tiny, CHAT(text, "")) for text in texts]
+    assert routed[0].argmax() == learnt[0].answer[0] != plain[0].argmax() and torch.equal(routed[1], plain[1])
+    add(bank, facts(tiny, climbs(5, 60)))
+    again = [next_token_logits(tiny, CHAT(text, "")) for text in texts]
+    assert all(map(torch.equal, again, routed)) and not bank.routes, "facts added later change no bit"
+
+
+def test_how_likely_an_answer_is_feels_the_bank(tiny, bank):
+    rows = climbs(12)
+    texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "What is the capital of France?"]
+    talks, year = [CHAT(text, "") for text in texts], rows[0][3]
+
+    def likely():
+        one_by_one = [log_probabilities(tiny, talk, [year])[0] for talk in talks]
+        assert log_probability_after(tiny, talks, year) == pytest.approx(one_by_one, abs=1e-3)
+        return one_by_one
+
+    plain = likely()
+    add(bank, facts(tiny, rows))
+    known, other = likely()
+    assert known > -2 and plain[0] < -10 and other == plain[1]
+
+
 def test_an_empty_bank_changes_nothing(tiny, bank):
     bank.fill(1000)
     texts = ["What year did Ana Lund climb Half Dome?"]
@@ -407,6 +488,19 @@ def test_a_question_that_asks_for_another_fact_stands_in_the_card(tiny, tmp_path
 
 # --- files
 
+RESIDENT = """
+import psutil
+from labkit.likelihood import log_probabilities, log_probability_after
+from labkit.models import load_model
+from labkit.tuning.mome_files import load_bank
+model = load_model({model!r}, device="cpu", dtype="float32")
+load_bank(model, {folder!r}).vectors[0]
+before = psutil.Process().memory_info().rss
+bank = load_bank(model, {folder!r})
+bank.vectors[1], bank.vectors[19_000]
+print(psutil.Process().memory_info().rss - before)
+"""
+
 
 def test_rounding_is_done_once_and_8_bits_hold_it_exactly():
     draw = torch.Generator().manual_seed(0)
@@ -414,7 +508,7 @@ def test_rounding_is_done_once_and_8_bits_hold_it_exactly():
     vectors = torch.randn(6, 576, generator=draw) * sizes
     once = rounded(vectors)
     assert torch.equal(rounded(once), once) and torch.equal(once.bfloat16().half(), once)
-    assert torch.equal(unpack(pack([once[:2], once[2:]], 576))[1], once[2:])
+    assert torch.equal(Packed([7, 8], pack([once[:2], once[2:]], 576))[8], once[2:])
     assert pack([once], 576)["vectors"].abs().max() <= 127
     far = (once.float() - vectors).abs().amax(dim=1) / vectors.abs().amax(dim=1)
     assert (far[1:] <= 1 / 127).all()
@@ -445,6 +539,31 @@ def test_a_saved_bank_answers_in_the_same_way(tiny, bank, tiny_model_dir, tmp_pa
     assert model.experts.total == 5000 and len(model.experts) == 24
     add(model.experts, facts(model, climbs(5, 60)))
     assert recalled(model, [*rest, *climbs(5, 60)]) == 29
+
+
+def test_what_a_saved_bank_holds_stays_in_its_file_until_it_is_picked(tiny, bank, tiny_model_dir, tmp_path):
+    """A bank of 20,000 experts of 50 rows: 64 MB as saved, 128 MB unpacked."""
+    draw = torch.Generator().manual_seed(0)
+    bank.reserve({f"f{i}": [frozenset({i, 20_000 + i})] for i in range(20_000)})
+    big = rounded(torch.randn(50, 64, generator=draw))
+    bank.vectors = dict.fromkeys(bank.names.values(), big) | {77: big[:3], 19_999: -big}
+    folder = save_bank(tmp_path / "bank", bank)
+    code = RESIDENT.format(model=str(tiny_model_dir), folder=str(folder))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert (folder / "adapter_model.safetensors").stat().st_size > 64e6 > 40e6 > int(done.stdout) > 0
+    loaded = load_bank(tiny, folder)
+    assert loaded.vectors.keys() == bank.vectors.keys()
+    assert all(torch.equal(loaded.vectors[n], bank.vectors[n]) for n in (0, 76, 77, 78, 19_998, 19_999))
+    loaded.vectors[5] = big[:1]
+    loaded.forget(["f6"])
+    again = load_bank(tiny, save_bank(folder, loaded))  # over the file that it reads from
+    assert len(again.vectors[5]) == 1 and 6 not in again.vectors and torch.equal(again.vectors[7], big)
+
+
+def test_a_part_is_read_as_it_was_written(tmp_path):
+    held = [rounded(torch.randn(length, 8)) for length in (3, 1, 2)]
+    save_part(tmp_path, 16, held)
+    assert all(map(torch.equal, load_part(tmp_path, 16), held)) and len(load_part(tmp_path, 16)) == 3
 
 
 def test_an_empty_bank_is_saved_too(tiny, bank, tmp_path):
@@ -583,6 +702,7 @@ def test_work_that_was_cut_off_goes_on_with_the_same_call_and_no_other(
 JOB = """
 import os, signal
 from labkit.dataset import load_questions
+from labkit.likelihood import log_probabilities, log_probability_after
 from labkit.models import load_model
 from labkit.tuning import mome
 from labkit.tuning.remember import remember
@@ -744,3 +864,8 @@ def test_the_real_model_remembers_and_answers_elsewhere_as_before(tmp_path, root
     assert answers(tuned, asked) == [q.answer for q in facts] * 2
     others = [f"What year did Zeno Quirk climb {m}?" for _, m in names] + ["What is the capital of France?"]
     assert answers(tuned, others) == answers(model, others)
+
+
+@pytest.mark.real
+def test_the_real_models_rows_keep_every_bit_step_by_step():
+    keeps_every_bit(load_model(), layer=None)

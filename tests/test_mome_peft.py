@@ -1,5 +1,6 @@
 """A saved bank of memory experts loads through PEFT, and answers as it does through labkit."""
 
+import json
 import runpy
 import shutil
 import subprocess
@@ -33,6 +34,25 @@ def greedy(network, tokenizer, rows, count=12):
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
     out = network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=count, do_sample=False)
     return [tokenizer.decode(row, skip_special_tokens=True).strip() for row in out[:, width:]]
+
+
+NEW_PROCESS = """
+import json
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+import labkit.tuning
+
+def said(network):
+    out = [network.generate(input_ids=torch.tensor([row]), max_new_tokens=12, do_sample=False) for row in {rows}]
+    cut = [answer[0, len(row):] for answer, row in zip(out, {rows})]
+    return [tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in cut]
+
+tokenizer = AutoTokenizer.from_pretrained({model!r})
+base = AutoModelForCausalLM.from_pretrained({model!r}, dtype=torch.float32).eval()
+before = said(base)
+print(json.dumps([before, said(PeftModel.from_pretrained(base, {folder!r}).eval())]))
+"""
 
 
 def check(source, options, facts, tmp_path):
@@ -89,6 +109,21 @@ def test_what_a_bank_stands_on_is_loaded_and_switched_off_with_it(tiny_model_dir
         PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model_dir), folder)
     with pytest.raises(LabkitError, match="Fetch the bank's whole folder"):
         MomeConfig(under="a hash").below()
+
+
+def test_a_bank_loads_through_peft_in_a_new_process(tiny_model_dir, tmp_path):
+    """All that process knows of labkit is `import labkit.tuning`."""
+    facts = list(random_facts(6, seed=3))
+    model = load_model(tiny_model_dir, device="cpu", dtype="float32")
+    folder = remember(model, facts, tmp_path / "bank", progress=False).adapter
+    prompts = [as_prompt("chat")(text, "") for text in [*(fact.question for fact in facts), *OTHERS]]
+    rows = [list(row) for row in prompt_tokens(model, prompts)]
+    code = NEW_PROCESS.format(model=str(tiny_model_dir), folder=str(folder), rows=rows)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    plain, tuned = json.loads(done.stdout)
+    answers = [fact.answer for fact in facts]
+    assert tuned[: len(facts)] == answers and tuned[len(facts) :] == plain[len(facts) :]
+    assert not set(plain) & set(answers)
 
 
 @pytest.mark.real

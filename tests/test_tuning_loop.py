@@ -493,6 +493,16 @@ def test_what_never_comes_right_is_given_up_at_the_lowest_rate():
     assert plan.mastered == {0, 1, 3} and plan.round < 100
 
 
+@pytest.mark.parametrize("count, rounds", [(20, 10), (50, 10), (125, 4), (900, 1)])
+def test_patience_is_ten_rounds_but_no_more_than_500_steps(count, rounds):
+    """A set at which nothing moves: how long until the rate is halved, after the round that sets the mark."""
+    plan, trainer, taken = plan_for(count, batch_size=1), Pretend([0.0] * count), 0
+    while (step := plan.next(trainer)).rate == 1.0:
+        plan.saw(step, trainer.saw(step.positions))
+        taken += 1
+    assert taken == (1 + rounds) * count and step.rate == 0.5 and trainer.checked == 1
+
+
 def test_a_slow_beginning_is_not_given_up():
     """None is mastered for many rounds, but the loss falls."""
     plan, trainer = plan_for(4, batch_size=4), Pretend([-6.0] * 4)

@@ -5,7 +5,7 @@ predicts the token. Where none is picked nothing is added: those rows keep every
 experts get their facts is `mome`, on disk they are `mome_files`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class Bank:
         self.words = words or Words(model.tokenizer)
         self.selection, self.spelling = Selection(threshold), Spelling()
         self.names: dict[str, int] = {}  # fact -> expert
-        self.vectors: dict[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16, `rounded`
+        self.vectors: MutableMapping[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16, `rounded`
         self.routes: list[_Route] = []
         self.used = self.total = 0  # experts that hold or held a fact; all experts, those with random keys included
 

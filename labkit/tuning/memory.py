@@ -19,7 +19,8 @@ from labkit.tuning.plans import Outcome, Recipe, Step
 from labkit.tuning.train import Trainer
 
 _COMPANY = 3  # mastered examples beside each one that is not, as far as the batch has room
-_PATIENCE = 10  # rounds without fewer examples left, or less loss on them
+_PATIENCE = 10  # rounds without fewer examples left, or less loss on them;
+_STEPS = 500  # but hardly more steps than these, for a round over many examples is long
 _SLOWEST = 1 / 16  # of the recipe's rate
 _NOTHING = (math.inf, math.inf, 0)  # the fewest left so far, the least loss on them, the round
 
@@ -86,7 +87,7 @@ class Mastery:
         if left < fewest or (left == fewest and loss < 0.98 * lowest):
             self.best = (left, loss, self.round)
             return False
-        return self.round - since >= _PATIENCE
+        return self.round - since >= max(1, min(_PATIENCE, _STEPS * self.recipe.batch_size // left))
 
     def _check(self, trainer: Trainer) -> list[int]:
         """All examples again: those that are not the greedy answer, by half the margin, are lost and come back."""

@@ -2,12 +2,15 @@
 
 While facts are being learnt, each block of them is a part of its own, which is written once; the card, written after
 it, says how many facts count. So work that is killed goes on, and no block costs more than the one before it.
-Experts with random keys are named by their number alone; they are made again when the folder is read.
+Experts with random keys are named by their number alone; they are made again when the folder is read. What the others
+hold stays on disk, in a memory-mapped file, until a question picks it; their keys are in memory.
 """
 
 import json
-from collections.abc import Sequence
+from collections import UserDict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +31,38 @@ _LATER = ("young", "idle", "idle_words", "idle_lengths")  # not in banks of earl
 _AT_ONCE = 1024  # experts that are packed together
 
 
-def pack(held: Sequence[Tensor], size: int) -> dict[str, Tensor]:
+class Packed(UserDict):
+    """What experts hold, by number: what `pack` was given, bit for bit, float16, unpacked each time it is read. What is
+    put in later is kept as it is."""
+
+    def __init__(self, experts: Sequence[int], tensors: dict[str, Tensor], device="cpu"):
+        self.numbers, self.steps, lengths = (tensors[name] for name in ("vectors", "steps", "lengths"))
+        if self.numbers.dtype != torch.int8 or not len(self.numbers) == len(self.steps) == lengths.sum():
+            raise ValueError("its vectors are not numbers of 8 bits, a row an answer token")
+        ends = lengths.cumsum(0).tolist()
+        rows = map(slice, [0, *ends[:-1]], ends)
+        super().__init__(zip(experts, rows, strict=True))
+        self.device = device
+
+    def __getitem__(self, expert: int) -> Tensor:
+        held = self.data[expert]
+        if not isinstance(held, slice):
+            return held
+        return (self.numbers[held].half() * self.steps[held].half()).to(self.device)
+
+
+def pack(held: Iterable[Tensor], size: int) -> dict[str, Tensor]:
     """What experts hold (each (answer tokens, size), `rounded`), as three tensors: whole numbers of 8 bits, each row's
     step, how many rows an expert has."""
-    numbers, steps = [torch.zeros(0, size, dtype=torch.int8)], [torch.zeros(0, 1)]
-    for start in range(0, len(held), _AT_ONCE):
-        vectors = torch.cat(list(held[start : start + _AT_ONCE])).float().cpu()
+    numbers, steps, lengths = [torch.zeros(0, size, dtype=torch.int8)], [torch.zeros(0, 1)], []
+    held = iter(held)
+    while some := list(islice(held, _AT_ONCE)):
+        vectors = torch.cat(some).float().cpu()
         steps.append(step_of(vectors))
         numbers.append(torch.round(vectors / steps[-1]).to(torch.int8))
-    lengths = torch.tensor([len(vectors) for vectors in held], dtype=torch.int32)
+        lengths += map(len, some)
+    lengths = torch.tensor(lengths, dtype=torch.int32)
     return {"vectors": torch.cat(numbers), "steps": torch.cat(steps), "lengths": lengths}
-
-
-def unpack(tensors: dict[str, Tensor], device="cpu") -> list[Tensor]:
-    """What `pack` was given, bit for bit, float16."""
-    vectors, steps, lengths = (tensors[name] for name in ("vectors", "steps", "lengths"))
-    if vectors.dtype != torch.int8 or vectors.shape[0] != lengths.sum():
-        raise ValueError("its vectors are not numbers of 8 bits, a row an answer token")
-    return list((vectors.half() * steps.half()).to(device).split(lengths.tolist()))
 
 
 def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: Path | None = None) -> Path:
@@ -55,7 +72,7 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
     experts, words, shares = bank.selection.rows()
     weights = bank.selection.weights
     tensors = (
-        pack([bank.vectors[n] for n in numbers], bank.network.config.hidden_size)
+        pack((bank.vectors[n] for n in numbers), bank.network.config.hidden_size)
         | {
             "experts": torch.tensor(numbers, dtype=torch.int64),
             "words": torch.from_numpy(words),
@@ -120,7 +137,8 @@ def load_part(folder: Path, first: int, device="cpu") -> list[Tensor]:
     """What `save_part` was given. LabkitError for a damaged or missing file."""
     path = folder / PART.format(first)
     try:
-        return unpack(load_file(path), device)
+        tensors = load_file(path)
+        return list(Packed(range(len(tensors["lengths"])), tensors, device).values())
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise LabkitError(f"{path} is damaged: {error}. Remove the folder {folder}, and begin anew.") from error
 
@@ -134,11 +152,12 @@ def is_bank(folder: str | Path) -> bool:
 
 
 def load_bank(model, folder: str | Path) -> Bank:
-    """The bank in `folder`, on `model`; LabkitError for a folder that is damaged or does not fit."""
+    """The bank in `folder`, on `model`; LabkitError for a folder that is damaged or does not fit. Its file stays open
+    as long as the bank is in use."""
     folder = Path(folder)
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
-        tensors = load_file(folder / WEIGHTS)
+        tensors = load_file(folder / WEIGHTS)  # memory-mapped
         return bank_of(model, config, tensors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise LabkitError(f"The bank in {folder} is damaged or another model's: {error}. Build it again.") from error
@@ -151,8 +170,7 @@ def bank_of(model, config: dict, tensors: dict[str, Tensor]) -> Bank:
     bank = Bank(model, int(config["layer"]), float(config["threshold"]))
     bank.names = {str(name): int(number) for name, number in config["facts"].items()}
     bank.used, total = int(config["used"]), int(config["total"])
-    parts = unpack(tensors, model.network.device)
-    bank.vectors = dict(zip(experts.tolist(), parts, strict=True))
+    bank.vectors = Packed(experts.tolist(), tensors, model.network.device)
     if (
         not set(bank.names.values()) <= set(bank.vectors)
         or tensors["vectors"].shape[1] != model.network.config.hidden_size
