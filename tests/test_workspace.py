@@ -403,18 +403,20 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
     assert sql not in {pair.sql for pair in load_questions(next(ready.glob("pairs-12-*.jsonl")))}
 
 
-def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, tiny_model_dir, monkeypatch):
+def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, tiny_model_dir):
     """A real tuning of the stand-in: a channel on the adapter's pairs, made once, and served afterwards."""
-    monkeypatch.setattr("labkit.workspace.loop.EXPLAINER", str(tiny_model_dir))
     config = ready / "workspace.toml"
+    assert 'explainer = "smollm2-135m"' in config.read_text()
     save_questions(ready / "few.jsonl", load_questions(ready / "draft.jsonl")[:2])
     text = config.read_text().replace("channel = false", "channel = true").replace("aimed = false", "aimed = true")
+    text = text.replace('explainer = "smollm2-135m"', f"explainer = {json.dumps(str(tiny_model_dir))}")
     config.write_text(text.replace('["questions.jsonl", "draft.jsonl"]', '["few.jsonl"]'))
     said = []
     outcome = workspace.run(ready, say=said.append)
     (channel,) = ready.glob("channel-*")
     assert workspace.ranking(ready) == workspace.Ranking(None, None, channel, True)
     page = outcome.report.read_text()
+    assert json.loads((channel / "card.json").read_text())["base"] == read_config(ready).explainer
     assert f"weighed by what a model says that they ask ({channel.name}); others drawn for each question" in page
     ranked = json.dumps(dataclasses.asdict(outcome.ladders[0].rungs[-1].run), default=str)
     assert "channel " in ranked and ", aimed" in ranked

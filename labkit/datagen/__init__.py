@@ -32,7 +32,7 @@ from labkit.datagen.coverage import Coverage, coverage
 from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
 from labkit.datagen.focus import Focus, focus
-from labkit.datagen.glossary import Glossary, read_glossary
+from labkit.datagen.glossary import Glossary, glossary_text, read_glossary
 from labkit.datagen.intents import Intent
 from labkit.datagen.known import GENERATED, known_sets
 from labkit.datagen.logs import pairs_of_log, read_log
@@ -127,7 +127,7 @@ def _glossary(world, database: str | Path, given: str | Path | None) -> Glossary
         if given is None:
             return Glossary()
         raise LabkitError(f"There is no glossary {path}. Give a Markdown file, or the text itself.")
-    return read_glossary(path.read_text("utf-8"), world)
+    return read_glossary(glossary_text(path), world)
 
 
 class _Run:

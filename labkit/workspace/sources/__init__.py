@@ -21,7 +21,7 @@ from labkit.workspace.sources import addresses
 from labkit.workspace.sources.csvfiles import read_csv
 from labkit.workspace.sources.duck import duckdb_file, parquet_files
 from labkit.workspace.sources.servers import server
-from labkit.workspace.sources.tables import Carried, Note, Source, distinct, is_excluded, settle, write
+from labkit.workspace.sources.tables import Carried, Note, Private, Source, distinct, settle, write
 
 _CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -119,7 +119,11 @@ def convert(
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder, ExitStack() as stack:
             made = Path(folder) / "made.sqlite"
             written = Written(encoding, "\t" if delimiter in ("tab", "\\t") else delimiter)
-            opened = _open(str(source), tuple(exclude), schema, written, stack)
+            private = Private(exclude)
+            opened = _open(str(source), private, schema, written, stack)
+            if absent := private.unmet():
+                names = ", ".join(map(repr, absent))
+                raise LabkitError(f"--exclude names {names}, and nothing in {opened.shown} is called so.")
             if not opened.tables:
                 there = f" There are others: {opened.notes[0].text}." if opened.notes else ""
                 raise LabkitError(f"{opened.shown} has no table to carry over.{there}")
@@ -159,7 +163,7 @@ def _kind(path: Path) -> str:
     return next((kind for kind, fits in magic.items() if fits), "parquet" if path.suffix.lower() in _PARQUET else "")
 
 
-def _open(source: str, exclude, schema: str | None, csv: Written, stack: ExitStack) -> Source:
+def _open(source: str, exclude: Private, schema: str | None, csv: Written, stack: ExitStack) -> Source:
     if addresses.looks_like_one(source):
         _refuse_idle("a server", encoding=csv.encoding, delimiter=csv.delimiter)
         return stack.enter_context(server(source, exclude, schema))
@@ -202,8 +206,8 @@ def _table_name(path: Path) -> str:
     return re.sub(r"(\.(csv|tsv|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
 
 
-def _csv_tables(files: dict[str, Path], shown: str, exclude, written: Written) -> Source:
-    wanted = {name: path for name, path in files.items() if not is_excluded(name, "", exclude)}
+def _csv_tables(files: dict[str, Path], shown: str, exclude: Private, written: Written) -> Source:
+    wanted = {name: path for name, path in files.items() if not exclude.hides(name)}
     read = [read_csv(path, name, exclude, written.encoding, written.delimiter) for name, path in wanted.items()]
     return Source(shown, tuple(table for table, _ in read), tuple(note for _, notes in read for note in notes))
 
