@@ -79,6 +79,8 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename is not None:  # of a file that the user named, or of the kit's home
         place = error.filename2 if error.filename2 is not None else error.filename
         error = LabkitError(f"{os.fsdecode(place)}: {error.strerror}. Mend that, or name another place.")
+    if isinstance(error, RuntimeError) and str(error).startswith(("Could not determine home", "Symlink loop")):
+        error = LabkitError(f"A path leads nowhere: {str(error).rstrip('.')}. Write it out, from / on.")  # pathlib's
     if type(error).__name__ == "Abort":
         return 130
     if hasattr(error, "format_message"):  # click's usage errors, rich or plain

@@ -92,7 +92,26 @@ def test_init_writes_what_the_loop_needs_and_nothing_private(shop, tmp_path):
     assert not any("SECRET" in path.read_text() for path in made.folder.iterdir())
     assert "passport" not in (made.folder / "draft.jsonl").read_text() + (made.folder / "schema.md").read_text()
     assert read_config(made.folder).exclude == ("passport",)
+    assert read_config(made.folder).explainer == read_config(made.folder).model == "smollm2-135m"
     assert "orders.amount" in str(made)
+
+
+@pytest.mark.parametrize(
+    "name, near", [("pasport", "'passport'"), ("customers.pasport", "'customers.passport'"), ("x", "TABLE.COLUMN")]
+)
+def test_a_name_to_exclude_that_nothing_has(shop, tmp_path, name, near):
+    """A private column whose name is misspelt would be looked at, without a word."""
+    with pytest.raises(LabkitError, match=f"To exclude '{name}' does nothing.*{near}"):
+        workspace.init(tmp_path / "mine", shop, exclude=("grade", name))
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_run_refuses_such_a_name_too(ready):
+    config = ready / "workspace.toml"
+    config.write_text(config.read_text().replace('["passport"]', '["passport", "custmers"]'))
+    with pytest.raises(LabkitError, match="'custmers' does nothing.*Did you mean 'customers'"):
+        workspace.run(ready)
+    assert not list(ready.glob("pairs-*"))
 
 
 @pytest.mark.parametrize("taken", ["file", "full folder"])
@@ -320,6 +339,10 @@ def test_the_whole_loop_and_nothing_twice(ready):
     assert tags.open == [] and tags.loaded == [] and "http" not in page.replace("http-equiv", "")
     assert not any("SECRET" in path.read_text("utf-8", "ignore") for path in ready.rglob("*") if path.is_file())
     assert str(first.ladders[0].rungs[-1].run) in page and "number as text" in page and "draft" in page
+    assert "What fails in draft (tuned, reranked)" in page and page.count("<div class=wide><table>") > 4
+    assert "No question was made of <code>passport</code>. The prompts of prompt show the whole schema" in page
+    shown = page.partition("<h2>What fails")[2].partition("<h2>What it was tuned on")[0]
+    assert "<code>" in shown and "`" not in shown
 
 
 def test_own_questions_measure_and_never_train(ready, shop):
@@ -406,10 +429,9 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
 def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, tiny_model_dir):
     """A real tuning of the stand-in: a channel on the adapter's pairs, made once, and served afterwards."""
     config = ready / "workspace.toml"
-    assert 'explainer = "smollm2-135m"' in config.read_text()
     save_questions(ready / "few.jsonl", load_questions(ready / "draft.jsonl")[:2])
     text = config.read_text().replace("channel = false", "channel = true").replace("aimed = false", "aimed = true")
-    text = text.replace('explainer = "smollm2-135m"', f"explainer = {json.dumps(str(tiny_model_dir))}")
+    assert f"explainer = {json.dumps(str(tiny_model_dir))}" in text  # its own line, as the model's
     config.write_text(text.replace('["questions.jsonl", "draft.jsonl"]', '["few.jsonl"]'))
     said = []
     outcome = workspace.run(ready, say=said.append)
@@ -476,6 +498,15 @@ def test_a_second_change_on_the_same_day_keeps_what_the_first_put_aside(ready, s
         save_questions(ready / "draft.jsonl", kept)
         workspace.run(ready, regenerate=True, say=lambda text: None)
     assert [len(list(folder.glob("pairs-12-*.jsonl"))) for folder in sorted(ready.glob("before-*"))] == [1, 1]
+
+
+def test_a_schema_that_is_not_kept_is_kept_from_now_on(ready, shop):
+    (ready / "schema.json").unlink()
+    workspace.run(ready, say=lambda text: None)
+    assert json.loads((ready / "schema.json").read_text())["notes"] == {"note": "TEXT"}
+    make(shop, "ALTER TABLE notes ADD COLUMN day TEXT")
+    with pytest.raises(LabkitError, match="column day is new"):
+        workspace.run(ready)
 
 
 def test_drift_in_words():

@@ -89,7 +89,7 @@ def _counted(number: int, noun: str) -> str:
 
 def is_source(text: str) -> bool:
     """Whether `convert` is for it: an address, a folder, a CSV, Parquet or DuckDB file. A SQLite file is none."""
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     return addresses.looks_like_one(text) or path.is_dir() or _kind(path) in ("csv", "parquet", "duckdb")
 
 
@@ -111,7 +111,7 @@ def convert(
     of CSV files, when they are not found out right. `LabkitError` when `out` is there (unless `force`) or the source
     cannot be read; then nothing is left behind.
     """
-    began, out = time.monotonic(), Path(out).expanduser()
+    began, out = time.monotonic(), Path(os.path.expanduser(out))
     _check_out(out, source, force)
     quiet = not progress or bool(os.environ.get("CI"))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _check_out(out: Path, source: str | Path, force: bool) -> None:
         raise LabkitError(f"{out} is a folder. Name the SQLite file that is to be made.")
     if out.exists() and not force:
         raise LabkitError(f"{out} is there already. Name another file, or write over it with --force.")
-    if not addresses.looks_like_one(str(source)) and out.exists() and out.samefile(Path(source).expanduser()):
+    if not addresses.looks_like_one(str(source)) and out.exists() and out.samefile(Path(os.path.expanduser(source))):
         raise LabkitError(f"{out} is the source itself. Name another file.")
     if Path(f"{out}-wal").exists():
         raise LabkitError(f"{out} is in use: {out}-wal lies beside it. Close what has it open, or name another file.")
@@ -167,7 +167,7 @@ def _open(source: str, exclude: Private, schema: str | None, csv: Written, stack
     if addresses.looks_like_one(source):
         _refuse_idle("a server", encoding=csv.encoding, delimiter=csv.delimiter)
         return stack.enter_context(server(source, exclude, schema))
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if not path.exists():
         raise LabkitError(
             f"There is no {path}. Name a folder, a file, or an address such as postgresql://HOST/DATABASE."
