@@ -271,6 +271,22 @@ def test_ten_million_rows_take_seconds(tmp_path):
     assert time.monotonic() - begun < 30
 
 
+def test_a_table_of_which_no_row_can_be_read_is_told(shop, tmp_path):
+    """Its root page is turned to nonsense, the other tables are whole."""
+    with sqlite3.connect(shop) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'customers'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    data = bytearray(shop.read_bytes())
+    data[(page - 1) * size : page * size] = bytes(range(256)) * (size // 256)
+    shop.write_bytes(data)
+    made = workspace.init(tmp_path / "mine", shop)
+    assert [f.table for f in made.findings if f.kind == "unreadable"] == ["customers"]
+    assert "customers" not in {word for q in load_questions(made.folder / "draft.jsonl") for word in q.sql.split()}
+    with pytest.raises(LabkitError, match="nothing to ask about. customers cannot be read: the file may be damaged"):
+        labkit.generate(shop, 5, exclude=["orders", "notes"], progress=False)
+
+
 # --- the config -------------------------------------------------------------------------------------------------------
 
 

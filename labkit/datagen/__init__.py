@@ -83,7 +83,11 @@ def generate(
         raise LabkitError("Ask for one pair and one wording at least.")
     world = read_world(database, exclude)
     if not any(entity.label or entity.key for entity in world.entities.values()):
-        raise LabkitError(f"{database} holds no table whose rows have a name or a key: there is nothing to ask about.")
+        unread = [table.name for table in read_schema(database).tables if table.rows is None and not table.is_view]
+        more = f" {', '.join(unread)} cannot be read: the file may be damaged." if unread else ""
+        raise LabkitError(
+            f"{database} holds no table whose rows have a name or a key: there is nothing to ask about.{more}"
+        )
     found = _glossary(world, database, glossary)
     filters = Filters(known_sets(Path(database), avoid, store))
     run = _Run(world, found, filters, focus(target, _NAMES), random.Random(seed), n, wordings, typos, too_easy)

@@ -16,13 +16,14 @@ from labkit.errors import LabkitError
 from labkit.quantities import magnitude
 from labkit.schema import Column, Schema, Table, sql_name
 
+_UNREAD = "Its rows cannot be counted within a second: the file may be damaged (PRAGMA integrity_check tells)."
 _MANY = 200  # columns among which look-alikes are looked for, a table
 
 
 @dataclass(frozen=True)
 class Finding:
     """`kind`: look-alike, number as text, placeholder, mixed types, no key, undeclared reference, blob,
-    JSON, empty."""
+    JSON, empty, unreadable."""
 
     kind: str
     table: str
@@ -63,6 +64,8 @@ def same_names(schema: Schema, exclude: Iterable[str]) -> None:
 def _of_table(table: Table) -> Iterator[Finding]:
     if table.rows == 0:
         yield Finding("empty", table.name, "", "The table has no rows: no question about it has an answer.")
+    if table.rows is None and not table.is_view:
+        yield Finding("unreadable", table.name, "", f"{_UNREAD} Left out of questions.")
     if not table.is_view and not table.primary_key:
         yield Finding("no key", table.name, "", "No primary key: rows that are equal cannot be told apart.")
     for column in table.columns:
