@@ -76,6 +76,11 @@ def _explain(error: Exception) -> int:
         return 0
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         error = LabkitError(f"The disk is full: {error}. Free some space and run the same command again.")
+    if isinstance(error, OSError) and error.filename is not None:  # of a file that the user named, or of the kit's home
+        place = error.filename2 if error.filename2 is not None else error.filename
+        error = LabkitError(f"{os.fsdecode(place)}: {error.strerror}. Mend that, or name another place.")
+    if isinstance(error, RuntimeError) and str(error).startswith(("Could not determine home", "Symlink loop")):
+        error = LabkitError(f"A path leads nowhere: {str(error).rstrip('.')}. Write it out, from / on.")  # pathlib's
     if type(error).__name__ == "Abort":
         return 130
     if hasattr(error, "format_message"):  # click's usage errors, rich or plain
@@ -154,6 +159,10 @@ def generate(
     """Make verified question and SQL pairs from a database alone; says what each filter dropped."""
     if out.exists():
         raise LabkitError(f"{out} exists already. Name another file, or remove it first.")
+    if exclude:
+        from labkit.workspace.check import same_names
+
+        same_names(labkit.read_schema(db), exclude)
     generated = labkit.generate(db, n, seed, avoid or (), exclude or (), store=labkit.RunStore())
     generated.save(out)
     if as_json:

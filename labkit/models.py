@@ -281,6 +281,7 @@ def weights_sha256(folder: Path) -> str:
         file
         for place in (folder, folder / "under")
         for file in sorted(p for pattern in ("*.safetensors", "*.bin", "*.gguf") for p in place.glob(pattern))
+        if file.is_file()
     ]
     stamp = [[str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     memory = home() / "hashes.json"

@@ -22,7 +22,8 @@ def existing_file(database: str | os.PathLike) -> str:
     except FileNotFoundError:
         raise LabkitError(f"There is no database {database}. Name an existing SQLite file.") from None
     except (OSError, ValueError, TypeError) as error:
-        raise LabkitError(f"{database!r} can't be opened: {error}. Name an existing SQLite file.") from None
+        said = getattr(error, "strerror", None) or error
+        raise LabkitError(f"{str(database)!r} can't be opened: {said}. Name an existing SQLite file.") from None
     if stat.S_ISDIR(found.st_mode):
         raise LabkitError(f"{database} is a folder. Name the SQLite file in it.")
     if not stat.S_ISREG(found.st_mode):

@@ -37,9 +37,11 @@ class Server:
     def __init__(self, agent: Agent, host: str = "127.0.0.1", port: int = 8642):
         self.agent, self.host = agent, host
         self.one = ThreadPoolExecutor(1)  # a model answers one request at a time
+        if not 0 <= port <= 65_535:
+            raise LabkitError(f"Port {port} cannot be used: ports go from 0 to 65535. Name another one with --port.")
         try:
             self.sockets = bind_sockets(port, host)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise LabkitError(
                 f"Port {port} on {host} cannot be used: {error}. Name another one with --port."
             ) from error

@@ -18,6 +18,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labkit import cli, workspace
 from labkit.datagen import generate
 from labkit.datagen.logs import pairs_of_log, read_log
 from labkit.datagen.reading import read_world
@@ -25,10 +26,12 @@ from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, load_questions, overlap, save_questions
 from labkit.errors import LabkitError
 from labkit.execution import Limits, execute
+from labkit.models import weights_sha256
 from labkit.pairs import load_pairs
 from labkit.schema import read_schema, sql_name
 from labkit.tuning.adapter import Card, check_base, fill, read_config, save_adapter
 from labkit.tuning.lora import LoRA, LoRALinear
+from labkit.workspace import loop
 from labkit.workspace.check import findings
 from labkit.workspace.config import FILE, write_config
 from labkit.workspace.config import read_config as read_workspace
@@ -201,6 +204,122 @@ def test_pairs_come_from_what_can_still_be_read(whole, tmp_path):
         file.write_bytes(bytes_damaged((whole / file.name).read_bytes(), random.Random(f"pairs {number}")))
         made += outcome(lambda path: generate(path, 15, wordings=1, progress=False), file) == "read"
     assert made
+
+
+# --- what is no ordinary file, around a workspace and an adapter ------------------------------------------------------
+
+
+def folder_instead(path):
+    path.unlink()
+    path.mkdir()
+
+
+def link_to_itself(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+WAYS = {
+    "folder": folder_instead,
+    "loop": link_to_itself,
+    "empty": lambda path: path.write_bytes(b""),
+    "NUL": lambda path: path.write_bytes(b"\0" * 100),
+    "Latin-1": lambda path: path.write_bytes(b'| caf\xe9 | x |\n{"caf\xe9": {}}'),
+    "UTF-16": lambda path: path.write_bytes(path.read_text("utf-8").encode("utf-16")),
+    "list": lambda path: path.write_bytes(b"[1]"),
+    "wrong values": lambda path: path.write_bytes(b'{"owners": ["name"]}'),
+    "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+}
+
+
+@pytest.fixture(scope="module")
+def walked(whole, tmp_path_factory):
+    """A workspace that was run to its end, but for what needs a model: pairs, an adapter, a run store, the page."""
+    folder = tmp_path_factory.mktemp("walked") / "mine"
+    workspace.init(folder, whole / "database.sqlite")
+    text = (folder / FILE).read_text().replace("pairs = 2000", "pairs = 9").replace("= 10000", "= 0")
+    (folder / FILE).write_text(text)
+    sets = [load_questions(folder / "draft.jsonl")]
+    pairs = loop._pairs(read_workspace(folder), 9, sets, lambda text: None)
+    made = loop._hash([pairs.sha256, "smollm2-135m", "starter", 1e-3])
+    shutil.copytree(whole / "adapter", folder / f"adapter-{made}")
+    return folder
+
+
+class WentOn(BaseException):
+    """The file did no harm: an empty glossary, a half one."""
+
+
+def went_on(*args, **kwargs):
+    raise WentOn
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", [FILE, "schema.json", "glossary.md", "draft.jsonl", "runs.db", "card.json", "pairs"])
+def test_a_file_of_a_workspace_that_is_none(walked, tmp_path, monkeypatch, name, way, capsys):
+    """`labkit run`, up to where a model would be loaded."""
+    folder = tmp_path / "mine"
+    shutil.copytree(walked, folder)
+    found = {"card.json": "adapter-*/card.json", "pairs": "pairs-*.jsonl"}.get(name, name)
+    file = next(folder.glob(found), folder / found)
+    file.touch()
+    WAYS[way](file)
+    for what in ("labkit.workspace.loop.ladder", "labkit.models.load_model"):
+        monkeypatch.setattr(what, went_on)
+    monkeypatch.setattr("sys.argv", ["labkit", "run", str(folder)])
+    with pytest.raises((SystemExit, WentOn)) as ended:
+        cli.main()
+    said = capsys.readouterr().err.strip()
+    assert ended.type is WentOn or (ended.value.code == 2 and "Error: " in said and said.endswith("."))
+
+
+@pytest.mark.parametrize("way", ["folder", "loop"])
+@pytest.mark.parametrize("name", ["adapter_config.json", "card.json", "adapter_model.safetensors"])
+def test_a_file_of_an_adapter_that_is_none(whole, tmp_path, name, way):
+    shutil.copytree(whole / "adapter", tmp_path / "adapter")
+    WAYS[way](tmp_path / "adapter" / name)
+    assert weights_sha256(tmp_path / "adapter")
+    said = outcome(read_adapter, tmp_path / "adapter")
+    assert said == "read" if name == "card.json" else "missing" in said or "no adapter" in said
+
+
+@pytest.mark.parametrize("name", ["~nobody_of_this_name/a.sqlite", "loop.sqlite", "pipe.sqlite", "a\0b"])
+def test_a_path_that_leads_nowhere(whole, tmp_path, monkeypatch, capsys, name):
+    """And what lies beside a database is passed over: a pipe would be waited for, for ever."""
+    monkeypatch.chdir(tmp_path)
+    Path("loop.sqlite").symlink_to("loop.sqlite")
+    os.mkfifo("pipe.sqlite")
+    with pytest.raises(LabkitError, match=r"\.$"):
+        workspace.init("mine", name)
+    assert not Path("mine").exists()
+    if "\0" not in name:
+        monkeypatch.setattr("sys.argv", ["labkit", "convert", name, "--out", "out.sqlite"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2 and capsys.readouterr().err.startswith("Error: ")
+
+
+def test_what_lies_beside_a_database_may_be_anything(whole, tmp_path):
+    shutil.copy(whole / "database.sqlite", tmp_path)
+    (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "gone.jsonl").symlink_to("nothing")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    assert generate(tmp_path / "database.sqlite", 5, wordings=1, progress=False).pairs
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "/x/y"), OSError(40, "A loop", "/x/y")])
+def test_the_file_system_speaks_in_a_sentence(monkeypatch, capsys, error):
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("labkit.workspace.run", refuse)
+    monkeypatch.setattr("sys.argv", ["labkit", "run", "mine", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = capsys.readouterr()
+    assert ended.value.code == 2 and told.err == f"Error: /x/y: {error.strerror}. Mend that, or name another place.\n"
+    assert json.loads(told.out) == {"error": told.err.removeprefix("Error: ").strip()}
 
 
 # --- files that never were whole --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from labkit.fetching import known_models
 from labkit.footprint import Setting
 from labkit.forecast import forecast
 from labkit.measuring import Case, measure, measured
-from labkit.shapes import read_shape
+from labkit.shapes import of_known, read_shape
 
 STANDIN = runpy.run_path(str(Path(__file__).with_name("standin.py")))
 tiny_model_dir = STANDIN["tiny_model_dir"]
@@ -50,6 +50,17 @@ def test_a_tier_is_chosen_by_memory_and_says_why():
 
 def test_the_page_has_the_table_of_the_code():
     assert tiers.page() in (ROOT / "docs" / "scale.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b"])
+def test_what_the_gpu_benchmark_is_to_show_stands_beside_the_arithmetic(name):
+    """The rows say "not measured" until benchmarks/gpu.json is there."""
+    shape = of_known(next(model for model in known_models() if model.name == name))
+    upper = footprint.tune(shape, Setting("nf4", 512, 1, "memory", cuda=True)).total / 2**30
+    row = f"| {name} | {upper:.1f} GiB |" + " not measured |" * 3
+    measured = (ROOT / "benchmarks" / "gpu.json").is_file()
+    assert (row in (ROOT / "docs" / "scale.md").read_text()) != measured
+    assert upper < {"llama-3.1-8b": 7.3}.get(name, 4)
 
 
 def test_setup_says_what_the_machine_is_fit_for(monkeypatch):

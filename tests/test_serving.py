@@ -116,6 +116,13 @@ def test_a_port_that_is_taken(serving, league):
         Server(labkit.Agent(Fixed("SELECT 1"), league), port=serving.port)
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+def test_a_port_that_is_none(league, port):
+    """99999 once became 34463, modulo 65536."""
+    with pytest.raises(LabkitError, match="ports go from 0 to 65535"):
+        Server(labkit.Agent(Fixed("SELECT 1"), league), port=port)
+
+
 def test_the_kits_own_client_gets_the_models_own_answers(tiny_model_dir, league, root):
     """`evaluate` over the endpoint gives what it gives with the model in this process."""
     torch.set_num_threads(1)

@@ -232,6 +232,13 @@ def test_what_is_excluded_is_not_copied(duck, tmp_path):
     assert [t.table for t in made.tables] == ["q"] and ("reference", "pid") in told(made)
 
 
+@pytest.mark.parametrize("name", ["p.idd", "r", "p.b.c"])
+def test_a_name_to_exclude_that_nothing_has(duck, tmp_path, name):
+    with pytest.raises(LabkitError, match=f"--exclude names '{name}', and nothing in .* is called so"):
+        convert(duck, tmp_path / "out.sqlite", exclude=["q", "q.anything", name], progress=False)
+    assert not (tmp_path / "out.sqlite").exists()
+
+
 def test_parquet(tmp_path):
     folder = tmp_path / "lake"
     folder.mkdir()

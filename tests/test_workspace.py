@@ -92,7 +92,26 @@ def test_init_writes_what_the_loop_needs_and_nothing_private(shop, tmp_path):
     assert not any("SECRET" in path.read_text() for path in made.folder.iterdir())
     assert "passport" not in (made.folder / "draft.jsonl").read_text() + (made.folder / "schema.md").read_text()
     assert read_config(made.folder).exclude == ("passport",)
+    assert read_config(made.folder).explainer == read_config(made.folder).model == "smollm2-135m"
     assert "orders.amount" in str(made)
+
+
+@pytest.mark.parametrize(
+    "name, near", [("pasport", "'passport'"), ("customers.pasport", "'customers.passport'"), ("x", "TABLE.COLUMN")]
+)
+def test_a_name_to_exclude_that_nothing_has(shop, tmp_path, name, near):
+    """A private column whose name is misspelt would be looked at, without a word."""
+    with pytest.raises(LabkitError, match=f"To exclude '{name}' does nothing.*{near}"):
+        workspace.init(tmp_path / "mine", shop, exclude=("grade", name))
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_run_refuses_such_a_name_too(ready):
+    config = ready / "workspace.toml"
+    config.write_text(config.read_text().replace('["passport"]', '["passport", "custmers"]'))
+    with pytest.raises(LabkitError, match="'custmers' does nothing.*Did you mean 'customers'"):
+        workspace.run(ready)
+    assert not list(ready.glob("pairs-*"))
 
 
 @pytest.mark.parametrize("taken", ["file", "full folder"])
@@ -252,6 +271,22 @@ def test_ten_million_rows_take_seconds(tmp_path):
     assert time.monotonic() - begun < 30
 
 
+def test_a_table_of_which_no_row_can_be_read_is_told(shop, tmp_path):
+    """Its root page is turned to nonsense, the other tables are whole."""
+    with sqlite3.connect(shop) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'customers'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    data = bytearray(shop.read_bytes())
+    data[(page - 1) * size : page * size] = bytes(range(256)) * (size // 256)
+    shop.write_bytes(data)
+    made = workspace.init(tmp_path / "mine", shop)
+    assert [f.table for f in made.findings if f.kind == "unreadable"] == ["customers"]
+    assert "customers" not in {word for q in load_questions(made.folder / "draft.jsonl") for word in q.sql.split()}
+    with pytest.raises(LabkitError, match="nothing to ask about. customers cannot be read: the file may be damaged"):
+        labkit.generate(shop, 5, exclude=["orders", "notes"], progress=False)
+
+
 # --- the config -------------------------------------------------------------------------------------------------------
 
 
@@ -320,6 +355,10 @@ def test_the_whole_loop_and_nothing_twice(ready):
     assert tags.open == [] and tags.loaded == [] and "http" not in page.replace("http-equiv", "")
     assert not any("SECRET" in path.read_text("utf-8", "ignore") for path in ready.rglob("*") if path.is_file())
     assert str(first.ladders[0].rungs[-1].run) in page and "number as text" in page and "draft" in page
+    assert "What fails in draft (tuned, reranked)" in page and page.count("<div class=wide><table>") > 4
+    assert "No question was made of <code>passport</code>. The prompts of prompt show the whole schema" in page
+    shown = page.partition("<h2>What fails")[2].partition("<h2>What it was tuned on")[0]
+    assert "<code>" in shown and "`" not in shown
 
 
 def test_own_questions_measure_and_never_train(ready, shop):
@@ -403,18 +442,19 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
     assert sql not in {pair.sql for pair in load_questions(next(ready.glob("pairs-12-*.jsonl")))}
 
 
-def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, tiny_model_dir, monkeypatch):
+def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, tiny_model_dir):
     """A real tuning of the stand-in: a channel on the adapter's pairs, made once, and served afterwards."""
-    monkeypatch.setattr("labkit.workspace.loop.EXPLAINER", str(tiny_model_dir))
     config = ready / "workspace.toml"
     save_questions(ready / "few.jsonl", load_questions(ready / "draft.jsonl")[:2])
     text = config.read_text().replace("channel = false", "channel = true").replace("aimed = false", "aimed = true")
+    assert f"explainer = {json.dumps(str(tiny_model_dir))}" in text  # its own line, as the model's
     config.write_text(text.replace('["questions.jsonl", "draft.jsonl"]', '["few.jsonl"]'))
     said = []
     outcome = workspace.run(ready, say=said.append)
     (channel,) = ready.glob("channel-*")
     assert workspace.ranking(ready) == workspace.Ranking(None, None, channel, True)
     page = outcome.report.read_text()
+    assert json.loads((channel / "card.json").read_text())["base"] == read_config(ready).explainer
     assert f"weighed by what a model says that they ask ({channel.name}); others drawn for each question" in page
     ranked = json.dumps(dataclasses.asdict(outcome.ladders[0].rungs[-1].run), default=str)
     assert "channel " in ranked and ", aimed" in ranked
@@ -474,6 +514,15 @@ def test_a_second_change_on_the_same_day_keeps_what_the_first_put_aside(ready, s
         save_questions(ready / "draft.jsonl", kept)
         workspace.run(ready, regenerate=True, say=lambda text: None)
     assert [len(list(folder.glob("pairs-12-*.jsonl"))) for folder in sorted(ready.glob("before-*"))] == [1, 1]
+
+
+def test_a_schema_that_is_not_kept_is_kept_from_now_on(ready, shop):
+    (ready / "schema.json").unlink()
+    workspace.run(ready, say=lambda text: None)
+    assert json.loads((ready / "schema.json").read_text())["notes"] == {"note": "TEXT"}
+    make(shop, "ALTER TABLE notes ADD COLUMN day TEXT")
+    with pytest.raises(LabkitError, match="column day is new"):
+        workspace.run(ready)
 
 
 def test_drift_in_words():

@@ -33,7 +33,7 @@ from labkit.datagen.coverage import Coverage, coverage
 from labkit.datagen.drawing import Drawer, NothingToAsk
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
 from labkit.datagen.focus import Focus, focus
-from labkit.datagen.glossary import Glossary, read_glossary
+from labkit.datagen.glossary import Glossary, glossary_text, read_glossary
 from labkit.datagen.intents import Intent
 from labkit.datagen.known import GENERATED, known_sets
 from labkit.datagen.logs import pairs_of_log, read_log
@@ -84,7 +84,11 @@ def generate(
         raise LabkitError("Ask for one pair and one wording at least.")
     world = read_world(database, exclude)
     if not any(entity.label or entity.key for entity in world.entities.values()):
-        raise LabkitError(f"{database} holds no table whose rows have a name or a key: there is nothing to ask about.")
+        unread = [table.name for table in read_schema(database).tables if table.rows is None and not table.is_view]
+        more = f" {', '.join(unread)} cannot be read: the file may be damaged." if unread else ""
+        raise LabkitError(
+            f"{database} holds no table whose rows have a name or a key: there is nothing to ask about.{more}"
+        )
     found = _glossary(world, database, glossary)
     filters = Filters(known_sets(Path(database), avoid, store))
     run = _Run(world, found, filters, focus(target, _NAMES), random.Random(seed), n, wordings, typos, too_easy)
@@ -128,7 +132,7 @@ def _glossary(world, database: str | Path, given: str | Path | None) -> Glossary
         if given is None:
             return Glossary()
         raise LabkitError(f"There is no glossary {path}. Give a Markdown file, or the text itself.")
-    return read_glossary(path.read_text("utf-8"), world)
+    return read_glossary(glossary_text(path), world)
 
 
 class _Run:

@@ -6,11 +6,13 @@ A line that no rule understands is left out and listed, so that its author sees 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from textwrap import dedent
 
 from labkit.datagen import meanings, measures, naming
 from labkit.datagen.terms import Glossary, Line, Measure
 from labkit.datagen.world import World
+from labkit.errors import LabkitError
 
 
 def read_glossary(text: str, world: World) -> Glossary:
@@ -30,6 +32,17 @@ def _apply(rules: Sequence[Callable[[Line], bool]], line: Line) -> bool:
     return any(understood)
 
 
+def glossary_text(path: str | Path) -> str:
+    """What the file says; LabkitError for one that cannot be read, or is not UTF-8."""
+    try:
+        return Path(path).read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise LabkitError(f"{path}, line {line}: not UTF-8. Save the file as UTF-8.") from None
+    except OSError as error:
+        raise LabkitError(f"{path} cannot be read: {error.strerror}.") from None
+
+
 def entries(text: str) -> Iterator[tuple[str, str]]:
     """Terms and meaning of each line that has both; headings, the table's own head and what Markdown shows as code
     (indented by four) are none."""
@@ -43,4 +56,4 @@ def entries(text: str) -> Iterator[tuple[str, str]]:
             yield left.strip(), right.strip()
 
 
-__all__ = ["Glossary", "Measure", "entries", "read_glossary"]
+__all__ = ["Glossary", "Measure", "entries", "glossary_text", "read_glossary"]

@@ -44,7 +44,8 @@ def evaluation_sets(
     cannot be read; a file of another kind beside a database is passed over.
     """
     given = [s if isinstance(s, QuestionSet) else load_questions(s) for s in avoid]
-    paths = {path.resolve() for path in [*(p for d in databases for p in _beside(d)), *_in_store(store)]}
+    near = [path for database in databases for path in _beside(database)]
+    paths = {path.resolve() for path in [*near, *_in_store(store)] if path.is_file()}  # no pipe, no link to itself
     found = [s for s in map(_maybe, sorted(paths)) if s]
     kept = [_unretired(s) for s in [*given, *found]]
     return {_name(s): s for s in kept if not all(q.id.startswith(GENERATED) or q.is_fact for q in s)}
@@ -84,7 +85,7 @@ def _in_store(store: RunStore | None) -> list[Path]:
         runs = store.list() if store is not None else RunStore(own).list() if own.is_file() else []
     except LabkitError:  # another version's store: its sets are not known here
         return []
-    return [Path(run.set_path) for run in runs if run.set_path and Path(run.set_path).is_file()]
+    return [Path(run.set_path) for run in runs if run.set_path]
 
 
 def _maybe(path: Path) -> QuestionSet | None:

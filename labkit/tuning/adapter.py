@@ -7,7 +7,7 @@ by name, never dropped in silence. The card holds the base model's hash: an adap
 import hashlib
 import json
 import platform
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -164,6 +164,9 @@ def is_foreign(network, folder: str | Path) -> bool:
     return False
 
 
+_COUNTS = ("pairs", "seconds", "tokens", "recalled", "of")
+
+
 def read_card(folder: str | Path) -> Card | None:
     """The folder's card; None where there is none (another tool's adapter)."""
     path = Path(folder) / CARD
@@ -171,9 +174,16 @@ def read_card(folder: str | Path) -> Card | None:
         return None
     try:
         record = json.loads(path.read_text("utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("a JSON object is needed")
+        needed = [f.name for f in fields(Card) if f.default is MISSING and f.default_factory is MISSING]
+        if lacking := [name for name in needed if name not in record]:
+            raise ValueError(f"{', '.join(lacking)} missing")
         card = Card(**{f.name: record[f.name] for f in fields(Card) if f.name in record})
         if not all(isinstance(value, str) for value in (card.base, card.base_sha256, card.prompt)):
             raise ValueError("base, base_sha256 and prompt must be texts")
+        if not all(isinstance(getattr(card, name), (int, float)) for name in _COUNTS):
+            raise ValueError(f"{', '.join(_COUNTS)} must be numbers")
         return card
     except (OSError, ValueError, TypeError) as error:
         raise LabkitError(f"{path} is damaged: {error}. Tune again, or remove the file to load without it.") from error

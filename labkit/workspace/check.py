@@ -5,23 +5,25 @@ numbers, words that stand for missing values, keys that nobody declared.
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 from labkit.datagen.reading import read_world
 from labkit.datagen.world import spaced
+from labkit.errors import LabkitError
 from labkit.quantities import magnitude
 from labkit.schema import Column, Schema, Table, sql_name
 
+_UNREAD = "Its rows cannot be counted within a second: the file may be damaged (PRAGMA integrity_check tells)."
 _MANY = 200  # columns among which look-alikes are looked for, a table
 
 
 @dataclass(frozen=True)
 class Finding:
     """`kind`: look-alike, number as text, placeholder, mixed types, no key, undeclared reference, blob,
-    JSON, empty."""
+    JSON, empty, unreadable."""
 
     kind: str
     table: str
@@ -46,9 +48,24 @@ def visible(schema: Schema, exclude: tuple[str, ...]) -> list[Table]:
     return [replace(table, columns=tuple(c for c in table.columns if kept(table, c))) for table in tables]
 
 
+def same_names(schema: Schema, exclude: Iterable[str]) -> None:
+    """LabkitError where a name to exclude is none of the schema's: what it was meant for would be looked at."""
+    known = {t.name.casefold(): t.name for t in schema.tables}
+    for table in schema.tables:
+        for column in table.columns:
+            known |= {name.casefold(): name for name in (column.name, f"{table.name}.{column.name}")}
+    for name in exclude:
+        if name.casefold() not in known:
+            near = difflib.get_close_matches(name.casefold(), known, 1)
+            hint = f" Did you mean {known[near[0]]!r}?" if near else " Name a table, a column or TABLE.COLUMN."
+            raise LabkitError(f"To exclude {name!r} does nothing: {schema.database} has nothing of that name.{hint}")
+
+
 def _of_table(table: Table) -> Iterator[Finding]:
     if table.rows == 0:
         yield Finding("empty", table.name, "", "The table has no rows: no question about it has an answer.")
+    if table.rows is None and not table.is_view:
+        yield Finding("unreadable", table.name, "", f"{_UNREAD} Left out of questions.")
     if not table.is_view and not table.primary_key:
         yield Finding("no key", table.name, "", "No primary key: rows that are equal cannot be told apart.")
     for column in table.columns:

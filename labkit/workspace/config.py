@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,6 +26,7 @@ candidates = 10000       # verified pairs whose queries are ranked against the m
 known = ""               # a file of pairs that people have checked ("known.jsonl"): trusted where a question comes near
 encoder = false          # true: an encoder tuned on wordings of this database finds both; a quarter of an hour more
 channel = false          # true: ranked also by how well a query explains the question; a model is tuned for that
+explainer = "smollm2-135m"   # that model: a small one will do, whichever one writes the queries; it stands beside it
 aimed = false            # true: pairs are drawn for each question as well; some seconds a question
 seed = 0
 
@@ -52,6 +54,7 @@ class Config:
     known: str = ""
     encoder: bool = False
     channel: bool = False
+    explainer: str = "smollm2-135m"
     aimed: bool = False
     seed: int = 0
     questions: tuple[str, ...] = ("questions.jsonl", "draft.jsonl")
@@ -85,7 +88,7 @@ def read_config(folder: str | Path) -> Config:
             f"{folder} is no workspace: it has no {FILE}. Make one with `labkit init {folder} --db FILE`."
         )
     try:
-        given = tomllib.loads(path.read_text("utf-8"))
+        given = tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LabkitError(f"{path} cannot be read: {error}.") from error
     known = {f.name: f for f in fields(Config) if f.name != "folder"}
@@ -96,7 +99,7 @@ def read_config(folder: str | Path) -> Config:
         _check(path, name, value)
     if "database" not in given:
         raise LabkitError(f'{path} names no database. Add a line: database = "FILE.sqlite".')
-    database = Path(given["database"]).expanduser()
+    database = Path(os.path.expanduser(given["database"]))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return Config(folder, **{**values, "database": database if database.is_absolute() else folder / database})
 

@@ -1,15 +1,35 @@
 """Whether a database still has the schema that a workspace was made for, and what has to be made anew if not."""
 
+import json
+from pathlib import Path
+
 from labkit.dataset import Question
+from labkit.errors import LabkitError
 from labkit.schema import Schema
 from labkit.sqltext import parse
 
 Shape = dict[str, dict[str, str]]
+_MEND = "Remove the file, and the schema of now is taken for the one that the workspace was made for."
 
 
 def shape(schema: Schema) -> Shape:
     """Table -> column -> declared type: what is compared. Rows may come and go."""
     return {table.name: {c.name: c.declared_type for c in table.columns} for table in schema.tables}
+
+
+def read_shape(path: Path) -> Shape:
+    """The shape that `describe` kept; `LabkitError` for a file that holds none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabkitError(f"{path} cannot be read: {error}. {_MEND}") from error
+    if not (
+        isinstance(found, dict)
+        and all(isinstance(columns, dict) for columns in found.values())
+        and all(isinstance(declared, str) for columns in found.values() for declared in columns.values())
+    ):
+        raise LabkitError(f"{path} holds no schema. {_MEND}")
+    return found
 
 
 def changes(before: Shape, now: Shape) -> dict[str, list[str]]:

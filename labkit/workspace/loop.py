@@ -8,11 +8,12 @@ evaluation keep their own checkpoints.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 from labkit.datagen import generate
+from labkit.datagen.glossary import glossary_text
 from labkit.dataset import QuestionSet, load_questions, overlap
 from labkit.diagnosis import diagnose_run
 from labkit.encoder import CARD as ENCODER
@@ -28,7 +29,6 @@ from labkit.workspace.report import write_report
 Say = Callable[[str], None]
 CONFIG = "adapter_config.json"  # the last file that tuning writes into an adapter's folder
 RANKING = ("encoder", "channel", "aimed")  # decisions that are about candidates
-EXPLAINER = "smollm2-135m"  # says what queries ask, whichever model writes them: small, it stands beside that one
 WORDINGS = 4  # of each query that the encoder learns from
 
 
@@ -131,7 +131,11 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     """Raise when the schema is not the one that the workspace was made for, or put aside what was made for it."""
     schema = read_schema(config.database)
     kept = config.file("schema.json")
-    changed = drift.changes(json.loads(kept.read_text("utf-8")), drift.shape(schema)) if kept.is_file() else {}
+    if not config.file(start.SOURCE).exists():
+        check.same_names(schema, config.exclude)
+    if not kept.exists():
+        start.describe(config.folder, schema, check.findings(schema, config.exclude), config.exclude)
+    changed = drift.changes(drift.read_shape(kept), drift.shape(schema))
     if not changed:
         return
     told = "; ".join(f"{table}: {', '.join(what)}" for table, what in list(changed.items())[:8])
@@ -175,7 +179,7 @@ def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say, wordings: 
     if not n:
         return None
     glossary = config.file("glossary.md")
-    words = glossary.read_text("utf-8") if glossary.is_file() else ""
+    words = glossary_text(glossary) if glossary.is_file() else ""
     told = [str(config.database), n, config.seed, list(config.exclude), words, [s.sha256 for s in sets]]
     file = config.file(f"{'pairs' if wordings == 1 else 'wordings'}-{n}-{_hash(told)}.jsonl")
     if not file.is_file():
@@ -190,6 +194,7 @@ def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say, wordings: 
 def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tuple[Path, dict]:
     from labkit.models import load_model
     from labkit.tuning import tune
+    from labkit.tuning.adapter import CARD, read_card
 
     begin = "starter" if config.starter else None
     folder = config.file(f"adapter-{_hash([pairs.sha256, config.model, begin, config.rate])}")
@@ -206,7 +211,10 @@ def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tup
             rate=config.rate,
             avoid=avoid,
         )
-    return folder, json.loads((folder / "card.json").read_text("utf-8"))
+    card = read_card(folder)
+    if card is None:
+        raise LabkitError(f"{folder} has no {CARD}. Remove the folder, and the same command tunes again.")
+    return folder, asdict(card)
 
 
 def _encoder(config: Config, sets: list[QuestionSet], store: RunStore, say: Say) -> Path:
@@ -226,10 +234,10 @@ def _channel(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> P
     """The folder of a model that says what queries of this database ask: tuned on the adapter's pairs, turned round."""
     from labkit.tuning.channel import tune_channel
 
-    folder = config.file(f"channel-{_hash([pairs.sha256, EXPLAINER, config.seed])}")
+    folder = config.file(f"channel-{_hash([pairs.sha256, config.explainer, config.seed])}")
     if not (folder / CONFIG).is_file():
         say(f"Tuning a model to say what {len(pairs):,} queries ask ...")
-        tune_channel(pairs, folder, model=EXPLAINER, avoid=config.sets(), store=store, seed=config.seed)
+        tune_channel(pairs, folder, model=config.explainer, avoid=config.sets(), store=store, seed=config.seed)
     return folder
 
 

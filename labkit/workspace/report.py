@@ -4,6 +4,7 @@ What is measured stands with its number of questions and its interval; each ques
 from the database, the model or the user is escaped.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -23,7 +24,7 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #888; --bar: #0a6ebd; --soft: #8882; }
 @media (prefers-color-scheme: dark) { :root { --bar: #6db8f2; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
+.wide { overflow-x: auto; margin: 1rem 0; } table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
 td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font: 14px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
@@ -50,11 +51,11 @@ def write_report(
         f"{card['seconds'] / 60:.0f} minutes. {date.today().isoformat()}. Nothing left this machine.</p>",
         *([f"<p>{escape(ranked)}</p>"] if ranked else []),
         *(_measured(ladder) for ladder in ladders),
-        *(_failures(run) for run in diagnosed),
+        *(_failures(run, ladder.rungs[-1].name) for run, ladder in zip(diagnosed, ladders, strict=True)),
         _made(pairs, card),
         _findings(found),
-        "<p class=note>The adapter has learnt names and values of this database by heart: treat its folder like the "
-        "data itself. Columns named in <code>exclude</code> were not looked at.</p>",
+        f"<p class=note>The adapter has learnt names and values of this database by heart: treat its folder like the "
+        f"data itself.{_kept_out(config)}</p>",
     ]
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
@@ -79,7 +80,7 @@ def _measured(ladder: Ladder) -> str:
         for rung in ladder.rungs
     )
     head = "<tr><th>approach</th><th>0 to 1</th><th>accuracy</th><th>queries that run</th><th>a question</th></tr>"
-    return f"<h2>Accuracy on {escape(ladder.set)}</h2>{draft}<table>{head}{rows}</table>"
+    return f"<h2>Accuracy on {escape(ladder.set)}</h2>{draft}{_table(head + rows)}"
 
 
 def _interval(run: Run) -> str:
@@ -93,20 +94,39 @@ def _interval(run: Run) -> str:
     )
 
 
-def _failures(diagnosed: DiagnosedRun) -> str:
+def _kept_out(config: Config) -> str:
+    """What became of the tables and columns that are named as private."""
+    if not config.exclude:
+        return ""
+    names = ", ".join(f"<code>{escape(name)}</code>" for name in config.exclude)
+    shown = f" The prompts of {', '.join(config.rungs)} show the whole schema, to the model on this machine alone."
+    return f" No question was made of {names}.{shown * bool(config.rungs)}"
+
+
+def _table(rows: str) -> str:
+    """A table that scrolls by itself where the page is narrower."""
+    return f"<div class=wide><table>{rows}</table></div>"
+
+
+def _prose(text: str) -> str:
+    """A sentence, with what stands in backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _failures(diagnosed: DiagnosedRun, approach: str) -> str:
     failed = diagnosed.failures()
     counts = Counter(item.diagnosis.failure_class for item in failed)
-    parts = [f"<h2>What fails in {escape(diagnosed.run.set)}</h2>"]
+    parts = [f"<h2>What fails in {escape(diagnosed.run.set)} ({escape(approach)})</h2>"]
     parts += ["" if counts else "<p>Nothing.</p>"]
     for name, count in counts.most_common():
         items = [item for item in failed if item.diagnosis.failure_class == name][:_EXAMPLES]
         rows = "".join(
             f"<tr><td>{escape(item.question.question)}</td><td><code>{escape(item.result.prediction or '')}</code>"
-            f"<br>{escape(item.diagnosis.evidence)}</td><td><code>{escape(item.question.sql)}</code></td></tr>"
+            f"<br>{_prose(item.diagnosis.evidence)}</td><td><code>{escape(item.question.sql)}</code></td></tr>"
             for item in items
         )
         head = "<tr><th>question</th><th>answered</th><th>wanted</th></tr>"
-        parts.append(f"<details><summary>{escape(name)}: {count}</summary><table>{head}{rows}</table></details>")
+        parts.append(f"<details><summary>{escape(name)}: {count}</summary>{_table(head + rows)}</details>")
     return "".join(parts)
 
 
@@ -116,14 +136,14 @@ def _made(pairs: QuestionSet, card: dict) -> str:
     rows = "".join(f"<tr><td>{escape(tag)}</td><td class=n>{n:,}</td></tr>" for tag, n in tags.most_common())
     return (
         f"<h2>What it was tuned on</h2><p>{len(pairs):,} pairs; {recalled}</p><details><summary>by kind of question"
-        f"</summary><table>{rows}</table></details>"
+        f"</summary>{_table(rows)}</details>"
     )
 
 
 def _findings(found: Iterable[Finding]) -> str:
     rows = "".join(
         f"<tr><td>{escape(f.kind)}</td><td><code>{escape(f.table)}{'.' * bool(f.column)}{escape(f.column)}</code></td>"
-        f"<td>{escape(f.text)}</td></tr>"
+        f"<td>{_prose(f.text)}</td></tr>"
         for f in found
     )
-    return f"<h2>The schema</h2><table>{rows}</table>" if rows else "<h2>The schema</h2><p>Nothing stands out.</p>"
+    return f"<h2>The schema</h2>{_table(rows)}" if rows else "<h2>The schema</h2><p>Nothing stands out.</p>"

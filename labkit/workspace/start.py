@@ -1,6 +1,7 @@
 """A new workspace: what the database holds and where it bites, a glossary to fill in, draft questions, a notebook."""
 
 import json
+import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,13 @@ from labkit.datagen import generate
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
+from labkit.readonly import existing_file
 from labkit.schema import Schema, read_schema
 from labkit.workspace import check, drift
 from labkit.workspace.config import FILE, read_config, write_config
 from labkit.workspace.sources import Converted, convert, is_source
 
+SOURCE = "source.json"  # what was converted into a workspace's database, where something was
 DRAFTS = 40
 _DRAFT_SEED = 1_000_003  # another one than training draws from
 _GLOSSARY = """\
@@ -81,12 +84,14 @@ def init(
     try:
         if is_source(str(database)):
             converted = convert(database, folder / "database.sqlite", exclude=exclude, **given)
-            (folder / "source.json").write_text(json.dumps(converted.to_json(), indent=1) + "\n", "utf-8")
+            (folder / SOURCE).write_text(json.dumps(converted.to_json(), indent=1) + "\n", "utf-8")
             database = converted.file
         elif idle := [f"--{name}" for name, value in given.items() if value is not None]:
             raise LabkitError(f"{database} is taken for a SQLite file, for which {idle[0]} does nothing. Leave it out.")
-        database = Path(database).expanduser().resolve()
+        database = Path(existing_file(os.path.expanduser(database)))
         read = read_schema(database)
+        if converted is None:  # else they are named right, and not in the copy
+            check.same_names(read, exclude)
         own = load_questions(questions, db_dir=database.parent) if questions else None
         drafts = _drafts(database, own, exclude)
         found = check.findings(read, exclude)

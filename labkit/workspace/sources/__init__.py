@@ -21,7 +21,7 @@ from labkit.workspace.sources import addresses
 from labkit.workspace.sources.csvfiles import read_csv
 from labkit.workspace.sources.duck import duckdb_file, parquet_files
 from labkit.workspace.sources.servers import server
-from labkit.workspace.sources.tables import Carried, Note, Source, distinct, is_excluded, settle, write
+from labkit.workspace.sources.tables import Carried, Note, Private, Source, distinct, settle, write
 
 _CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -89,7 +89,7 @@ def _counted(number: int, noun: str) -> str:
 
 def is_source(text: str) -> bool:
     """Whether `convert` is for it: an address, a folder, a CSV, Parquet or DuckDB file. A SQLite file is none."""
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     return addresses.looks_like_one(text) or path.is_dir() or _kind(path) in ("csv", "parquet", "duckdb")
 
 
@@ -111,7 +111,7 @@ def convert(
     of CSV files, when they are not found out right. `LabkitError` when `out` is there (unless `force`) or the source
     cannot be read; then nothing is left behind.
     """
-    began, out = time.monotonic(), Path(out).expanduser()
+    began, out = time.monotonic(), Path(os.path.expanduser(out))
     _check_out(out, source, force)
     quiet = not progress or bool(os.environ.get("CI"))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,11 @@ def convert(
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder, ExitStack() as stack:
             made = Path(folder) / "made.sqlite"
             written = Written(encoding, "\t" if delimiter in ("tab", "\\t") else delimiter)
-            opened = _open(str(source), tuple(exclude), schema, written, stack)
+            private = Private(exclude)
+            opened = _open(str(source), private, schema, written, stack)
+            if absent := private.unmet():
+                names = ", ".join(map(repr, absent))
+                raise LabkitError(f"--exclude names {names}, and nothing in {opened.shown} is called so.")
             if not opened.tables:
                 there = f" There are others: {opened.notes[0].text}." if opened.notes else ""
                 raise LabkitError(f"{opened.shown} has no table to carry over.{there}")
@@ -138,7 +142,7 @@ def _check_out(out: Path, source: str | Path, force: bool) -> None:
         raise LabkitError(f"{out} is a folder. Name the SQLite file that is to be made.")
     if out.exists() and not force:
         raise LabkitError(f"{out} is there already. Name another file, or write over it with --force.")
-    if not addresses.looks_like_one(str(source)) and out.exists() and out.samefile(Path(source).expanduser()):
+    if not addresses.looks_like_one(str(source)) and out.exists() and out.samefile(Path(os.path.expanduser(source))):
         raise LabkitError(f"{out} is the source itself. Name another file.")
     if Path(f"{out}-wal").exists():
         raise LabkitError(f"{out} is in use: {out}-wal lies beside it. Close what has it open, or name another file.")
@@ -159,11 +163,11 @@ def _kind(path: Path) -> str:
     return next((kind for kind, fits in magic.items() if fits), "parquet" if path.suffix.lower() in _PARQUET else "")
 
 
-def _open(source: str, exclude, schema: str | None, csv: Written, stack: ExitStack) -> Source:
+def _open(source: str, exclude: Private, schema: str | None, csv: Written, stack: ExitStack) -> Source:
     if addresses.looks_like_one(source):
         _refuse_idle("a server", encoding=csv.encoding, delimiter=csv.delimiter)
         return stack.enter_context(server(source, exclude, schema))
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if not path.exists():
         raise LabkitError(
             f"There is no {path}. Name a folder, a file, or an address such as postgresql://HOST/DATABASE."
@@ -202,8 +206,8 @@ def _table_name(path: Path) -> str:
     return re.sub(r"(\.(csv|tsv|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
 
 
-def _csv_tables(files: dict[str, Path], shown: str, exclude, written: Written) -> Source:
-    wanted = {name: path for name, path in files.items() if not is_excluded(name, "", exclude)}
+def _csv_tables(files: dict[str, Path], shown: str, exclude: Private, written: Written) -> Source:
+    wanted = {name: path for name, path in files.items() if not exclude.hides(name)}
     read = [read_csv(path, name, exclude, written.encoding, written.delimiter) for name, path in wanted.items()]
     return Source(shown, tuple(table for table, _ in read), tuple(note for _, notes in read for note in notes))
 

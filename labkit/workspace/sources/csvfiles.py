@@ -13,7 +13,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.workspace.sources.dialect import SPOKEN, Dialect, find_dialect, find_encoding, open_text
-from labkit.workspace.sources.tables import Column, Note, Table, distinct, is_excluded
+from labkit.workspace.sources.tables import Column, Note, Private, Table, distinct
 
 _CELL = 1 << 20  # characters: a longer one is a quote that nobody closed
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?")
@@ -72,7 +72,7 @@ class _Scan:
     quoted: bool = False  # some cell stands in quotes, where quotes are read as letters
 
 
-def read_csv(path: Path, name: str, exclude=(), encoding=None, delimiter=None) -> tuple[Table, list[Note]]:
+def read_csv(path: Path, name: str, exclude: Private, encoding=None, delimiter=None) -> tuple[Table, list[Note]]:
     """The file as a table named `name`. LabkitError where it cannot be read as CSV, with the line."""
     notes: list[Note] = []
     encoding = encoding or find_encoding(path, name, notes)
@@ -90,7 +90,7 @@ def read_csv(path: Path, name: str, exclude=(), encoding=None, delimiter=None) -
         notes.append(Note("text", name, "the space behind each delimiter is no part of the text"))
     names = _names(scan, name, notes)
     _tell(scan, names, name, notes)
-    kept = [i for i, column in enumerate(names) if not is_excluded(name, column, exclude)]
+    kept = [i for i, column in enumerate(names) if not exclude.hides(name, column)]
     columns = [Column(names[i], scan.shapes[i].type) for i in kept]
     key = _key(name, columns, [scan.shapes[i] for i in kept])
     read = lambda: _values(path, dialect, columns, kept)  # noqa: E731

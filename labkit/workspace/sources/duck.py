@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.schema import quote
-from labkit.workspace.sources.tables import BATCH, Column, Note, Reference, Source, Table, is_excluded
+from labkit.workspace.sources.tables import BATCH, Column, Note, Private, Reference, Source, Table
 
 _WHOLE = {
     "TINYINT",
@@ -52,12 +52,12 @@ def _connected(path: str, **settings) -> Iterator:
 
 
 @contextmanager
-def duckdb_file(path: Path, exclude=(), schema: str | None = None) -> Iterator[Source]:
+def duckdb_file(path: Path, exclude: Private, schema: str | None = None) -> Iterator[Source]:
     """The tables of one schema of a DuckDB file, with keys and references."""
     with _connected(str(path), access_mode="READ_ONLY", enable_external_access="false") as connection:
         schema = schema or "main"
         rows = _ask(connection, "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY ALL")
-        names = [name for where, name in rows if where == schema and not is_excluded(name, "", exclude)]
+        names = [name for where, name in rows if where == schema and not exclude.hides(name)]
         notes = [
             Note("schema", t, f"in the schema {where}, not {schema}: not carried over")
             for where, t in rows
@@ -77,12 +77,12 @@ def duckdb_file(path: Path, exclude=(), schema: str | None = None) -> Iterator[S
 
 
 @contextmanager
-def parquet_files(files: dict[str, list[Path]], shown: str, exclude=()) -> Iterator[Source]:
+def parquet_files(files: dict[str, list[Path]], shown: str, exclude: Private) -> Iterator[Source]:
     """One table for each name, of one or several Parquet files (a folder's, its `key=value` folders as columns)."""
     with _connected(":memory:") as connection:
         tables, notes = [], []
         for name, paths in files.items():
-            if is_excluded(name, "", exclude):
+            if exclude.hides(name):
                 continue
             listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
             relation = f"read_parquet([{listed}], hive_partitioning = {len(paths) > 1}, union_by_name = true)"
@@ -110,11 +110,11 @@ def _reader(connection, sql: str):
     return read
 
 
-def _columns(connection, table: str, relation: str, exclude) -> tuple[tuple[Column, ...], str, list[Note]]:
+def _columns(connection, table: str, relation: str, exclude: Private) -> tuple[tuple[Column, ...], str, list[Note]]:
     """The columns, what to select for them, and which types are narrowed."""
     columns, select, notes = [], [], []
     for name, declared, null, *_ in _ask(connection, f"DESCRIBE SELECT * FROM {relation}"):
-        if is_excluded(table, name, exclude):
+        if exclude.hides(table, name):
             continue
         stored, note = _narrowed(declared)
         columns.append(Column(name, stored, null == "NO"))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from labkit.errors import LabkitError
 from labkit.workspace.sources.addresses import parse, shown, without_passwords
-from labkit.workspace.sources.tables import BATCH, Column, Note, Reference, Source, Table, is_excluded
+from labkit.workspace.sources.tables import BATCH, Column, Note, Private, Reference, Source, Table
 
 _SESSION = {
     "postgresql": ("SET TIME ZONE 'UTC'", "SET DateStyle = 'ISO'"),
@@ -22,7 +22,7 @@ WHERE c.relispartition AND n.nspname = :schema"""
 
 
 @contextmanager
-def server(address: str, exclude=(), schema: str | None = None) -> Iterator[Source]:
+def server(address: str, exclude: Private, schema: str | None = None) -> Iterator[Source]:
     """The tables of one schema (PostgreSQL: `public` unless named) or database (MySQL) of a server."""
     url = parse(address)
     import sqlalchemy
@@ -73,7 +73,7 @@ def _said(error: Exception, url) -> str:
 class _Reader:
     """One open connection and the schema that is read over it."""
 
-    def __init__(self, connection, exclude, schema: str | None):
+    def __init__(self, connection, exclude: Private, schema: str | None):
         import sqlalchemy
 
         self.connection, self.exclude = connection, exclude
@@ -89,7 +89,7 @@ class _Reader:
         """All tables of the schema that are not excluded."""
         names = self.inspector.get_table_names(self.schema)
         parts = self._others(names)
-        wanted = [t for t in sorted(names) if t not in parts and not is_excluded(t, "", self.exclude)]
+        wanted = [t for t in sorted(names) if t not in parts and not self.exclude.hides(t)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a type that SQLAlchemy does not know: the server turns it into text
             tables = [self._table(t) for t in wanted]
@@ -103,7 +103,7 @@ class _Reader:
 
         columns, selected = [], []
         for found in self.inspector.get_columns(name, self.schema):
-            if is_excluded(name, found["name"], self.exclude):
+            if self.exclude.hides(name, found["name"]):
                 continue
             how = carried(column(found["name"], found["type"]), self.kind)
             columns.append(Column(found["name"], how.stored, not found["nullable"]))

@@ -81,11 +81,27 @@ class Source:
     notes: tuple[Note, ...]
 
 
-def is_excluded(table: str, column: str, exclude: Iterable[str]) -> bool:
-    """Whether a table (column "") or a column is private: named as `table`, `column` or `table.column`, in any case."""
-    hidden = {name.casefold() for name in exclude}
-    names = {column.casefold(), f"{table}.{column}".casefold()} if column else {table.casefold()}
-    return bool(names & hidden)
+class Private:
+    """Names of tables and columns that stay behind: `table`, `column` or `table.column`, in any case."""
+
+    def __init__(self, names: Iterable[str] = ()):
+        self.names = {name.casefold(): name for name in names}
+        self._met: set[str] = set()
+
+    def hides(self, table: str, column: str = "") -> bool:
+        """Whether the table, or its column, is private."""
+        called = {column.casefold(), f"{table}.{column}".casefold()} if column else {table.casefold()}
+        found = called & self.names.keys()
+        self._met |= found
+        return bool(found)
+
+    def unmet(self) -> list[str]:
+        """Those that nothing was called so far, but for columns of a table that is private as a whole."""
+        return [
+            name
+            for folded, name in self.names.items()
+            if folded not in self._met and folded.rpartition(".")[0] not in self._met
+        ]
 
 
 def distinct(names: Sequence[str]) -> list[str]:
