@@ -175,16 +175,23 @@ def faults(notebook: nbformat.NotebookNode) -> list[str]:
     return found
 
 
-def execute(source: Path) -> nbformat.NotebookNode:
-    """Run a lab with its solutions, in this environment's kernel, with a home folder of its own; add the stamp."""
+def execute(source: Path, first: str = "", last: str = "") -> nbformat.NotebookNode:
+    """Run a lab with its solutions, in this environment's kernel, with a home folder of its own; add the stamp.
+
+    `first` and `last`: code that runs before and after its cells, and leaves no trace in the notebook.
+    """
     from nbclient import NotebookClient
 
     notebook = solution_notebook(source)
     with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
         environment = own_environment(Path(folder))
         resources = {"metadata": {"path": str(source.parent)}}
-        client = NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources, record_timing=False)
-        client.execute(env=environment)
+        client = NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=resources, record_timing=False)
+        with client.setup_kernel(env=environment):
+            client.execute_cell(nbformat.v4.new_code_cell(first), 0, store_history=False)
+            for place, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, place)
+            client.execute_cell(nbformat.v4.new_code_cell(last), 0, store_history=False)
     clean(notebook)
     notebook.metadata["labkit"].update(_stamp())
     return notebook
