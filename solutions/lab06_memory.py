@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import display
 
 import labkit
 from labkit import course
@@ -34,7 +33,7 @@ from labkit.decoding import next_token_logits, prompt_tokens
 from labkit.prompting import chat
 from labkit.side_effects import load_prompts, side_effects
 from labkit.tuning.examples import encode
-from labkit.widgets import Curves, FactBars, FactState, TrainingView
+from labkit.widgets import FactBars, FactState, TrainingView
 
 setting = course.setup()
 setting
@@ -60,14 +59,11 @@ pd.DataFrame([(f.question, f.answer, reply) for f, reply in zip(facts, before, s
 # ## 2. What an average hides
 #
 # Two models, three facts of four tokens each. The numbers are the chance that the model gives to each right token.
-# Which of the two would you ask for a year? (The loss of a token is $-\log$ of its chance: the picture.)
+# Which of the two would you ask for a year?
 
 # %% tags=["nbval-check-output"]
 EVEN = [[0.80, 0.80, 0.80, 0.80], [0.80, 0.80, 0.80, 0.80], [0.80, 0.80, 0.80, 0.80]]
 SPIKY = [[0.999, 0.999, 0.999, 0.999], [0.999, 0.999, 0.999, 0.999], [0.999, 0.999, 0.999, 0.069]]
-losses = {p / 100: -np.log(p / 100) for p in range(5, 101)}
-marks = {"even: each token": (0.8, losses[0.8]), "spiky: its worst token": (0.07, losses[0.07])}
-display(Curves({"-log p": losses.items()}, "p, the chance of the right token", "loss in nats", marks))
 pd.DataFrame(
     [(name, -np.log(np.array(chances)).mean(), np.prod(chances[0]), np.prod(chances[-1]))
      for name, chances in (("even", EVEN), ("spiky", SPIKY))],
@@ -417,8 +413,8 @@ print(
 # ## What others measured
 #
 # The lab's figures in one place, beside the range of the recorded runs, which are named above it. Such a range is no
-# law: beside three runs the fourth of its kind is the highest or the lowest in two cases of four, beside six the
-# seventh in two of seven. If something lies far outside, what did you change?
+# law: beside three runs a fourth of their kind is the highest or the lowest in two cases of four, beside six a seventh
+# in two of seven. If something lies far outside, what did you change?
 
 # %%
 course.expected(

@@ -143,7 +143,9 @@ def read_recording(path: str | Path) -> Recording:
             entry = json.loads(line)
             if header is None:
                 header = {key: str(entry[key]) for key in ("model", "sha256", "prompt", "date")}
-                header |= {key: entry[key] for key in ("adapter_sha256", "prompt_tokens") if key in entry}
+                header["adapter_sha256"] = str(entry.get("adapter_sha256") or "")
+                tokens = entry.get("prompt_tokens")
+                header["prompt_tokens"] = None if tokens is None else float(tokens)
             else:
                 predictions[str(entry["id"])] = str(entry["prediction"])
         except (ValueError, KeyError, TypeError) as error:
