@@ -115,9 +115,10 @@ for q in (dev[0], dev[4], dev[9]):
     print(*(f"  {scores[i]:.1f}  {pieces[i].table or 'glossary'}: {pieces[i].shown[:70]}" for i in best), sep="\n")
 held = [set(re.findall(r"\w+", d.text.lower())) for d in pieces]
 N, asked_words = len(pieces), re.findall(r"\w+", dev[9].question.lower())
-on_it = {word: d for word in asked_words if (d := sum(word in words for words in held))}
 idf = {d: math.log(N / d) for d in range(1, N + 1)}
-display(Curves({"log(N / d)": idf.items()}, f"d, of N = {N}", "idf", {word: (d, idf[d]) for word, d in on_it.items()}))
+found_in = {word: sum(word in words for words in held) for word in asked_words}
+on_it = {", ".join(w for w in found_in if found_in[w] == d): (d, idf[d]) for d in found_in.values() if d}
+display(Curves({"log(N / d)": idf.items()}, f"d, the documents that hold the word, of N = {N}", "idf", on_it))
 lengths = {"half as long as the mean": 0.5, "as long as the mean": 1, "three times as long": 3}
 bm25 = {name: [(f, f / (f + 1.5 * (0.25 + 0.75 * long))) for f in range(11)] for name, long in lengths.items()}
 Curves(bm25, "f, how often the document holds the word", "BM25's factor")

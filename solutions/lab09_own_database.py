@@ -505,6 +505,7 @@ for name, (left, right) in {
 REPLAY = False  # True: don't tune, take the ready adapters
 assert not (REPLAY and DB), "The ready adapters know the clinic and not your file. Set REPLAY = False."
 mine = "replayed" if REPLAY else "tuned"
+begin = "starter"
 try:
     starter(base)
 except labkit.LabkitError as error:

@@ -41,12 +41,12 @@ FIRST = """
 import sys
 sys.path.insert(0, {tools!r})
 from make_artifacts import keep_tunings
-kept = keep_tunings()
+_tunings = keep_tunings()
 """
 LAST = {  # lab -> what runs in its kernel after its last cell
     "lab03": "from make_artifacts import record_ladder\nrecord_ladder(climbed, {runs!r})",
     "lab09": "from make_artifacts import keep_lab09\n"
-    "keep_lab09(kept, base, RUNS['questions'], MEASURED['questions'], {ready!r})",
+    "keep_lab09(_tunings, base, RUNS['questions'], MEASURED['questions'], {ready!r})",
 }
 LESSONS = {"lab09-first": "tuned", "lab09-again": "tuned again"}  # ready adapter -> the rung that the lab calls so
 
