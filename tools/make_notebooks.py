@@ -188,13 +188,21 @@ def execute(source: Path, first: str = "", last: str = "") -> nbformat.NotebookN
         resources = {"metadata": {"path": str(source.parent)}}
         client = NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=resources, record_timing=False)
         with client.setup_kernel(env=environment):
-            client.execute_cell(nbformat.v4.new_code_cell(first), 0, store_history=False)
+            _aside(client, first)
             for place, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, place)
-            client.execute_cell(nbformat.v4.new_code_cell(last), 0, store_history=False)
+            _aside(client, last)
     clean(notebook)
     notebook.metadata["labkit"].update(_stamp())
     return notebook
+
+
+def _aside(client, code: str) -> None:
+    """Run code in the kernel of a notebook, which stays as it is."""
+    cells = client.nb.cells
+    cells.append(nbformat.v4.new_code_cell(code))
+    client.execute_cell(cells[-1], len(cells) - 1, store_history=False)
+    cells.pop()
 
 
 def own_environment(folder: Path) -> dict[str, str]:

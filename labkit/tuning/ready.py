@@ -106,7 +106,8 @@ def pack(tuned: Path, begun: Path | None, steps: list[Seen], out: Path, rank: in
     write_atomically(out / PAIRS, (tuned / PAIRS).read_bytes())
     write_atomically(out / STEPS, "".join(json.dumps(asdict(_rounded(step))) + "\n" for step in steps))
     hashes = {"adapter_sha256": folders.sha256(out), "starter_sha256": begun and folders.sha256(begun)}
-    card = replace(card, made=card.made | hashes | {"kept_rank": rank})
+    began = card.continued_from and Path(card.continued_from).name  # a name: the folder was another machine's
+    card = replace(card, made=card.made | hashes | {"kept_rank": rank}, continued_from=began)
     cut = LoRA(lora.layers, rank, lora.alpha / lora.rank * rank, lora.targets)
     write_atomically(out / CONFIG, json.dumps(folders.peft_config(cut, card), indent=1) + "\n")
     return label(out, card)
