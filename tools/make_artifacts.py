@@ -11,7 +11,7 @@ Tunings and runs are kept under the kit's home, so a call that was stopped goes 
 `lab05`: the ready adapter of Lab 5, by the lab's own recipe, for learners who choose to skip its tuning; always tuned
 anew. Its card says what it reaches on the lab's questions, and what it reached before it was cut to what is kept.
 `lab03` (the answers of its ladder) and `lab09` (its two adapters) execute the lab's solution from top to end and keep
-what was made on the way: a quarter of an hour of one core each.
+what was made on the way: some ten minutes of one core each. With `--notebooks` the executed notebook is written too.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from make_notebooks import execute, sources
+from make_notebooks import execute, sources, to_bytes
 from record_run import record
 
 import labkit
@@ -61,6 +61,7 @@ def main(given: list[str] | None = None) -> None:
     options.add_argument("--base", default=DEFAULT, help="the model that is tuned")
     options.add_argument("--questions", type=Path, default=DATA / "league" / "dev.jsonl")
     options.add_argument("--out", type=Path, default=DATA / "league" / "runs")
+    options.add_argument("--notebooks", action="store_true", help="lab03, lab09: write the executed notebook as well")
     options.add_argument("--ready", type=Path, default=ready.HOME, help="where ready adapters go")
     chosen = options.parse_args(given)
     known = ("larger", *STATES, *READY, *LAST)
@@ -73,7 +74,9 @@ def main(given: list[str] | None = None) -> None:
             print(ready_adapter(which, chosen.base, questions[:ASKED], chosen.ready), flush=True)
             continue
         if which in LAST:
-            executed(which, chosen.base, chosen.out / "ladder", chosen.ready)
+            source, notebook = executed(which, chosen.base, chosen.out / "ladder", chosen.ready)
+            if chosen.notebooks:
+                source.with_suffix(".ipynb").write_bytes(to_bytes(notebook))
             continue
         if which == "larger":
             generator = labkit.SqlGenerator(labkit.load_model(chosen.model), "plain")
@@ -133,8 +136,8 @@ def packed(name: str, model, whole: Path, steps: list, asked: QuestionSet, befor
 # --- what a lab makes while it is executed
 
 
-def executed(lab: str, base: str, runs: Path, home: Path):
-    """Execute a lab's solution with `base`, keep what `LAST` says; returns the executed notebook."""
+def executed(lab: str, base: str, runs: Path, home: Path) -> tuple:
+    """Execute a lab's solution with `base`, keep what `LAST` says; returns its source and the executed notebook."""
     (source,) = (path for path in sources() if path.stem.startswith(lab))
     os.environ["LABKIT_MODEL"] = base
     places = {"tools": str(Path(__file__).parent), "runs": str(runs), "ready": str(home)}
@@ -145,7 +148,7 @@ def executed(lab: str, base: str, runs: Path, home: Path):
         else [ready.ready(name, labkit.load_model(base), home) for name in LESSONS]
     )
     print(*kept, sep="\n", flush=True)
-    return notebook
+    return source, notebook
 
 
 def keep_tunings() -> list[tuple[Path, list]]:
