@@ -34,11 +34,11 @@ class Rung:
     peak_memory: int | None  # bytes: of the process while it ran on a CPU, of torch's tensors on a GPU
 
     def to_json(self) -> dict:
-        """The figures as JSON values; `seconds` is of a query, generating and scoring."""
+        """The figures as JSON values; `seconds` is of a query, generating and scoring; None for recorded answers."""
         run = self.run
         figures = {name: getattr(run, name) for name in ("accuracy", "low", "high", "n", "correct", "valid")}
         about = {"rung": self.name, **figures, "prompt_tokens": self.prompt_tokens}
-        seconds = run.seconds / run.n if run.n else None
+        seconds = run.seconds / run.n if run.n and run.device != "recorded" else None
         about |= {"seconds": seconds, "build_seconds": self.build_seconds, "peak_memory": self.peak_memory}
         return {**about, "run": run.id}
 

@@ -26,6 +26,7 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 import sqlglot
+from IPython.display import display
 from sqlglot import exp
 
 import labkit
@@ -35,6 +36,7 @@ from labkit.dataset import overlap
 from labkit.home import home
 from labkit.perturb import perturbed_copies
 from labkit.prompting import few_shot
+from labkit.widgets import Curves
 
 setting = course.setup()
 setting
@@ -207,10 +209,8 @@ verdicts[verdicts[list(MODES)].nunique(axis=1) > 1]
 # interval** says how far off it may be: in 95 of 100 such evaluations it holds the true share. With p the share that
 # you saw and z = 1.96:
 #
-# ```
-# middle = (p + z² / 2n) / (1 + z² / n)
-# half   = z / (1 + z² / n) · sqrt(p (1 - p) / n + z² / 4n²)
-# ```
+# $$\mathrm{middle} = \frac{p + z^2 / 2n}{1 + z^2 / n} \qquad
+# \mathrm{half} = \frac{z}{1 + z^2 / n} \sqrt{\frac{p\,(1 - p)}{n} + \frac{z^2}{4 n^2}}$$
 #
 # The interval goes from middle - half to middle + half.
 #
@@ -288,7 +288,10 @@ Intervals([(f"{share} %", n * share // 100, n) for n in (10, 20, 50, 100, 200) f
 # gives a split as uneven as yours, or more so. (On pairs of right and wrong it is called McNemar's test.)
 #
 # Count the ways: of the 2 to the power of n results of n coins, C(n, k) show exactly k heads. Add up those with the
-# smaller of your two counts or fewer, and double it, since either side could have been the smaller one.
+# smaller of your two counts or fewer, and double it, since either side could have been the smaller one:
+#
+# $$p = \min\left(1,\ \frac{2}{2^n} \sum_{k=0}^{\min(f,\,b)} \binom{n}{k}\right) \qquad
+# n = f + b,\quad f\ \mathrm{fixed},\ b\ \mathrm{broken}$$
 #
 # ### Exercise 3: fixed and broken
 
@@ -309,11 +312,14 @@ def p_value(fixed, broken):
 course.check("lab02.p_value", p_value)
 
 # %% [markdown]
-# The usual line is 0.05: below it, chance alone is a poor explanation. Three agents that each went from 40 to 50
-# right answers of 100:
+# The usual line is 0.05: below it, chance alone is a poor explanation. The picture shows 20 coins: how likely each
+# number of heads is. The p value of 5 broken and 15 fixed is what lies at the two dots and outside of them. Below it
+# three agents that each went from 40 to 50 right answers of 100:
 
 # %% tags=["nbval-check-output"]
 chance = course.use("lab02.p_value", p_value)
+likely = [(k, math.comb(20, k) / 2**20) for k in range(21)]
+display(Curves({"20 coins": likely}, "heads", "chance of so many", {"5 broken": likely[5], "15 fixed": likely[15]}))
 rows = [(fixed, fixed - 10, chance(fixed, fixed - 10)) for fixed in (10, 15, 30)]
 pd.DataFrame(rows, columns=["fixed", "broken", "p"]).round(3)
 

@@ -24,16 +24,18 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 
 import labkit
 from labkit import course
+from labkit.course.replays import replayed_ladder
 from labkit.decoding import next_token_distribution, prompt_tokens, render
 from labkit.kvcache import shared_length
 from labkit.ladders import card_seconds, ladder
 from labkit.prompting import extract_sql, few_shot, plain, question_only, reflection
 from labkit.rungs import RetrievalPrompt, material
 from labkit.schema import read_schema
-from labkit.widgets import LadderChart
+from labkit.widgets import Curves, LadderChart
 
 setting = course.setup()
 setting
@@ -71,8 +73,10 @@ except labkit.LabkitError as error:
 #
 # $$\mathrm{idf} = \log \frac{N}{d}$$
 #
-# A word that all documents hold weighs 0. (BM25, which the kit uses, adds two things: how often a document holds the
-# word, and how long it is.)
+# A word that all documents hold weighs 0. **BM25**, which the kit uses, adds two things: how often a document holds the
+# word ($f$ times), and how long it is ($l$ words, $\bar l$ on average). It multiplies a word's weight by
+#
+# $$\frac{f}{f + k\,(1 - b + b\, l / \bar l)} \qquad k = 1.5,\quad b = 0.75$$
 #
 # ### Exercise 1: scores
 
@@ -97,7 +101,9 @@ course.check("lab03.idf_scores", idf_scores)
 
 # %% [markdown]
 # What does it find among the columns and in the glossary for a few questions? Where the question has the schema's
-# words, the right thing comes first. Where it has others, as people do, it can't.
+# words, the right thing comes first. Where it has others, as people do, it can't. Below it both formulas as pictures:
+# the weight of a word, with the words of the last question on it; and what BM25 makes of its coming again. The third
+# time a word is said hardly tells more than the second, and in a long text it tells less.
 
 # %% tags=["nbval-check-output"]
 scored = course.use("lab03.idf_scores", idf_scores)
@@ -107,6 +113,15 @@ for q in (dev[0], dev[4], dev[9]):
     best = sorted(range(len(pieces)), key=lambda i: -scores[i])[:3]
     print(q.question)
     print(*(f"  {scores[i]:.1f}  {pieces[i].table or 'glossary'}: {pieces[i].shown[:70]}" for i in best), sep="\n")
+held = [set(re.findall(r"\w+", d.text.lower())) for d in pieces]
+N, asked_words = len(pieces), re.findall(r"\w+", dev[9].question.lower())
+idf = {d: math.log(N / d) for d in range(1, N + 1)}
+found_in = {word: sum(word in words for words in held) for word in asked_words}
+on_it = {", ".join(w for w in found_in if found_in[w] == d): (d, idf[d]) for d in found_in.values() if d}
+display(Curves({"log(N / d)": idf.items()}, f"d, the documents that hold the word, of N = {N}", "idf", on_it))
+lengths = {"half as long as the mean": 0.5, "as long as the mean": 1, "three times as long": 3}
+bm25 = {name: [(f, f / (f + 1.5 * (0.25 + 0.75 * long))) for f in range(11)] for name, long in lengths.items()}
+Curves(bm25, "f, how often the document holds the word", "BM25's factor")
 
 # %% [markdown]
 # ## 3. Examples
@@ -283,26 +298,28 @@ print(f"self-reflection reaches {(larger.n - silent) / larger.n:.2f} at the very
 #
 # Now all of it on the same questions, with your model, measured: the plain prompt, few-shot with fixed examples,
 # self-reflection, retrieval by BM25. Each is a run in the store; a rung that was climbed before comes back at once.
+#
+# It takes minutes, with a bar. Too slow? Ask fewer questions. No time at all? Set `REPLAY = True`. Nothing is asked
+# then: you go on with answers that the default model gave once to these questions, by this same recipe. They are
+# judged here and now, and marked as **replayed** wherever they show, in your progress too, with model, weights' hash
+# and date. They are refused for another model.
 
 # %%
 asked = dev[: course.shorter(20, 2)]
-RUNGS = ("prompt", "few-shot", "self-reflection", "retrieval-bm25")
-climbed = ladder(
-    model,
-    asked,
-    RUNGS[: course.shorter(4, 2)],
-    pairs=solved,
-    shots=course.shorter(5, 1),
-    reflections=course.shorter(2, 1),
-    store=store,
-)
+REPLAY = False  # True: don't ask, take the recorded answers
+RUNGS = ("prompt", "few-shot", "self-reflection", "retrieval-bm25")[: course.shorter(4, 2)]
+if REPLAY:
+    climbed = replayed_ladder(model, asked, RUNGS, store)
+else:
+    shots, reflections = course.shorter(5, 1), course.shorter(2, 1)
+    climbed = ladder(model, asked, RUNGS, pairs=solved, shots=shots, reflections=reflections, store=store)
+mine = "replayed" if REPLAY else "yours"
 print(climbed)
 
 # %% [markdown]
 # Beside your model, on exactly these questions: the copyist, and recorded answers, of the larger model and of yours
-# when half tuned. Move the
-# target with the arrow keys; a rung that has reached it turns into a diamond. The target that it begins with is the
-# nearest that can be told from chance (Lab 2): six more right answers than the best rung has.
+# when half tuned. Move the target with the arrow keys; a rung that has reached it turns into a diamond. The target that
+# it begins with is the nearest that can be told from chance (Lab 2): six more right answers than the best rung has.
 
 # %%
 beside = {
@@ -312,7 +329,7 @@ beside = {
 half = next((r for r in course.recorded_runs() if "half-tuned" in r.model), None)
 if half:  # what Lab 5 is about, as far as it had come: no prompt, no examples
     beside["yours, half-tuned"] = labkit.evaluate(half, asked, store=store, progress=False)
-rungs = {f"yours, {rung.name}": rung.run for rung in climbed.rungs} | beside
+rungs = {f"{mine}, {rung.name}": rung.run for rung in climbed.rungs} | beside
 chart = LadderChart(rungs)
 chart
 
@@ -324,8 +341,8 @@ chart
 # %%
 base, *others = climbed.rungs
 for rung in others:
-    print(f"{base.name} -> {rung.name}: {labkit.compare(base.run, rung.run)}")
-print("prompt, your model -> larger model:", labkit.compare(base.run, beside["larger model, prompt"]))
+    print(f"{mine}, {base.name} -> {rung.name}: {labkit.compare(base.run, rung.run)}")
+print(f"{mine}, prompt -> larger model, prompt:", labkit.compare(base.run, beside["larger model, prompt"]))
 
 # %% [markdown]
 # On all hundred questions the intervals are narrower, and the chart is the same on every machine:
@@ -521,7 +538,7 @@ pd.DataFrame(table, columns=["what is built", "paid back after queries", "days a
 
 # %%
 best = max(climbed.rungs, key=lambda rung: rung.run.accuracy)
-print(f"highest rung of your model: {best.name}, {best.run}")
+print(f"highest rung ({mine}): {best.name}, {best.run}")
 print(f"next target: {chart.target:.2f} on {len(asked)} questions")
 climbed.to_frame()[["rung", "accuracy", "low", "high", "prompt_tokens", "seconds", "build_seconds"]].round(2)
 

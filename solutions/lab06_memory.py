@@ -412,9 +412,9 @@ print(
 #
 # ## What others measured
 #
-# The lab's figures in one place, beside the range of the recorded runs, where there are enough: other seeds, two number
-# formats. A range of six runs is no law: of seven runs alike the last is the highest or the lowest in two cases of
-# seven. If something lies far outside, what did you change?
+# The lab's figures in one place, beside the range of the recorded runs, which are named above it. Such a range is no
+# law: beside three runs a fourth of their kind is the highest or the lowest in two cases of four, beside six a seventh
+# in two of seven. If something lies far outside, what did you change?
 
 # %%
 course.expected(

@@ -26,6 +26,7 @@ import pandas as pd
 import labkit
 from labkit import course, curation, inspecting
 from labkit.agent import Agent
+from labkit.widgets import Curves
 
 setting = course.setup()
 setting
@@ -116,7 +117,8 @@ print(labkit.compare(runs["half-tuned"], runs["tuned longer"]))
 #
 # The gain is (fixed - broken) / n. Its 95 % interval, for pairs, is
 #
-# gain ± 1.96 · √(fixed + broken - (fixed - broken)² / n) / n
+# $$\frac{f - b}{n} \pm \frac{1.96}{n} \sqrt{f + b - \frac{(f - b)^2}{n}} \qquad
+# f\ \mathrm{fixed},\ b\ \mathrm{broken}$$
 
 
 # %% tags=["nbval-check-output"]
@@ -131,11 +133,20 @@ def gain(fixed, broken, n):
 
 course.check("lab08.gain", gain)
 
+# %% [markdown]
+# The same gain is worth less the more questions changed both ways. In the picture the gain stays what it is, and more
+# and more questions change: where the lower line falls under 0, it can't be told from chance any more.
+
 # %% tags=["nbval-check-output"]
 gain_of = course.use("lab08.gain", gain)
 low, high = gain_of(len(fixed), len(broken), len(dev))
 print(f"gain {(len(fixed) - len(broken)) / len(dev):+.2f} [{low:+.2f}, {high:+.2f}]")
 print("0 is inside: it may be no gain at all." if low <= 0 <= high else "0 is outside: the gain is real.")
+net, n = len(fixed) - len(broken), len(dev)
+ends = [(change, gain_of((change + net) / 2, (change - net) / 2, n)) for change in range(abs(net), n + 1, 2)]
+lines = {name: [(change, end[at]) for change, end in ends] for at, name in ((1, "high"), (0, "low"))}
+yours = {"this gain": (len(fixed) + len(broken), net / n)}
+Curves(lines, "questions that changed, fixed and broken", "interval of the gain", yours, level=0)
 
 # %% [markdown]
 # ## 4. The next target

@@ -41,13 +41,15 @@ from labkit import course, curation, workspace
 from labkit.agent import Agent, SqlGenerator
 from labkit.datagen.glossary import entries, read_glossary
 from labkit.datagen.reading import read_world
+from labkit.dataset import overlap
 from labkit.execution import execute_many
 from labkit.schema import sql_name
 from labkit.serving import Server
 from labkit.sqltext import normalise_sql, parse
+from labkit.tuning.ready import ready
 from labkit.tuning.sources import old_pairs
 from labkit.tuning.starters import starter
-from labkit.widgets import DataExplorer, LadderChart, TrainingView
+from labkit.widgets import Curves, DataExplorer, LadderChart, TrainingView
 from labkit.workspace import check, drift
 
 setting = course.setup()
@@ -378,9 +380,16 @@ course.check("lab09.questions_needed", questions_needed)
 needed_for = course.use("lab09.questions_needed", questions_needed)
 steps = (0.02, 0.05, 0.1, 0.2, 0.3)
 table = pd.DataFrame({f"+{s:.2f}": [needed_for(a, a + s) for a in (0.0, 0.3, 0.6)] for s in steps}, [0.0, 0.3, 0.6])
+shown = {}
 for name, questions_of in SETS.items():
     seen = next((s / 100 for s in range(1, 61) if needed_for(0.3, 0.3 + s / 100) <= len(questions_of)), None)
     print(f"{name}, n={len(questions_of)}: from 0.30, a gain of {seen} is the smallest that it can show")
+    shown |= {name: (len(questions_of), seen)} if seen else {}
+gains = [s / 100 for s in range(2, 40)]
+lines = {
+    f"from {a:.2f}": [(needed_for(a, a + s), s) for s in gains if needed_for(a, a + s) <= 400] for a in (0.0, 0.3, 0.6)
+}
+display(Curves(lines, "n, questions", "the smallest gain that can be told from chance", shown))
 table.rename_axis("accuracy now")
 
 # %% [markdown]
@@ -487,8 +496,15 @@ for name, (left, right) in {
 #
 # From the kit's starter, which knows how questions become SQL and has never seen your file (Lab 5). It runs in a
 # thread: press **Stop** and **Start or go on** as you like. Too slow? Make `PAIRS` smaller.
+#
+# No time to wait, and it is the clinic? Set `REPLAY = True`, as in Lab 5: neither this tuning nor the second one is
+# made then. You go on with two adapters that the kit carries, made by this lab on the default model and cut small. They
+# are marked as **replayed** wherever they show, with the weights' hash and date. All questions are still asked here.
 
 # %%
+REPLAY = False  # True: don't tune, take the ready adapters
+assert not (REPLAY and DB), "The ready adapters know the clinic and not your file. Set REPLAY = False."
+mine = "replayed" if REPLAY else "tuned"
 begin = "starter"
 try:
     starter(base)
@@ -498,23 +514,36 @@ except labkit.LabkitError as error:
 said = io.StringIO()  # what the kit says meanwhile
 
 
-def lesson_on(pairs, adapter):
+def lesson_on(pairs, adapter, replayed=None):
     """A training view of `labkit.tune`; the adapter is kept in the workspace, named by its pairs."""
     out = folder / f"adapter-{labkit.QuestionSet('pairs', tuple(pairs)).sha256[:10]}"
 
     def tuning(watch):
+        if replayed:
+            return replayed.play(folder, watch)
         with contextlib.redirect_stderr(said):
             return labkit.tune(base, pairs, out=out, adapter=adapter, rate=config.rate, avoid=apart,
                                store=store, seed=setting.seed, progress=False, watch=watch)  # fmt: skip
 
     earlier = old_pairs(adapter, pairs) if isinstance(adapter, Path) else []  # some of them are trained on again
-    view = TrainingView(tuning, {pair.id: pair.question for pair in [*pairs, *earlier]})
-    view.start()
-    return view
+    labels = {pair.id: pair.question for pair in [*pairs, *earlier]}
+    return TrainingView(tuning, labels, note=str(replayed or "")).start()
 
 
+def taken(name):
+    """The ready adapter of that name if you chose it; none that was trained on what is asked here."""
+    if not REPLAY:
+        return None
+    found = ready(f"lab09-{name}", base)
+    shared = [each.text for asked in SETS.values() for each in overlap(found.pairs, asked) if each.kind != "skeleton"]
+    assert not shared, f"The ready adapter was trained on questions of yours, such as {shared[0]}. Set REPLAY = False."
+    return found
+
+
+first_taken = taken("first")
+pairs = list(first_taken.pairs if first_taken else made.pairs)
 made.save(folder / "pairs-lab09.jsonl")
-lesson = lesson_on(made.pairs, begin)
+lesson = lesson_on(pairs, begin, first_taken)
 lesson
 
 # %%
@@ -522,8 +551,8 @@ first = lesson.wait()
 assert first, "It was stopped; the work is kept. Press Start, and run this cell again."
 print(lesson.summary())
 knows = labkit.load_model(setting.model, adapter=first.adapter)
-measure("tuned", knows, None)
-ladders("base", "tuned")
+measure(mine, knows, None)
+ladders("base", mine)
 
 # %% [markdown]
 # ## 8. What fails, and more of it
@@ -536,7 +565,7 @@ ladders("base", "tuned")
 # Now the wheel of Lab 8, on your file: look at the classes, draw more pairs of what fails, go on tuning, measure again.
 
 # %%
-DIAGNOSED = {name: labkit.diagnose_run(runs["tuned"], MEASURED[name], progress=False) for name, runs in RUNS.items()}
+DIAGNOSED = {name: labkit.diagnose_run(runs[mine], MEASURED[name], progress=False) for name, runs in RUNS.items()}
 classes = {name: Counter(i.diagnosis.failure_class for i in run.failures()) for name, run in DIAGNOSED.items()}
 for name, run in DIAGNOSED.items():
     for item in run.failures()[:2]:
@@ -548,10 +577,12 @@ pd.DataFrame(classes).fillna(0).astype(int).sort_index()
 MORE = 120
 target = DIAGNOSED[next(iter(DIAGNOSED))]  # your own questions where you have some
 drawn = pairs_for(course.shorter(MORE, 4), seed=setting.seed + 1, target=target)
-seen = {normalise_sql(pair.sql) for pair in made.pairs}
+seen = {normalise_sql(pair.sql) for pair in pairs}
 more = [pair for pair in drawn if normalise_sql(pair.sql) not in seen]
 print(f"{len(more)} of {len(drawn)} are new: {Counter(pair.tags[0] for pair in more).most_common(5)}")
-lesson = lesson_on(more, first.adapter)
+again_taken = taken("again")
+more = list(again_taken.pairs) if again_taken else more
+lesson = lesson_on(more, first.adapter, again_taken)
 lesson
 
 # %%
@@ -559,8 +590,8 @@ second = lesson.wait()
 assert second, "It was stopped; the work is kept. Press Start, and run this cell again."
 print(lesson.summary())
 knows = labkit.load_model(setting.model, adapter=second.adapter)
-measure("tuned again", knows, None)
-ladders("tuned", "tuned again")
+measure(f"{mine} again", knows, None)
+ladders(mine, f"{mine} again")
 
 # %% [markdown]
 # Was it a real gain? If 0 lies inside, you don't know yet: more questions, or more pairs. `labkit run` does 2,000 pairs
@@ -572,7 +603,7 @@ ladders("tuned", "tuned again")
 # (`pairs.jsonl`, for going on later). Its folder is as private as these columns:
 
 # %%
-told = "\n".join(f"{pair.question} {pair.sql}" for pair in [*made.pairs, *more])
+told = "\n".join(f"{pair.question} {pair.sql}" for pair in [*pairs, *more])
 rows = []
 for name, values in VALUES.items():
     texts = {value for value in values if isinstance(value, str) and len(value) > 3}
@@ -624,14 +655,13 @@ except labkit.LabkitError as error:
 # this machine only, unless you say `--host`; there is no login. Here for the length of one question:
 
 # %%
-*_, newest, _ = workspace.made(folder)
 server = Server(Agent(knows, config.database, max_new_tokens=setting.max_new_tokens), port=0).start()
 question = next(d.question for d in reversed(drafts) if not TROUBLE[d.id])
 request = urllib.request.Request(server.url + "/ask", json.dumps({"question": question}).encode())
 with urllib.request.urlopen(request) as reply:
     answer = json.load(reply)
 server.stop()
-print(f"{newest.name} was asked: {question}", answer["sql"], answer["sentence"], sep="\n")
+print(f"{second.adapter.name} was asked: {question}", answer["sql"], answer["sentence"], sep="\n")
 
 # %% [markdown]
 # ## Recap

@@ -11,6 +11,7 @@ import numpy as np
 from labkit.dataset import Question, load_questions
 from labkit.evaluation import evaluate, wilson
 from labkit.widgets import (
+    Curves,
     DataExplorer,
     ExpertMap,
     FactBars,
@@ -206,3 +207,11 @@ def token_losses() -> TokenLosses:
 def loss_curve() -> LossCurve:
     """A loss that falls over sixty steps."""
     return LossCurve([4 * 0.95**step + 0.3 * (step % 3) for step in range(60)])
+
+
+def curves() -> Curves:
+    """Both ends of an interval over what changed, a point on the gain, a line at 0."""
+    ends = {
+        name: [(n, 0.1 + sign * 0.0196 * n**0.5) for n in range(10, 101)] for name, sign in (("high", 1), ("low", -1))
+    }
+    return Curves(ends, "questions that changed", "interval of the gain", {"this gain": (20, 0.1)}, level=0)

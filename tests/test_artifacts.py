@@ -9,7 +9,10 @@ import pytest
 
 import labkit
 from labkit import course
-from labkit.tuning import ready
+from labkit.course.replays import replayed_ladder
+from labkit.ladders import ladder
+from labkit.tuning import Tuned, ready
+from labkit.tuning.plans import Seen
 
 HERE = Path(__file__).parent
 tiny_model_dir = runpy.run_path(str(HERE / "standin.py"))["tiny_model_dir"]
@@ -37,7 +40,9 @@ def test_a_larger_model_and_a_half_tuned_one_are_recorded(make, tiny_model_dir, 
     found = {recording.path.name: recording for recording in course.recorded_runs(tmp_path / "runs")}
     assert set(found) == {"larger-0.5b.jsonl", f"{tiny_model_dir.name}-half-tuned.jsonl"}
     assert found["larger-0.5b.jsonl"].model == "Some/Larger-0.5B-Instruct"
-    assert "half-tuned (6 pairs)" in found[f"{tiny_model_dir.name}-half-tuned.jsonl"].model
+    half = found[f"{tiny_model_dir.name}-half-tuned.jsonl"]
+    assert "half-tuned (6 pairs)" in half.model and len(half.adapter_sha256) == 64
+    assert not found["larger-0.5b.jsonl"].adapter_sha256
     assert all(len(recording.predictions) == 2 for recording in found.values())
 
 
@@ -60,7 +65,58 @@ def test_the_ready_adapter_of_a_lab_is_made_anew(make, tiny_model_dir, tmp_path,
     assert run.correct == about["right"] and run.adapter.endswith("-replayed")
 
 
+def test_a_ladder_is_recorded_as_it_is_replayed(make, tiny_model_dir, tmp_path):
+    questions = labkit.load_questions(tmp_path / "few.jsonl", db_dir=HERE.parent / "datasets")
+    model = labkit.load_model(tiny_model_dir)
+    climbed = ladder(model, questions, ("prompt", "self-reflection"), reflections=1)
+    sys.modules["make_artifacts"].record_ladder(climbed, str(tmp_path / "ladder"))
+    again = replayed_ladder(model, questions, ("prompt", "self-reflection"), folder=tmp_path / "ladder")
+    for rung, replayed in zip(climbed.rungs, again.rungs, strict=True):
+        assert [r.prediction for r in replayed.run.results] == [r.prediction for r in rung.run.results]
+        assert replayed.prompt_tokens == rung.prompt_tokens > 0 and replayed.run.model_hash == model.sha256
+
+
+def test_each_tuning_of_a_lab_leaves_its_adapter_and_its_steps(make, monkeypatch):
+    def stub(pairs, watch):
+        for number in range(1, pairs + 1):
+            watch(Seen(number, pairs, 1.0, 9, {"a": 0.5}, None))
+        return Tuned(Path(f"adapter-{pairs}"), "instruction", 1.0, 9, pairs, 0, pairs)
+
+    monkeypatch.setattr(labkit, "tune", stub)
+    kept, watched = sys.modules["make_artifacts"].keep_tunings(), []
+    assert labkit.tune(2, watch=watched.append).trained == 2
+    labkit.tune(1, watch=watched.append)
+    assert [(str(path), [seen.step for seen in steps]) for path, steps in kept] == [
+        ("adapter-2", [1, 2]),
+        ("adapter-1", [1]),
+    ]
+    assert [seen.step for seen in watched] == [1, 2, 1]
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("lab", ["lab03", "lab09"])
+def test_what_a_lab_makes_on_its_way_is_kept(make, lab, tiny_model_dir, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LABKIT_PROFILE", "ci")
+    monkeypatch.setenv("LABKIT_MODEL", "")
+    make(lab)
+    said = capsys.readouterr().out
+    if lab == "lab03":
+        recorded = course.recorded_runs(tmp_path / "runs" / "ladder")
+        assert [recording.prompt for recording in recorded] == ["few-shot", "prompt"]
+        assert all(str(recording) in said and len(recording.predictions) == 2 for recording in recorded)
+        return
+    model = labkit.load_model(tiny_model_dir)
+    for name in ("lab09-first", "lab09-again"):
+        found = ready.ready(name, model, tmp_path / "ready")
+        assert str(found) in said and {"asked", "right", "right_before_the_cut"} <= set(found.card.made)
+        assert "/" not in str(found.card.continued_from) and all(pair.database == "clinic" for pair in found.pairs)
+        assert found.play(tmp_path / "played").adapter.name.endswith("-replayed")
+
+
 def test_an_unknown_artifact_is_named(make, capsys):
     with pytest.raises(SystemExit):
         make("smaller")
-    assert "there is no smaller; the artifacts are larger, half-tuned, tuned, lab05" in capsys.readouterr().err
+    assert (
+        "there is no smaller; the artifacts are larger, half-tuned, tuned, lab05, lab03, lab09"
+        in capsys.readouterr().err
+    )

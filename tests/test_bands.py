@@ -36,7 +36,9 @@ def test_a_figure_stands_beside_the_range_of_the_runs(written, value, verdict):
     told = bands.expected("lab77", {"right": value}, SETTING)
     (figure,) = told.figures
     assert (figure.low, figure.high, figure.runs, figure.verdict) == (7, 9, 3, verdict)
-    assert f"recorded 7 to 9: {verdict}" in str(told) and "3 runs: seeds 0, 1, 2; bfloat16, float32" in str(told)
+    assert f"recorded 7 to 9: {verdict}" in str(told)
+    named = "seed 0 in float32, seed 1 in bfloat16, seed 2 in float32"
+    assert told.note == f"Beside 3 recorded runs of 6 planned: {named}."
     assert told.to_frame().loc["right"].tolist() == [value, 7, 9, verdict]
 
 
@@ -74,5 +76,65 @@ def test_recorded_files_are_of_labs_that_ask_for_them_with_all_their_figures():
     for path in sorted((ROOT / "datasets" / "bands").glob("*.jsonl")):
         for run in bands.recorded(path.stem):
             assert run["lab"] == path.stem and run["dtype"] in ("bfloat16", "float32")
-            assert re.fullmatch(r"[0-9a-f]{64}", run["source_sha256"])
+            assert re.fullmatch(r"[0-9a-f]{64}", run["code_sha256"])
             assert all(f'"{name}"' in asked[path.stem] for name in run["figures"]), path.stem
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """tools/record_bands.py as a module."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import record_bands
+
+    return record_bands
+
+
+def test_recorded_runs_are_of_the_code_of_now_and_each_is_there_once(recorder):
+    sources = {path.stem[:5]: path for path in LABS}
+    for path in sorted((ROOT / "datasets" / "bands").glob("*.jsonl")):
+        runs = bands.recorded(path.stem)
+        told = f"{path.stem} measures with other code now: python tools/record_bands.py {path.stem}"
+        assert {run["code_sha256"] for run in runs} == {recorder.code_hash(sources[path.stem])}, told
+        made = [(run["seed"], run["dtype"]) for run in runs]
+        assert len(set(made)) == len(made) and set(made) <= {(s, d) for s in bands.SEEDS for d in bands.DTYPES}
+        note = bands.expected(path.stem, runs[0]["figures"], SETTING).note
+        assert f"{len(made)} recorded runs of 6 planned" in note if len(made) >= bands.FEWEST else "No band" in note
+
+
+def test_the_page_of_the_data_counts_the_recorded_runs():
+    words, page = (
+        ("none", "one", "two", "three", "four", "five", "all six"),
+        (ROOT / "datasets" / "README.md").read_text(),
+    )
+    counts = {path.stem[:5]: len(bands.recorded(path.stem[:5])) for path in LABS}
+    for lab, count in counts.items():
+        assert f"{words[count]} of Lab {int(lab[3:])}" in page.split("So far: ")[1].splitlines()[0], (lab, count)
+
+
+def test_prose_leaves_the_hash_of_the_code_alone_and_code_does_not(recorder, tmp_path):
+    text = LABS[0].read_text("utf-8")
+    before, hashes = recorder.code_hash(LABS[0]), []
+    for old, new in (("# # Lab", "# # A lab"), ("setting = course.setup()", "setting = course.setup(seed=1)")):
+        assert text.count(old) == 1
+        (tmp_path / LABS[0].name).write_text(text.replace(old, new), "utf-8")
+        hashes.append(recorder.code_hash(tmp_path / LABS[0].name))
+    assert hashes[0] == before != hashes[1]
+
+
+def test_a_recording_of_other_code_is_made_anew_and_one_of_the_code_of_now_is_kept(recorder, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(recorder, "BANDS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["record_bands", "lab06", "--seeds", "0", "1", "--dtypes", "float32"])
+
+    def record(source, lab, seed, dtype):
+        made.append(seed)
+        return {"seed": seed, "dtype": dtype, "figures": {}, "code_sha256": recorder.code_hash(source)}
+
+    monkeypatch.setattr(recorder, "record", record)
+    (now,) = (recorder.code_hash(path) for path in LABS if path.stem.startswith("lab06"))
+    lines = [
+        {"seed": seed, "dtype": "float32", "figures": {}, "code_sha256": code} for seed, code in ((0, "old"), (1, now))
+    ]
+    (tmp_path / "lab06.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    recorder.main()
+    assert made == [0] and "old" not in (tmp_path / "lab06.jsonl").read_text("utf-8")

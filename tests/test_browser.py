@@ -311,6 +311,7 @@ VIEWS = {
     "low_rank": "showcase.low_rank()",
     "token_losses": "showcase.token_losses()",
     "loss_curve": "showcase.loss_curve()",
+    "curves": "showcase.curves()",
 }
 WORKED = list(VIEWS)[:9]  # those that are worked, not only looked at
 CONTROLS = "select, input, textarea, button, [role=slider], [tabindex='0'], [contenteditable=true]"

@@ -609,6 +609,27 @@ def test_a_recording_is_evaluated_like_a_model(tmp_path, root):
     assert evaluate(recording, questions).id == run.id
 
 
+@pytest.mark.parametrize("adapter, told", [("cd" * 32, "adapter cdcdcdcdcdcd"), ("unknown", "adapter unknown")])
+def test_a_recording_of_a_tuned_model_names_base_and_adapter(tmp_path, root, adapter, told):
+    header = HEADER | {"sha256": "ab" * 32, "adapter_sha256": adapter}
+    recording = places.read_recording(_recording(tmp_path, header, {"id": "start-01", "prediction": "SELECT 1"}))
+    assert f"(weights abababababab, {told}), recorded 2031-01-01, prompt plain" in str(recording)
+    run = evaluate(recording, load_questions(root / "datasets" / "league" / "start.jsonl")[:1])
+    assert run.adapter_hash == adapter and run.model_hash == "ab" * 32
+
+
+def test_a_recording_without_an_adapter_names_none(tmp_path):
+    recording = places.read_recording(_recording(tmp_path, HEADER))
+    assert "adapter" not in str(recording) and "adapter_sha256" not in recording.describe()
+
+
+def test_each_recording_of_the_league_says_whose_weights_answered():
+    found = course.recorded_runs()
+    assert len(found) >= 3 and all(re.fullmatch("[0-9a-f]{64}", recording.sha256) for recording in found)
+    for recording in found:
+        assert bool(recording.adapter_sha256) == ("tuned" in recording.model), recording
+
+
 def test_without_recordings_the_list_is_empty(tmp_path):
     assert course.recorded_runs(tmp_path) == [] and course.recorded_runs(tmp_path / "nothing") == []
 

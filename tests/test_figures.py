@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labkit.widgets import LossCurve, LowRank, TokenLosses
+from labkit.widgets import Curves, LossCurve, LowRank, TokenLosses
 from labkit.widgets.training import shaded
 
 
@@ -91,3 +91,60 @@ def test_a_curve_of_one_step_or_of_no_loss_is_drawn(losses):
 def test_a_curve_of_nothing_is_refused(losses, window):
     with pytest.raises(ValueError, match="a step"):
         LossCurve(losses, window)
+
+
+# --- a formula as curves
+
+SQUARES = {"x² <": [(n, n * n) for n in range(-4, 5)], "twice x": [(n, 2 * n) for n in range(-4, 5)]}
+
+
+def drawn(picture):
+    """Each line's points as they are drawn, and its style."""
+    found = re.findall(r'<polyline points="(.+?)" (.+?)/>', picture.html())
+    return [([tuple(map(float, point.split(","))) for point in points.split()], style) for points, style in found]
+
+
+def test_curves_are_drawn_to_scale_and_inside():
+    picture = Curves(SQUARES, "x", "y")
+    (squares, _), (twice, _) = drawn(picture)
+    wide, high = canvas(picture.html())
+    assert len(squares) == len(twice) == 9
+    assert all(0 <= x <= wide and 0 <= y <= high - 60 for x, y in squares + twice)
+    left, right = squares[0][0], squares[-1][0]
+    assert [x for x, _ in squares] == pytest.approx([left + (right - left) * n / 8 for n in range(9)], abs=0.06)
+    top, zero, below = squares[0][1], squares[4][1], twice[0][1]  # 16, 0 and -8
+    assert (below - zero) / (zero - top) == pytest.approx(0.5, abs=0.01) and top < zero < below
+
+
+def test_curves_are_told_apart_without_colour_and_named():
+    picture = Curves(SQUARES, "x", "y & more")
+    styles = [style for _, style in drawn(picture)]
+    assert len({re.search('stroke-dasharray="(.+?)"', style)[1] for style in styles}) == 2
+    page = picture.html()
+    assert "x² &lt;" in page and "x² <" not in page and "y &amp; more" in page
+    assert page.count('d="M46 ') >= 3  # the axes, and a sample of each line beside its name
+
+
+def test_marks_stand_where_they_belong_and_the_level_too():
+    picture = Curves(SQUARES, "x", "y", {"two": (2, 4), "out < there": (4, 20)}, level=4)
+    (squares, _), _ = drawn(picture)
+    dots = [tuple(map(float, dot)) for dot in re.findall(r'cx="(.+?)" cy="(.+?)"', picture.html())]
+    assert dots[0] == pytest.approx(squares[6], abs=0.06) and dots[1][1] < squares[-1][1]
+    assert f'd="M46 {dots[0][1]:.1f}H' in picture.html() and "out &lt; there" in picture.html()
+
+
+def test_curves_are_said_in_numbers():
+    told = str(Curves(SQUARES, "x", "y", {"two": (2, 4)})).splitlines()
+    assert told[0] == "y, over x" and told[-1] == "● two: 2 → 4"
+    assert told[1] == "x² <: -4 → 16, -2 → 4, 0 → 0, 2 → 4, 4 → 16"
+    assert str(Curves({"a": [(1, 2), (3, 4)]}, "x", "y")).splitlines()[1] == "a: 1 → 2, 3 → 4"
+
+
+@pytest.mark.parametrize("lines", [{}, {"a": []}])
+def test_a_picture_of_nothing_is_refused(lines):
+    with pytest.raises(ValueError, match="needs a line"):
+        Curves(lines, "x", "y")
+
+
+def test_one_point_alone_is_drawn():
+    assert drawn(Curves({"a": [(1, 2)]}, "x", "y"))[0][0][0][1] == pytest.approx(90, abs=1)

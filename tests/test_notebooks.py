@@ -243,6 +243,16 @@ def test_the_command_line_says_what_is_stale(root):
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+def test_what_runs_beside_the_cells_leaves_no_trace(tool, small, tmp_path, own_home):
+    seen = tmp_path / "seen.txt"
+    last = f"open({str(seen)!r}, 'w').write(f'{{kept}} {{area(1):.2f}}')"
+    executed = tool.execute(small, "kept = 'first'", last)
+    assert seen.read_text() == "first 3.14"
+    assert tool.faults(executed) == [] and tool.to_bytes(tool.without_outputs(executed)) == tool.to_bytes(
+        tool.solution_notebook(small)
+    )
+
+
 # --- they run
 
 

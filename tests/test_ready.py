@@ -229,6 +229,38 @@ def test_the_package_holds_it(root, shipped):
     assert len(list(shipped.iterdir())) == 5 and set(shipped.iterdir()) <= packaged
 
 
+@pytest.mark.parametrize("name", ["lab09-first", "lab09-again"])
+def test_lab_9s_adapters_are_what_their_label_says_and_were_tuned_on_no_question(root, name):
+    folder = ready.HOME / name
+    card, pairs = folders.read_card(folder), load_questions(folder / "pairs.jsonl")
+    assert folders.sha256(folder) == card.made["adapter_sha256"] and card.prompt == "question_only"
+    assert folders.sha256(starters._HOME / card.base_sha256[:12]) == card.made["starter_sha256"]
+    assert card.continued_from == "starter" if name.endswith("first") else card.continued_from.startswith("adapter-")
+    known = known_sets(root / "datasets/clinic/clinic.sqlite")
+    assert len(known.questions) > 30 and card.overlap
+    assert not known.questions & {normalise_question(pair.question) for pair in pairs}
+    assert not known.queries & {normalise_sql(pair.sql) for pair in pairs}
+    assert not [pair.id for pair in pairs if "phone" in pair.sql]  # what the lab excludes
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 2_700_000
+
+
+def test_lab_9s_adapters_follow_the_labs_recipe(root):
+    lab = (root / "solutions/lab09_own_database.py").read_text("utf-8")
+    first = folders.read_card(ready.HOME / "lab09-first")
+    assert f"PAIRS = {first.pairs} " in lab and first.recipe["passes"] == 1
+    assert set(re.findall(r'taken\("(\w+)"\)', lab)) == {"first", "again"}
+
+
+@pytest.mark.real
+@pytest.mark.notebook
+def test_lab_9_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(root, tmp_path, own_home, monkeypatch):
+    shown = _chosen(root, tmp_path, monkeypatch, "lab09_own_database", ("first =", "second =", "Server("))
+    for part in ("first =", "second ="):
+        assert "REPLAYED, not tuned here: smollm2-135m" in shown[part], part
+    assert "replayed " in shown["first ="] and "tuned " not in shown["first ="].replace("not tuned", "")
+    assert "replayed again" in shown["second ="] and "-replayed was asked" in shown["Server("]
+
+
 @pytest.mark.real
 def test_the_shipped_adapter_is_as_good_as_its_card_says(shipped, league, root, tmp_path):
     model, card = labkit.load_model(), folders.read_card(shipped)
@@ -242,23 +274,8 @@ def test_the_shipped_adapter_is_as_good_as_its_card_says(shipped, league, root, 
 @pytest.mark.real
 @pytest.mark.notebook
 def test_lab_5_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(root, tmp_path, own_home, monkeypatch):
-    monkeypatch.setenv("LABKIT_PROFILE", "ci")
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    (tmp_path / "my-labs").mkdir()
-    for folder in ("notebooks", "datasets"):
-        (tmp_path / folder).symlink_to(root / folder)
-    notebook = nbformat.read(root / "notebooks/lab05_tune.ipynb", as_version=4)
-    chosen = [cell for cell in notebook.cells if "\nREPLAY = False" in cell.source]
-    chosen[0].source = chosen[0].source.replace("REPLAY = False", "REPLAY = True")
-    where = {"metadata": {"path": str(tmp_path / "my-labs")}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
-    shown = {}
-    for cell in notebook.cells:
-        outputs = cell.get("outputs", [])
-        text = "".join(str(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs)
-        parts = ("lesson.stop()", "tuned = lesson", "knows =", "each[worst][0]", "figures =")
-        shown |= {part: text for part in parts if part in cell.source}
-    assert len(chosen) == 1
+    parts = ("lesson.stop()", "tuned = lesson", "knows =", "each[worst][0]", "figures =")
+    shown = _chosen(root, tmp_path, monkeypatch, "lab05_tune", parts)
     for part in ("lesson.stop()", "tuned = lesson", "knows ="):
         assert "REPLAYED, not tuned here: smollm2-135m" in shown[part], part
     assert "of the processor" not in shown["tuned = lesson"]  # no speed of another machine
@@ -267,3 +284,23 @@ def test_lab_5_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(root, 
     assert "tuned, question alone" not in shown["knows ="] and "paid back" not in shown["knows ="]
     assert "replayed: tuned, right" in shown["figures ="]
     assert "-replayed + question_only" in str(labkit.progress())
+
+
+def _chosen(root, tmp_path, monkeypatch, lab, parts) -> dict[str, str]:
+    """The learner's notebook run with the choice: what the cells printed that hold each of `parts`."""
+    monkeypatch.setenv("LABKIT_PROFILE", "ci")
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    (tmp_path / "my-labs").mkdir()
+    for folder in ("notebooks", "datasets"):
+        (tmp_path / folder).symlink_to(root / folder)
+    notebook = nbformat.read(root / f"notebooks/{lab}.ipynb", as_version=4)
+    (chosen,) = [cell for cell in notebook.cells if re.search("^REPLAY = False", cell.source, re.M)]
+    chosen.source = chosen.source.replace("REPLAY = False", "REPLAY = True")
+    where = {"metadata": {"path": str(tmp_path / "my-labs")}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    shown = {}
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        text = "".join(str(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs)
+        shown |= {part: text for part in parts if part in cell.source}
+    return shown

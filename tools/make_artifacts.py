@@ -10,16 +10,21 @@ Tunings and runs are kept under the kit's home, so a call that was stopped goes 
 
 `lab05`: the ready adapter of Lab 5, by the lab's own recipe, for learners who choose to skip its tuning; always tuned
 anew. Its card says what it reaches on the lab's questions, and what it reached before it was cut to what is kept.
+`lab03` (the answers of its ladder) and `lab09` (its two adapters) execute the lab's solution from top to end and keep
+what was made on the way: some ten minutes of one core each. With `--notebooks` the executed notebook is written too.
 """
 
 import argparse
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from make_notebooks import execute, sources, to_bytes
 from record_run import record
 
 import labkit
+from labkit.course import recorded_runs
 from labkit.dataset import QuestionSet
 from labkit.models import DEFAULT
 from labkit.tuning import ready, starters, tune
@@ -31,19 +36,35 @@ LARGER = "Qwen/Qwen2.5-Coder-0.5B-Instruct"
 STATES = {"half-tuned": ("half-tuned", 1_200), "tuned": ("tuned longer", 3_600)}  # -> what it is called, its pairs
 READY = {"lab05": 160}  # lab -> the pairs that it tunes on
 ASKED = 40  # questions on which a ready adapter is measured, as the lab does
+RECALL = 160  # of a longer lesson so many pairs are asked for, word for word
+FIRST = """
+import sys
+sys.path.insert(0, {tools!r})
+from make_artifacts import keep_tunings
+_tunings = keep_tunings()
+"""
+LAST = {  # lab -> what runs in its kernel after its last cell
+    "lab03": "from make_artifacts import record_ladder\nrecord_ladder(climbed, {runs!r})",
+    "lab09": "from make_artifacts import keep_lab09\n"
+    "keep_lab09(_tunings, base, RUNS['questions'], MEASURED['questions'], {ready!r})",
+}
+LESSONS = {"lab09-first": "tuned", "lab09-again": "tuned again"}  # ready adapter -> the rung that the lab calls so
 
 
 def main(given: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("which", nargs="*", help=f"of: {', '.join(('larger', *STATES, *READY))}; all by default")
+    options.add_argument(
+        "which", nargs="*", help=f"of: {', '.join(('larger', *STATES, *READY, *LAST))}; all by default"
+    )
     options.add_argument("--model", default=LARGER, help="the larger model: hub id, folder or GGUF file")
     options.add_argument("--name", help="what the recording calls it (default: --model)")
     options.add_argument("--base", default=DEFAULT, help="the model that is tuned")
     options.add_argument("--questions", type=Path, default=DATA / "league" / "dev.jsonl")
     options.add_argument("--out", type=Path, default=DATA / "league" / "runs")
+    options.add_argument("--notebooks", action="store_true", help="lab03, lab09: write the executed notebook as well")
     options.add_argument("--ready", type=Path, default=ready.HOME, help="where ready adapters go")
     chosen = options.parse_args(given)
-    known = ("larger", *STATES, *READY)
+    known = ("larger", *STATES, *READY, *LAST)
     unknown = set(chosen.which) - set(known)
     if unknown:
         options.error(f"there is no {', '.join(unknown)}; the artifacts are {', '.join(known)}")
@@ -51,6 +72,11 @@ def main(given: list[str] | None = None) -> None:
     for which in chosen.which or known:
         if which in READY:
             print(ready_adapter(which, chosen.base, questions[:ASKED], chosen.ready), flush=True)
+            continue
+        if which in LAST:
+            source, notebook = executed(which, chosen.base, chosen.out / "ladder", chosen.ready)
+            if chosen.notebooks:
+                source.with_suffix(".ipynb").write_bytes(to_bytes(notebook))
             continue
         if which == "larger":
             generator = labkit.SqlGenerator(labkit.load_model(chosen.model), "plain")
@@ -83,17 +109,72 @@ def ready_adapter(lab: str, base: str, asked: QuestionSet, home: Path) -> str:
     with tempfile.TemporaryDirectory() as folder:
         options = {"adapter": begun and starters.NAME, "rate": 1e-3, "watch": steps.append}
         whole = tune(model, pairs, out=Path(folder) / "whole", **options).adapter
-        card = ready.pack(whole, begun, steps, home / lab)
-        kept = ready.ready(lab, model, home).play(folder).adapter
-        uncut, cut = (labkit.load_model(base, adapter=at) for at in (whole, kept))
-        asking = (labkit.SqlGenerator(each, max_new_tokens=100) for each in (uncut, cut))  # as the lab asks
-        before, right = (labkit.evaluate(generator, asked).correct for generator in asking)
-        said = labkit.SqlGenerator(cut)([replace(pair, database=str(LEAGUE)) for pair in made.pairs])
-        recalled = sum(text == pair.sql for text, pair in zip(said, made.pairs, strict=True))
+        uncut = labkit.SqlGenerator(labkit.load_model(base, adapter=whole), max_new_tokens=100)  # as the lab asks
+        before = labkit.evaluate(uncut, asked).correct
+        return packed(lab, model, whole, steps, asked, before, home)
+
+
+def packed(name: str, model, whole: Path, steps: list, asked: QuestionSet, before: int, home: Path) -> str:
+    """Write the adapter in `whole` as the ready one called `name`, and on its card what it reaches on `asked` when cut,
+    beside `before`, the right answers of the whole one; says what it is."""
+    begun = starters.folder(model) if (starters.folder(model) / CONFIG).is_file() else None
+    card = ready.pack(whole, begun, steps, home / name)
+    taken = ready.ready(name, model, home)
+    with tempfile.TemporaryDirectory() as folder:
+        cut = labkit.load_model(model.name, adapter=taken.play(folder).adapter)
+        right = labkit.evaluate(labkit.SqlGenerator(cut, max_new_tokens=100), asked).correct
+        trained = list(taken.pairs)[:RECALL]
+        database = str(asked.database_path(asked[0]))
+        said = labkit.SqlGenerator(cut)([replace(pair, database=database) for pair in trained])
+    recalled = sum(text == pair.sql for text, pair in zip(said, trained, strict=True))
     measured = {"asked": len(asked), "right": right, "right_before_the_cut": before}
-    ready.label(home / lab, replace(card, recalled=recalled, of=len(pairs), made=card.made | measured))
-    size = sum(file.stat().st_size for file in (home / lab).iterdir()) / 1e6
-    return f"{ready.ready(lab, model, home)}\n{measured}, {recalled} pairs recalled, {size:.1f} MB in {home / lab}"
+    ready.label(home / name, replace(card, recalled=recalled, of=len(trained), made=card.made | measured))
+    size = sum(file.stat().st_size for file in (home / name).iterdir()) / 1e6
+    return f"{taken}\n{measured}, {recalled} of {len(trained)} pairs recalled, {size:.1f} MB in {home / name}"
+
+
+# --- what a lab makes while it is executed
+
+
+def executed(lab: str, base: str, runs: Path, home: Path) -> tuple:
+    """Execute a lab's solution with `base`, keep what `LAST` says; returns its source and the executed notebook."""
+    (source,) = (path for path in sources() if path.stem.startswith(lab))
+    os.environ["LABKIT_MODEL"] = base
+    places = {"tools": str(Path(__file__).parent), "runs": str(runs), "ready": str(home)}
+    notebook = execute(source, FIRST.format(**places), LAST[lab].format(**places))
+    kept = (
+        recorded_runs(runs)
+        if lab == "lab03"
+        else [ready.ready(name, labkit.load_model(base), home) for name in LESSONS]
+    )
+    print(*kept, sep="\n", flush=True)
+    return source, notebook
+
+
+def keep_tunings() -> list[tuple[Path, list]]:
+    """In a lab's kernel: from now on each finished `labkit.tune` leaves its adapter and its steps in this list."""
+    kept, tuning = [], labkit.tune
+
+    def watched(*given, watch, **more):
+        steps = []
+        done = tuning(*given, watch=lambda seen: steps.append(seen) or watch(seen), **more)
+        kept.append((done.adapter, steps))
+        return done
+
+    labkit.tune = watched
+    return kept
+
+
+def keep_lab09(kept: list, model, runs: dict, asked: QuestionSet, home: str) -> None:
+    """In Lab 9's kernel: its two adapters become ready ones."""
+    for (name, rung), (whole, steps) in zip(LESSONS.items(), kept, strict=True):
+        packed(name, model, whole, steps, asked, runs[rung].correct, Path(home))
+
+
+def record_ladder(climbed, out: str) -> None:
+    """In Lab 3's kernel: the answers of each rung, under the rung's name."""
+    for rung in climbed.rungs:
+        record(rung.run, Path(out) / f"{rung.name}.jsonl", prompt=rung.name, prompt_tokens=rung.prompt_tokens)
 
 
 if __name__ == "__main__":

@@ -175,19 +175,34 @@ def faults(notebook: nbformat.NotebookNode) -> list[str]:
     return found
 
 
-def execute(source: Path) -> nbformat.NotebookNode:
-    """Run a lab with its solutions, in this environment's kernel, with a home folder of its own; add the stamp."""
+def execute(source: Path, first: str = "", last: str = "") -> nbformat.NotebookNode:
+    """Run a lab with its solutions, in this environment's kernel, with a home folder of its own; add the stamp.
+
+    `first` and `last`: code that runs before and after its cells, and leaves no trace in the notebook.
+    """
     from nbclient import NotebookClient
 
     notebook = solution_notebook(source)
     with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
         environment = own_environment(Path(folder))
         resources = {"metadata": {"path": str(source.parent)}}
-        client = NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources, record_timing=False)
-        client.execute(env=environment)
+        client = NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=resources, record_timing=False)
+        with client.setup_kernel(env=environment):
+            _aside(client, first)
+            for place, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, place)
+            _aside(client, last)
     clean(notebook)
     notebook.metadata["labkit"].update(_stamp())
     return notebook
+
+
+def _aside(client, code: str) -> None:
+    """Run code in the kernel of a notebook, which stays as it is."""
+    cells = client.nb.cells
+    cells.append(nbformat.v4.new_code_cell(code))
+    client.execute_cell(cells[-1], len(cells) - 1, store_history=False)
+    cells.pop()
 
 
 def own_environment(folder: Path) -> dict[str, str]:

@@ -4,11 +4,13 @@
     python tools/record_bands.py lab06 --seeds 0 --dtypes float32 --anew
 
 Each run is a kernel and a home folder of its own, in the full profile, from the top to the cell that calls
-`course.expected`. A line a run goes into datasets/bands/labNN.jsonl; a run that is there is passed over, so that a
-recording that was stopped goes on. Not a benchmark of speed: other work may run beside it.
+`course.expected`. A line a run goes into datasets/bands/labNN.jsonl, with the hash of the code that ran; a run that is
+there is passed over, so that a recording that was stopped goes on, and one of other code is forgotten. Not a benchmark
+of speed: other work may run beside it.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -17,8 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
-from make_notebooks import ROOT, own_environment, solution_notebook, source_hash, sources
+from make_notebooks import ROOT, own_environment, solution_notebook, sources
 from nbclient import NotebookClient
+
+from labkit.course.bands import DTYPES, SEEDS
 
 BANDS = ROOT / "datasets" / "bands"
 FIRST = "import labkit.models\nlabkit.models.cpu_computes_bfloat16 = lambda: {}"
@@ -28,8 +32,8 @@ LAST = "import json\nfrom labkit.course import bands\nprint(json.dumps(bands.han
 def main() -> int:
     parser = argparse.ArgumentParser(description="Record a lab's figures with several seeds and data types.")
     parser.add_argument("lab", help="as in lab06")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--dtypes", nargs="+", default=["bfloat16", "float32"], choices=["bfloat16", "float32"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--dtypes", nargs="+", default=DTYPES, choices=DTYPES)
     parser.add_argument("--anew", action="store_true", help="forget what is recorded")
     options = parser.parse_args()
     (source,) = (path for path in sources() if path.stem.startswith(options.lab))
@@ -37,6 +41,7 @@ def main() -> int:
     if options.anew:
         path.unlink(missing_ok=True)
     runs = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    runs = [run for run in runs if run["code_sha256"] == code_hash(source)]
     done = {(run["seed"], run["dtype"]) for run in runs}
     for seed in options.seeds:
         for dtype in options.dtypes:
@@ -49,11 +54,22 @@ def main() -> int:
     return 0
 
 
+def measuring_cells(source: Path) -> list[nbformat.NotebookNode]:
+    """The lab's cells up to the one that calls `course.expected`."""
+    cells = solution_notebook(source).cells
+    (last,) = (place for place, cell in enumerate(cells) if "course.expected(" in cell.source)
+    return cells[: last + 1]
+
+
+def code_hash(source: Path) -> str:
+    """sha256 of the code that measures: prose may change, and a recording is still about this lab."""
+    code = "\n\n".join(cell.source for cell in measuring_cells(source) if cell.cell_type == "code")
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
 def record(source: Path, lab: str, seed: int, dtype: str) -> dict:
     """Execute the lab up to `course.expected`; what it handed in, with how it was made."""
-    notebook = solution_notebook(source)
-    (last,) = (place for place, cell in enumerate(notebook.cells) if "course.expected(" in cell.source)
-    cells = notebook.cells[: last + 1]
+    notebook, cells = solution_notebook(source), measuring_cells(source)
     seeded = [cell for cell in cells if "course.setup()" in cell.source]
     assert len(seeded) == 1, f"{source.name} calls course.setup() in {len(seeded)} cells, not in one"
     seeded[0].source = seeded[0].source.replace("course.setup()", f"course.setup(seed={seed})")
@@ -64,7 +80,7 @@ def record(source: Path, lab: str, seed: int, dtype: str) -> dict:
         resources = {"metadata": {"path": str(source.parent)}}
         NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=resources).execute(env=kept)
     printed = "".join(output.text for output in end.outputs if output.get("name") == "stdout")
-    stamp = {"date": datetime.now(UTC).date().isoformat(), "source_sha256": source_hash(source)}
+    stamp = {"date": datetime.now(UTC).date().isoformat(), "code_sha256": code_hash(source)}
     stamp["threads"] = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count()
     return {"lab": lab, "seed": seed, "dtype": dtype, "figures": json.loads(printed)[lab]} | stamp
 

@@ -1,9 +1,9 @@
 """Where the figures of a lab usually lie: beside the learner's own, the lowest and the highest of recorded runs.
 
-`tools/record_bands.py` executes a lab's solutions with three seeds, in bfloat16 and in float32, and writes what the lab
-hands to `expected` into `datasets/bands/labNN.jsonl`, a line a run. A band is the range of these runs, nothing is
-fitted to it: of seven runs alike the last one is the highest or the lowest in 2 of 7 cases. Not a test: a figure
-outside stays as it was measured.
+`tools/record_bands.py` executes a lab's solutions, with each seed of SEEDS in each type of DTYPES if it is let run to
+its end, and writes what the lab hands to `expected` into `datasets/bands/labNN.jsonl`, a line a run. A band is the
+range of the runs that are there, and says which these are; nothing is fitted to it: of n + 1 runs alike the last one is
+the highest or the lowest in 2 of n + 1 cases. Not a test: a figure outside stays as it was measured.
 """
 
 import json
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from labkit.course.places import DEFAULT_MODEL, Setting, datasets
 from labkit.errors import LabkitError
 
+SEEDS, DTYPES = (0, 1, 2), ("bfloat16", "float32")  # the runs of a whole recording
 FEWEST = 3  # runs that make a range
 handed_in: dict[str, dict[str, float]] = {}  # lab -> figures of this process; the recording tool reads it
 
@@ -72,8 +73,8 @@ def expected(lab: str, figures: dict[str, float], setting: Setting) -> Expected:
         return Expected(
             mine, f"No band: {len(runs)} runs of {lab} are recorded in datasets/bands/, {FEWEST} are needed."
         )
-    kinds = ", ".join(sorted({run["dtype"] for run in runs}))
-    note = f"Beside {len(runs)} runs: seeds {', '.join(sorted({str(run['seed']) for run in runs}))}; {kinds}."
+    named = ", ".join(f"seed {run['seed']} in {run['dtype']}" for run in runs)
+    note = f"Beside {len(runs)} recorded runs of {len(SEEDS) * len(DTYPES)} planned: {named}."
     return Expected(tuple(_beside(figure, runs) for figure in mine), note)
 
 

@@ -89,7 +89,8 @@ class Recording:
     """Answers that a model gave once, kept in a file: {id, prediction} lines after a header line.
 
     A recording is a generator for `labkit.evaluate` like a live model: it is scored anew, only not generated anew.
-    Questions without a recorded answer get an empty one, which is wrong.
+    Questions without a recorded answer get an empty one, which is wrong. `sha256` is of the base's weights,
+    `adapter_sha256` of the adapter's: "" without one, "unknown" where the recording did not keep it.
     """
 
     model: str
@@ -98,6 +99,8 @@ class Recording:
     date: str
     predictions: dict[str, str]
     path: Path
+    adapter_sha256: str = ""
+    prompt_tokens: float | None = None  # a question, where it was counted
 
     def __call__(self, questions) -> list[str]:
         return [self.predictions.get(question.id, "") for question in questions]
@@ -106,7 +109,8 @@ class Recording:
         """What the run store keeps: the model and its hash, the prompt, and that nothing was generated."""
         label = f"{self.model} (recorded {self.date})"
         answers = hashlib.sha256(json.dumps(self.predictions, sort_keys=True).encode()).hexdigest()
-        return {"model": label, "sha256": self.sha256, "prompt": self.prompt, "answers": answers, "device": "recorded"}
+        said = {"model": label, "sha256": self.sha256, "prompt": self.prompt, "answers": answers, "device": "recorded"}
+        return said | ({"adapter_sha256": self.adapter_sha256} if self.adapter_sha256 else {})
 
     def answered(self, sets: Sequence[QuestionSet]) -> QuestionSet:
         """Of `sets`, the one with the most questions that this recording answers, cut to those."""
@@ -117,7 +121,8 @@ class Recording:
         return replace(best, questions=questions)
 
     def __str__(self) -> str:
-        return f"{self.model}, recorded {self.date}, prompt {self.prompt}, {len(self.predictions)} answers"
+        weights = f"weights {self.sha256[:12]}" + (f", adapter {self.adapter_sha256[:12]}" * bool(self.adapter_sha256))
+        return f"{self.model} ({weights}), recorded {self.date}, prompt {self.prompt}, {len(self.predictions)} answers"
 
     __repr__ = __str__
 
@@ -138,6 +143,9 @@ def read_recording(path: str | Path) -> Recording:
             entry = json.loads(line)
             if header is None:
                 header = {key: str(entry[key]) for key in ("model", "sha256", "prompt", "date")}
+                header["adapter_sha256"] = str(entry.get("adapter_sha256") or "")
+                tokens = entry.get("prompt_tokens")
+                header["prompt_tokens"] = None if tokens is None else float(tokens)
             else:
                 predictions[str(entry["id"])] = str(entry["prediction"])
         except (ValueError, KeyError, TypeError) as error:

@@ -73,9 +73,9 @@ class Ready:
 
 
 def ready(lab: str, model, among: Path | None = None) -> Ready:
-    """The ready adapter of a lab, as in "lab05", of those in the folder `among` (default: the package's). LabkitError
-    when there is none, when it was made on other weights than `model`'s or over another starter, or when its file is
-    not the one that its label names."""
+    """The ready adapter of a lab, as in "lab05" or "lab09-first", of those in the folder `among` (default: the
+    package's). LabkitError when there is none, when it was made on other weights than `model`'s or over another
+    starter, or when its file is not the one that its label names."""
     folder = (among or HOME) / lab
     card = folders.read_card(folder)
     if card is None:
@@ -91,7 +91,7 @@ def ready(lab: str, model, among: Path | None = None) -> Ready:
     if begun and folders.sha256(begun) != card.made["starter_sha256"]:
         raise LabkitError(
             f"The ready adapter of {lab} was made over another starter than the kit's of now. {_TUNE} In a clone of "
-            f"the kit `make artifacts ARTIFACTS_ARGS={lab}` makes it anew."
+            f"the kit `make artifacts ARTIFACTS_ARGS={lab.split('-')[0]}` makes it anew."
         )
     return Ready(folder, card, load_questions(folder / PAIRS), begun)
 
@@ -106,7 +106,8 @@ def pack(tuned: Path, begun: Path | None, steps: list[Seen], out: Path, rank: in
     write_atomically(out / PAIRS, (tuned / PAIRS).read_bytes())
     write_atomically(out / STEPS, "".join(json.dumps(asdict(_rounded(step))) + "\n" for step in steps))
     hashes = {"adapter_sha256": folders.sha256(out), "starter_sha256": begun and folders.sha256(begun)}
-    card = replace(card, made=card.made | hashes | {"kept_rank": rank})
+    began = card.continued_from and Path(card.continued_from).name  # a name: the folder was another machine's
+    card = replace(card, made=card.made | hashes | {"kept_rank": rank}, continued_from=began)
     cut = LoRA(lora.layers, rank, lora.alpha / lora.rank * rank, lora.targets)
     write_atomically(out / CONFIG, json.dumps(folders.peft_config(cut, card), indent=1) + "\n")
     return label(out, card)

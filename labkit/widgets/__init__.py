@@ -3,13 +3,14 @@
 from labkit.widgets.distributions import FactBars, FactState, TokenBars
 from labkit.widgets.experts import ExpertMap
 from labkit.widgets.explorer import DataExplorer
-from labkit.widgets.figures import LossCurve, LowRank, TokenLosses
+from labkit.widgets.figures import Curves, LossCurve, LowRank, TokenLosses
 from labkit.widgets.inspector import FailureInspector
 from labkit.widgets.ladder import LadderChart
 from labkit.widgets.playground import Playground
 from labkit.widgets.training import TrainingView
 
 __all__ = [
+    "Curves",
     "DataExplorer",
     "ExpertMap",
     "FactBars",

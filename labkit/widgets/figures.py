@@ -1,4 +1,4 @@
-"""Still pictures of tuning: the low-rank update beside its matrix, which tokens a loss counts, how a loss fell.
+"""Still pictures: the low-rank update beside its matrix, which tokens a loss counts, how a loss fell, a formula.
 
 Plain numbers in; no torch, no controls. Each is an SVG or a line of marked words with the same said in a sentence, so
 that it can be read without colour, and where no picture is shown.
@@ -6,7 +6,7 @@ that it can be read without colour, and where no picture is shown.
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from labkit.widgets.training import shaded
 
@@ -131,6 +131,97 @@ class LossCurve(_Still):
             _words(_WIDE - 10, _HIGH + 28, f"{len(self.losses)}", "end"),
         ]
         return f"{_svg(_WIDE, _HIGH + 40, self.text(), [axes, dots, line, *marks])}<p>{html.escape(self.text())}</p>"
+
+
+class Curves(_Still):
+    """A formula as a picture: lines by name, each a list of points (x, y), and single points, `marks`, by name.
+
+    x, y: what the axes say; `level`: a y at which a dashed line runs through. Lines differ in colour and in dashes.
+    """
+
+    def __init__(self, lines: Mapping, x: str, y: str, marks: Mapping | None = None, level: float | None = None):
+        self.lines = {str(name): [(float(a), float(b)) for a, b in points] for name, points in lines.items()}
+        self.marks = {str(name): (float(a), float(b)) for name, (a, b) in (marks or {}).items()}
+        self.x, self.y, self.level = x, y, level
+        if not self.lines or not all(self.lines.values()):
+            raise ValueError("a picture needs a line, and a line a point")
+
+    def text(self) -> str:
+        told = [f"{self.y}, over {self.x}"]
+        for name, points in self.lines.items():
+            some = [points[round(part * (len(points) - 1) / 4)] for part in range(5)] if len(points) > 5 else points
+            told.append(f"{name}: " + ", ".join(f"{a:.4g} → {b:.3g}" for a, b in some))
+        return "\n".join([*told, *(f"● {name}: {a:.4g} → {b:.3g}" for name, (a, b) in self.marks.items())])
+
+    def html(self) -> str:
+        axes = f'<path d="M{_LEFT} 10V{10 + _HIGH}H{_WIDE - 10}" fill="none" stroke="currentColor"/>'
+        parts = [axes, *self._numbers(), *self._level(), *self._paths(), *self._dots(), *self._legend()]
+        told = f"<p>{html.escape(self.y)}, over {html.escape(self.x)}</p>"
+        return told + _svg(_WIDE, _HIGH + 40 + 18 * len(self.lines), self.text(), parts)
+
+    def _ends(self) -> tuple[float, float, float, float]:
+        """The smallest and the largest x, and y; a little apart where they are one."""
+        points = [point for line in self.lines.values() for point in line] + list(self.marks.values())
+        xs, ys = zip(*points, strict=True)
+        ys = ys if self.level is None else (*ys, self.level)
+        ends = ((min(values), max(values)) for values in (xs, ys))
+        left_right, low_high = ((a, b) if b > a else (a - 0.5, b + 0.5) for a, b in ends)
+        return *left_right, *low_high
+
+    def _at(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point is drawn."""
+        left, right, low, high = self._ends()
+        across, up = (x - left) / (right - left), (y - low) / (high - low)
+        return _LEFT + (_WIDE - _LEFT - 10) * across, 10 + _HIGH * (1 - up)
+
+    def _styles(self) -> list[str]:
+        """How each line is drawn: never by its colour alone."""
+        inks = (f'stroke="{_INKS[at % 4]}" stroke-dasharray="{_DASHES[at % 4]}"' for at in range(len(self.lines)))
+        return [f'{ink} stroke-width="2.5" fill="none"' for ink in inks]
+
+    def _numbers(self) -> list[str]:
+        left, right, low, high = self._ends()
+        ends = [_words(_LEFT - 6, 14, f"{high:.3g}", "end"), _words(_LEFT - 6, 10 + _HIGH, f"{low:.3g}", "end")]
+        ends += [
+            _words(_LEFT, _HIGH + 28, f"{left:.4g}", "start"),
+            _words(_WIDE - 10, _HIGH + 28, f"{right:.4g}", "end"),
+        ]
+        return [*ends, _words((_LEFT + _WIDE) / 2, _HIGH + 28, self.x)]
+
+    def _level(self) -> list[str]:
+        if self.level is None:
+            return []
+        y = self._at(self._ends()[0], self.level)[1]
+        line = f'<path d="M{_LEFT} {y:.1f}H{_WIDE - 10}" stroke="currentColor" stroke-dasharray="2 4"/>'
+        return [line, _words(_WIDE - 10, y - 4, f"{self.level:g}", "end")]
+
+    def _paths(self) -> list[str]:
+        drawn = zip(self.lines.values(), self._styles(), strict=True)
+        paths = (
+            (" ".join("{:.1f},{:.1f}".format(*self._at(*point)) for point in line), style) for line, style in drawn
+        )
+        return [f'<polyline points="{path}" {style}/>' for path, style in paths]
+
+    def _dots(self) -> list[str]:
+        parts = []
+        for name, point in self.marks.items():
+            x, y = self._at(*point)
+            anchor, aside = ("end", -8) if x > (_LEFT + _WIDE) / 2 else ("start", 8)
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="currentColor"/>')
+            parts.append(_words(x + aside, max(y - 6, 12), name, anchor))
+        return parts
+
+    def _legend(self) -> list[str]:
+        rows = enumerate(zip(self.lines, self._styles(), strict=True))
+        return [
+            f'<path d="M{_LEFT} {_HIGH + 42 + 18 * row}h34" {style}/>'
+            + _words(_LEFT + 42, _HIGH + 46 + 18 * row, name, "start")
+            for row, (name, style) in rows
+        ]
+
+
+_INKS = ("#2171b5", "#d98200", "#008f6b", "#a6559d")  # told apart by the colour-blind, on light and dark pages
+_DASHES = ("none", "9 5", "3 4", "12 4 3 4")
 
 
 def _shown(token: str) -> str:
