@@ -192,14 +192,20 @@ def lint(
 
 @runs_app.callback()
 def runs(context: typer.Context, as_json: Json = False) -> None:
-    """List the runs, newest first."""
-    if context.invoked_subcommand:
-        return
+    """The runs, newest first, where no command is given."""
+    if not context.invoked_subcommand:
+        runs_list(as_json)
+
+
+@runs_app.command("list")
+def runs_list(as_json: Json = False) -> None:
+    """The runs, newest first; of models and adapters that are folders, their names."""
     stored = labkit.RunStore().list()
     if as_json:
         print_json([run.to_json() for run in stored])
     elif stored:
-        rows = [(run.id, run.started, run.set, run.model, run.adapter or "", str(run)) for run in stored]
+        names = [(run.set, *(Path(each or "").name for each in (run.model, run.adapter))) for run in stored]
+        rows = [(run.id, run.started[:16], *of, str(run)) for run, of in zip(stored, names, strict=True)]
         table(("run", "started", "set", "model", "adapter", "accuracy"), rows)
     else:
         print("No runs yet. Start one: labkit evaluate --questions datasets/league/start.jsonl")

@@ -191,6 +191,7 @@ def test_evaluate_diagnose_and_runs_agree(small_set, tiny_model_dir):
     shown = labkit(*evaluate).stdout
     assert "0.00 [0.00, 0.43] n=5 (execution)" in shown and "By class" in shown
     assert {run["id"] for run in as_json("runs")} == {first["run"], fresh["run"]}
+    assert as_json("runs", "list") == as_json("runs")
     assert len(as_json("runs", "show", first["run"])["results"]) == 5
     assert as_json("runs", "compare", first["run"], fresh["run"])["p_value"] == 1.0
     listed = labkit("diagnose", first["run"], "--json").stdout.splitlines()
