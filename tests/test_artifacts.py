@@ -1,7 +1,9 @@
 """The recorded runs and ready adapters that labs open can be made anew, by a stand-in here: what is written is what
 labs read."""
 
+import json
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -28,9 +30,8 @@ def make(monkeypatch, tmp_path, root, tiny_model_dir):
     monkeypatch.setitem(make_artifacts.READY, "lab05", 6)
     few = tmp_path / "few.jsonl"
     labkit.save_questions(few, labkit.load_questions(root / "datasets/league/dev.jsonl", db_dir=root / "datasets")[:2])
-    common = ["--questions", str(few), "--out", str(tmp_path / "runs"), "--base", str(tiny_model_dir)]
-    common += ["--ready", str(tmp_path / "ready")]
-    return lambda *given: make_artifacts.main([*given, *common])
+    common = ["--questions", str(few), "--out", str(tmp_path / "runs"), "--ready", str(tmp_path / "ready")]
+    return lambda *given, base=tiny_model_dir: make_artifacts.main([*given, *common, "--base", str(base)])
 
 
 def test_a_larger_model_and_a_half_tuned_one_are_recorded(make, tiny_model_dir, tmp_path, capsys):
@@ -98,14 +99,17 @@ def test_each_tuning_of_a_lab_leaves_its_adapter_and_its_steps(make, monkeypatch
 def test_what_a_lab_makes_on_its_way_is_kept(make, lab, tiny_model_dir, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("LABKIT_PROFILE", "ci")
     monkeypatch.setenv("LABKIT_MODEL", "")
-    make(lab)
+    base = shutil.copytree(tiny_model_dir, tmp_path / "base")  # Lab 3 shows prompts that take the real context
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
+    make(lab, base=base)
     said = capsys.readouterr().out
     if lab == "lab03":
         recorded = course.recorded_runs(tmp_path / "runs" / "ladder")
         assert [recording.prompt for recording in recorded] == ["few-shot", "prompt"]
         assert all(str(recording) in said and len(recording.predictions) == 2 for recording in recorded)
         return
-    model = labkit.load_model(tiny_model_dir)
+    model = labkit.load_model(base)
     for name in ("lab09-first", "lab09-again"):
         found = ready.ready(name, model, tmp_path / "ready")
         assert str(found) in said and {"asked", "right", "right_before_the_cut"} <= set(found.card.made)
