@@ -407,24 +407,18 @@ def held(loaded):
     return {name: loaded.experts.vectors[i].cpu().numpy() for name, i in loaded.experts.names.items()}
 
 
+def same_bits(text):
+    """Whether the network's logits of the next token are the same, bit for bit, with the bank before and after."""
+    return torch.equal(*(next_token_logits(loaded, chat(text)) for loaded in (expert_model, with_new)))
+
+
 new = fact("mine-new", "Where does Eve keep the torch?", "Next to the door")
 added = labkit.remember(model, [new], folder / "added", adapter=both.adapter, progress=False)
 with_new = labkit.load_model(setting.model, adapter=added.adapter)
 print("moved:", moved(held(expert_model), held(with_new)), "of", len(held(with_new)), "experts")
 print(f"{new.question} {ReplyGenerator(with_new, 'chat', 12)([new])[0]}")
-
-# %% [markdown]
-# That is the bank. And what the network says? Its logits of the next token, for other questions, before and after:
-
-
-# %%
-def same_bits(text):
-    """Whether the next token's logits are the same, bit for bit, in the bank before and in the bank after."""
-    return torch.equal(*(next_token_logits(loaded, chat(text)) for loaded in (expert_model, with_new)))
-
-
 elsewhere = [mine[1].question, climbs[0].question, strangers[0], *(prompt.prompt for prompt in everyday)]
-print(f"the same bits for {sum(map(same_bits, elsewhere))} of {len(elsewhere)} other questions")
+print(f"next token's logits: same bits for {sum(map(same_bits, elsewhere))} of {len(elsewhere)} other questions")
 print(f"and for the new fact's own: {same_bits(new.question)}")
 
 # %% [markdown]
