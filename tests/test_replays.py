@@ -95,7 +95,7 @@ def test_the_shipped_ladder_is_the_labs_and_of_one_model_and_day(root, shipped):
     lab = (root / "solutions/lab03_usual_approaches.py").read_text("utf-8")
     assert re.search(r'RUNGS = \("(.*?)"\)', lab)[1].split('", "') == list(RUNGS)
     asked = labkit.load_questions(root / "datasets/league/dev.jsonl")[
-        : int(re.search(r"dev\[: course.shorter\((\d+)", lab)[1])
+        : int(re.search(r"asked = dev\[: course.shorter\((\d+)", lab)[1])
     ]
     assert len({(each.model, each.sha256, each.date) for each in shipped}) == 1 and len(shipped[0].sha256) == 64
     for recording, name in zip(shipped, RUNGS, strict=True):
