@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -78,3 +79,32 @@ def drawn():
         return [(intent.sql, result.rows, texts) for intent, result, texts in zip(found, results, words, strict=True)]
 
     return draw
+
+
+@pytest.fixture
+def with_replay(root, tmp_path, monkeypatch):
+    """Runs a learner's notebook, named as in "lab05_tune", with `REPLAY = True`: what the cells printed that hold each
+    of `parts`."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("LABKIT_PROFILE", "ci")
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    (tmp_path / "my-labs").mkdir()
+    for folder in ("notebooks", "datasets"):
+        (tmp_path / folder).symlink_to(root / folder)
+
+    def run(lab: str, parts) -> dict[str, str]:
+        notebook = nbformat.read(root / f"notebooks/{lab}.ipynb", as_version=4)
+        (chosen,) = [cell for cell in notebook.cells if re.search("^REPLAY = False", cell.source, re.M)]
+        chosen.source = chosen.source.replace("REPLAY = False", "REPLAY = True")
+        where = {"metadata": {"path": str(tmp_path / "my-labs")}}
+        NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+        shown = {}
+        for cell in notebook.cells:
+            outputs = cell.get("outputs", [])
+            text = "".join(str(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs)
+            shown |= {part: text for part in parts if part in cell.source}
+        return shown
+
+    return run

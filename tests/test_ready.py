@@ -10,10 +10,8 @@ import shutil
 import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
-from nbclient import NotebookClient
 
 import labkit
 from labkit.agent import SqlGenerator
@@ -253,8 +251,8 @@ def test_lab_9s_adapters_follow_the_labs_recipe(root):
 
 @pytest.mark.real
 @pytest.mark.notebook
-def test_lab_9_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(root, tmp_path, own_home, monkeypatch):
-    shown = _chosen(root, tmp_path, monkeypatch, "lab09_own_database", ("first =", "second =", "Server("))
+def test_lab_9_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(own_home, with_replay):
+    shown = with_replay("lab09_own_database", ("first =", "second =", "Server("))
     for part in ("first =", "second ="):
         assert "REPLAYED, not tuned here: smollm2-135m" in shown[part], part
     assert "replayed " in shown["first ="] and "tuned " not in shown["first ="].replace("not tuned", "")
@@ -273,9 +271,9 @@ def test_the_shipped_adapter_is_as_good_as_its_card_says(shipped, league, root, 
 
 @pytest.mark.real
 @pytest.mark.notebook
-def test_lab_5_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(root, tmp_path, own_home, monkeypatch):
+def test_lab_5_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(own_home, with_replay):
     parts = ("lesson.stop()", "tuned = lesson", "knows =", "each[worst][0]", "figures =")
-    shown = _chosen(root, tmp_path, monkeypatch, "lab05_tune", parts)
+    shown = with_replay("lab05_tune", parts)
     for part in ("lesson.stop()", "tuned = lesson", "knows ="):
         assert "REPLAYED, not tuned here: smollm2-135m" in shown[part], part
     assert "of the processor" not in shown["tuned = lesson"]  # no speed of another machine
@@ -284,23 +282,3 @@ def test_lab_5_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(root, 
     assert "tuned, question alone" not in shown["knows ="] and "paid back" not in shown["knows ="]
     assert "replayed: tuned, right" in shown["figures ="]
     assert "-replayed + question_only" in str(labkit.progress())
-
-
-def _chosen(root, tmp_path, monkeypatch, lab, parts) -> dict[str, str]:
-    """The learner's notebook run with the choice: what the cells printed that hold each of `parts`."""
-    monkeypatch.setenv("LABKIT_PROFILE", "ci")
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    (tmp_path / "my-labs").mkdir()
-    for folder in ("notebooks", "datasets"):
-        (tmp_path / folder).symlink_to(root / folder)
-    notebook = nbformat.read(root / f"notebooks/{lab}.ipynb", as_version=4)
-    (chosen,) = [cell for cell in notebook.cells if re.search("^REPLAY = False", cell.source, re.M)]
-    chosen.source = chosen.source.replace("REPLAY = False", "REPLAY = True")
-    where = {"metadata": {"path": str(tmp_path / "my-labs")}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
-    shown = {}
-    for cell in notebook.cells:
-        outputs = cell.get("outputs", [])
-        text = "".join(str(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs)
-        shown |= {part: text for part in parts if part in cell.source}
-    return shown

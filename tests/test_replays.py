@@ -7,9 +7,7 @@ import json
 import re
 from types import SimpleNamespace
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 import labkit
 from labkit.course import places, standing
@@ -107,26 +105,8 @@ def test_the_shipped_ladder_is_the_labs_and_of_one_model_and_day(root, shipped):
 
 @pytest.mark.real
 @pytest.mark.notebook
-def test_lab_3_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(
-    root, tmp_path, own_home, monkeypatch, shipped
-):
-    monkeypatch.setenv("LABKIT_PROFILE", "ci")
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    (tmp_path / "my-labs").mkdir()
-    for folder in ("notebooks", "datasets"):
-        (tmp_path / folder).symlink_to(root / folder)
-    notebook = nbformat.read(root / "notebooks/lab03_usual_approaches.ipynb", as_version=4)
-    (chosen,) = [cell for cell in notebook.cells if "\nREPLAY = False" in cell.source]
-    chosen.source = chosen.source.replace("REPLAY = False", "REPLAY = True")
-    where = {"metadata": {"path": str(tmp_path / "my-labs")}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
-    shown = {}
-    for cell in notebook.cells:
-        outputs = cell.get("outputs", [])
-        text = "".join(str(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs)
-        shown |= {
-            part: text for part in ("climbed =", "rungs = {", "base, *others", "best = max") if part in cell.source
-        }
+def test_lab_3_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(own_home, shipped, with_replay):
+    shown = with_replay("lab03_usual_approaches", ("climbed =", "rungs = {", "base, *others", "best = max"))
     assert "REPLAYED, not answered here" in shown["climbed ="]
     assert "replayed, prompt" in shown["rungs = {"] and "yours, prompt" not in shown["rungs = {"]
     assert "replayed, prompt -> few-shot" in shown["base, *others"]
