@@ -1,11 +1,13 @@
 """Generation end to end: every pair runs and says something, none is in a known set, filters count, seeds decide."""
 
 import random
+import re
 import sqlite3
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import sqlglot
 
 from labkit.datagen import FAMILIES, filters, generate
 from labkit.datagen.coverage import coverage
@@ -131,6 +133,25 @@ def test_a_database_without_keys_or_glossary(shop):
     assert any(" JOIN " in q.sql for q in made), "keys are found by inclusion"
     assert {r.error for r in execute_many(shop, [q.sql for q in made])} == {None}
     assert not [name for name in made.coverage.lacking() if name.startswith("table")]
+
+
+def test_a_glossary_may_have_ranks_answered_by_name_and_number(shop):
+    rule = "| say | means |\n|---|---|\n| the most, the least | name and number |\n"
+    ranks = {"extreme", "top", "nth", "group_extreme", "having"}
+
+    def ranked(glossary):
+        made = generate(shop, 400, seed=2, wordings=1, progress=False, glossary=glossary)
+        return [q for q in made if q.tags[0] in ranks]
+
+    with_rule, without = ranked(rule), ranked("# nothing\n")
+    assert len(with_rule) > 50 and all(len(_columns(q.sql)) > 1 for q in with_rule)
+    assert any(len(_columns(q.sql)) == 1 for q in without)
+    unsaid = [q for q in with_rule if not re.search(r"(?i) and |how (many|much)|with how", q.question)]
+    assert len(unsaid) > len(with_rule) / 3, "the question mostly does not say so"
+
+
+def _columns(sql: str) -> list:
+    return sqlglot.parse_one(sql, read="sqlite").expressions
 
 
 def test_excluded_columns_and_tables_never_appear(shop):

@@ -46,6 +46,14 @@ class Drawer:
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
 
+    def figure(self, share: float) -> tuple[bool, bool]:
+        """Whether an answer by rank shows its number, and whether the question says so: in that share of questions;
+        always, and mostly without a word, where the glossary has it so."""
+        if self.speaker.glossary.figures:
+            return True, self.chance(0.3)
+        shown = self.chance(share)
+        return shown, shown
+
     def pick(self, fields: Sequence[Field]) -> Field | None:
         """One of the fields, None when there are none."""
         return self.rng.choices(fields, list(map(self.favoured, fields)))[0] if fields else None

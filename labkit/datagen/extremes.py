@@ -27,7 +27,7 @@ def extreme(d: Drawer) -> Intent | None:
     if f is None:
         return None
     subject = d.subject(view, (5, 6, 1), without=[f])
-    high, shown = d.chance(0.7), _value_beside(d, subject, f)
+    high, (shown, told) = d.chance(0.7), _value_beside(d, subject, f)
     if d.chance(0.12) and (found := _extreme_parent(d, subject)):
         return found
     if f.kind == "number" and d.chance(0.1):
@@ -38,7 +38,7 @@ def extreme(d: Drawer) -> Intent | None:
     way = [subject.read(f) + (" DESC" if high else "")]
     query = subject.source.select(subject.label(), *(subject.column(g, p) for g, p in shown), order=way, limit=1)
     probe = subject.source.select(subject.read(f), order=way, limit=2)
-    asked = extreme_frames(d, subject, superlatives(d.speaker, f, high, view.who.person), f, shown)
+    asked = extreme_frames(d, subject, superlatives(d.speaker, f, high, view.who.person), f, shown, told)
     return finished("extreme", query, asked, subject_slots(subject), ["superlative", *subject.tags], probe)
 
 
@@ -102,8 +102,12 @@ def _ranked(d: Drawer, view: View) -> list[Field]:
     return [f for f in found if not re.search(r"\b(jersey|code|number|room)\b", f.words)]
 
 
-def _value_beside(d: Drawer, subject: Subject, f: Field) -> list[tuple[Field, Path_]]:
-    return [(f, ())] if d.chance(0.45) else beside(d, subject)[:1] if d.chance(0.15) else []
+def _value_beside(d: Drawer, subject: Subject, f: Field) -> tuple[list[tuple[Field, Path_]], bool]:
+    """What is shown beside the name, and whether the question says so."""
+    shown, told = d.figure(0.45)
+    if shown:
+        return [(f, ())], told
+    return beside(d, subject)[:1] if d.chance(0.15) else [], True
 
 
 def _with_ties(d: Drawer, subject: Subject, f: Field, high: bool, shown: Sequence[tuple[Field, Path_]]) -> Intent:
@@ -185,13 +189,18 @@ AMOUNTS = ("earn", "make", "weigh", "cost", "hold")  # verbs of which one can do
 
 
 def extreme_frames(
-    d: Drawer, subject: Subject, sup: dict[str, list[str]], f: Field, shown: Sequence[tuple[Field, Path_]]
+    d: Drawer,
+    subject: Subject,
+    sup: dict[str, list[str]],
+    f: Field,
+    shown: Sequence[tuple[Field, Path_]],
+    told: bool = True,
 ) -> tuple[str, ...]:
-    """Whole questions for the extreme row, with what is to be shown beside its name."""
+    """Whole questions for the extreme row, with what is to be shown beside its name, where they are `told`."""
     person, label = subject.view.who.person, d.speaker.label(subject.view.label, subject.view.who)
     cols = listed([label, *(fact_noun(d, g, p) for g, p in shown)])
-    tail = shown_beside(cols) if shown else alone(subject.view.who.noun, label)
-    value = bool(shown) and shown[0][0] is f
+    tail = "" if not told else shown_beside(cols) if shown else alone(subject.view.who.noun, label)
+    value = told and bool(shown) and shown[0][0] is f
     fills = {"tail": tail, "cols": cols, "noun": d.speaker.words(f).nouns[0]}
     fills["howmuch"] = (
         "(how many|with how many)" if d.speaker.words(f).counts else f"what is (the|that) {fills['noun']}"
@@ -245,23 +254,25 @@ def top(d: Drawer) -> Intent | None:
         return None
     subject = d.subject(view, (6, 3), without=[f])
     high = d.chance(0.75)
-    shown = [(f, ())] if d.chance(0.5) else []
+    beside_it, told = d.figure(0.5)
+    shown = [(f, ())] if beside_it else []
     subject.source.where(*f.known(subject.source.at(), null_matters=not high))
     columns = [subject.label(), *(subject.column(g) for g, _ in shown)]
     way = [subject.read(f) + (" DESC" if high else "")]
     if d.chance(0.3):
-        return _nth(d, subject, f, high, columns, way, shown)
+        return _nth(d, subject, f, high, columns, way, shown, told)
     n = d.rng.choice((2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 8, 10, 10))
     query = subject.source.select(*columns, order=way, limit=n)
     probe = subject.source.select(subject.read(f), order=way, limit=2, offset=n - 1)
-    asked = _top_frames(d, subject, f, high, n, bool(shown))
+    asked = _top_frames(d, subject, f, high, n, bool(shown), told)
     return finished("top", query, asked, subject_slots(subject), ["top", *subject.tags], probe)
 
 
-def _top_frames(d: Drawer, subject: Subject, f: Field, high: bool, n: int, beside: bool) -> tuple[str, ...]:
+def _top_frames(d: Drawer, subject: Subject, f: Field, high: bool, n: int, beside: bool, told: bool) -> tuple[str, ...]:
     label, noun = d.speaker.label(subject.view.label, subject.view.who), d.speaker.words(f).nouns[0]
     cols = f"{label} and {noun}"
-    tail = shown_beside(cols) if beside else alone(subject.view.who.noun, plural(label), many=True)
+    name_only = alone(subject.view.who.noun, plural(label), many=True) if not beside else ""
+    tail = shown_beside(cols) if beside and told else name_only
     fills = {"k": f"({_NUMBERS[n]}|{n})", "tail": tail, "noun": d.speaker.noun(f)}
     sup = superlatives(d.speaker, f, high, subject.view.who.person)
     asked: list[str] = []
@@ -276,7 +287,7 @@ def _top_frames(d: Drawer, subject: Subject, f: Field, high: bool, n: int, besid
     return tuple(asked)
 
 
-def _nth(d: Drawer, subject: Subject, f: Field, high: bool, columns, way, shown) -> Intent | None:
+def _nth(d: Drawer, subject: Subject, f: Field, high: bool, columns, way, shown, told: bool) -> Intent | None:
     if is_rank(f):
         return None
     n = d.rng.choice((2, 2, 3))
@@ -287,7 +298,7 @@ def _nth(d: Drawer, subject: Subject, f: Field, high: bool, columns, way, shown)
     nps = [f"{nth} {t}" for t in sup["np"] if t.endswith(" {n}")]
     nps += [t.replace("with the (", f"with the {nth} (") for t in sup["np"] if "with the (" in t]
     vps = [t.replace(" the ", f" the {nth} ", 1) for t in sup["vp"] if " the " in t and "(was|is)" not in t]
-    asked = extreme_frames(d, subject, {"np": nps, "vp": vps}, f, shown)
+    asked = extreme_frames(d, subject, {"np": nps, "vp": vps}, f, shown, told or not shown)
     return finished("nth", query, asked, subject_slots(subject), ["top", "offset"], probe) if nps else None
 
 

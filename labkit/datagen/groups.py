@@ -159,14 +159,14 @@ def group_extreme(d: Drawer) -> Intent | None:
     if not g:
         return None
     value, said, tags = _measured(d, g, counting=not owned, kinds=("SUM",) if owned else ("AVG", "SUM"))
-    high, beside, source = d.chance(0.8), d.chance(0.5), g.subject.source
+    high, (beside, told), source = d.chance(0.8), d.figure(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
     if d.chance(0.25):
-        return _top_groups(d, g, (value, said, tags), columns, order, high)
-    tail = _both(g.word, value == "COUNT(*)") if beside else alone("", g.word)
+        return _top_groups(d, g, (value, said, tags), columns, order, high, told)
+    tail = _both(g.word, value == "COUNT(*)") if told else "" if beside else alone("", g.word)
     also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
-    asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if beside else f"?{tail}")
+    asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if told else f"?{tail}")
     asked = tuple(a for a in asked if not owned or not a.startswith("In which"))
     asked = asked if high or value != "COUNT(*)" else _of_any(g, asked)
     tags = ["group", "superlative", *tags, *g.subject.tags]
@@ -183,13 +183,20 @@ def group_extreme(d: Drawer) -> Intent | None:
 
 
 def _top_groups(
-    d: Drawer, g: Grouped, measured: tuple[str, str, list[str]], columns: list[str], order: list[str], high: bool
+    d: Drawer,
+    g: Grouped,
+    measured: tuple[str, str, list[str]],
+    columns: list[str],
+    order: list[str],
+    high: bool,
+    told: bool,
 ) -> Intent:
     """The groups with the most or the least, so many of them, the number beside or not."""
     value, said, tags = measured
     k, source = d.rng.choice((2, 3, 3, 5, 5, 5, 10)), g.subject.source
     said = said if value != "COUNT(*)" else "(number of {np}{when}|count of {np}{when})"
-    tail = _both(g.word, value == "COUNT(*)") if len(columns) > 1 else alone("", plural(g.word), many=True)
+    name_only = alone("", plural(g.word), many=True) if len(columns) == 1 else ""
+    tail = _both(g.word, value == "COUNT(*)") if told else name_only
     fills = {"words": plural(g.word), "k": f"({k}|{k}|{counted(str(k))})", "said": said, "tail": tail}
     fills |= {
         "best": "(highest|largest|biggest)" if high else "(lowest|smallest)",
@@ -264,13 +271,13 @@ def having(d: Drawer) -> Intent | None:
     average = max(1, g.subject.view.root.rows // max(1, len(g.field.values)))
     op = d.rng.choice((">", ">", "<", ">=", "<="))
     n = max(1 if op == ">" else 2, int(average * d.rng.choice((0.3, 0.5, 0.7, 0.9, 1, 1.1, 1.3))))
-    beside = d.chance(0.5)
+    beside, told = d.figure(0.5)
     query = g.subject.source.select(
         g.column, *(["COUNT(*)"] if beside else []), group=[g.column], having=f"COUNT(*) {op} {n}"
     )
     many = one_of(many_things(op, str(n), "{np}"))
     w = g.word
-    tail = _both(w, counting=True) if beside else alone("", plural(w), many=True)
+    tail = _both(w, counting=True) if told else "" if beside else alone("", plural(w), many=True)
     asked = frames("having", words=plural(w), word=w, many=many, tail=tail)
     asked = _of_any(g, asked) if op[0] == "<" else asked
     return finished("having", query, asked, subject_slots(g.subject), ["group", "having", *g.subject.tags])

@@ -72,4 +72,13 @@ def period_words(line: Line) -> bool:
     return bool(pairs)
 
 
-RULES = (row_of, column_name, period_words)
+def figures(line: Line) -> bool:
+    """'the most, the least, top | name and number': what an answer by rank shows without being asked."""
+    ranks = {"the most", "the least", "most", "least", "top", "ranking", "rankings", "superlatives"}
+    shown = re.match(r"(?:the )?name (?:and|with) (?:the |its )?(?:number|figure|value)\b", line.meaning, re.IGNORECASE)
+    understood = bool(shown) and bool(ranks & {term.casefold() for term in line.terms})
+    line.found.figures |= understood
+    return understood
+
+
+RULES = (row_of, column_name, period_words, figures)

@@ -36,6 +36,7 @@ class Glossary:
     sums: dict[str, list[str]] = field(default_factory=dict)  # nouns for the total of a fact
     full_names: dict[str, tuple[str, str]] = field(default_factory=dict)  # table: columns of the full name
     missing: dict[str, list[str]] = field(default_factory=dict)  # what its placeholder says: 'not charged yet'
+    figures: bool = False  # who has the most is answered by name and number
     not_understood: list[str] = field(default_factory=list)
 
 
