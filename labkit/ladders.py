@@ -93,6 +93,7 @@ def ladder(
     channel: str | Path | None = None,
     aimed: bool = False,
     exclude: Iterable[str] = (),
+    glossary: str | Path | None = None,
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
@@ -105,7 +106,8 @@ def ladder(
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
     ranked against its own (`reranking`), found by the tuned `encoder` where one is named, and by how well they
     explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that are
-    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`.
+    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`, worded
+    by the `glossary`.
     LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
     """
     adapters = dict(adapters or {})
@@ -130,7 +132,8 @@ def ladder(
         tuned = Metered(_load(model, folder))
         climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
         if pool:
-            how = {"known": known, "encoder": encoder, "channel": channel, "aimed": aimed, "exclude": exclude}
+            how = {"known": known, "encoder": encoder, "channel": channel, "aimed": aimed}
+            how |= {"exclude": exclude, "glossary": glossary}
             reranked = RerankedGenerator(tuned, pool, **how)
             climbed.append(climb.rung(f"{name}, reranked", reranked, card_seconds(folder)))
             del reranked

@@ -44,7 +44,7 @@ class RerankedGenerator:
 
     `pairs`: a question set whose databases are found; `known`: those of them that people have checked; `aimed`: draw
     pairs for each question as well (`datagen.aimed_at`; some seconds a question), none of the columns or tables in
-    `exclude`; `load`: gives the sentence encoder, the kit's own by default; `encoder`: the folder of one that
+    `exclude`, worded by the `glossary` (a file; None: the one beside the database); `load`: gives the sentence encoder, the kit's own by default; `encoder`: the folder of one that
     `tune_encoder` wrote; `channel`: the folder that `tune_channel` wrote; `k`: candidates a question; `prompt` and
     `settings` as for `SqlGenerator`. A question about a database of which the pool has no pair is answered by the model
     alone.
@@ -59,6 +59,7 @@ class RerankedGenerator:
         known: QuestionSet | None = None,
         aimed: bool = False,
         exclude: Iterable[str] = (),
+        glossary: str | Path | None = None,
         weight: float | None = None,
         own: float | None = None,
         encoder: str | Path | None = None,
@@ -75,6 +76,7 @@ class RerankedGenerator:
             raise LabkitError(f"k is {k}; ranking needs one candidate at least.")
         self.generator = SqlGenerator(model, prompt, **settings)
         self.model, self.pairs, self.k, self.aimed, self.exclude = local, pairs, k, aimed, tuple(exclude)
+        self.glossary = glossary
         usual = (WEIGHT_TUNED, OWN_TUNED) if encoder else (WEIGHT, OWN)
         usual = (WEIGHT_EXPLAINED, OWN_EXPLAINED) if channel else usual
         self.weight = usual[0] if weight is None else weight
@@ -164,7 +166,7 @@ class RerankedGenerator:
         return self._pools[path]
 
     def _candidates(self, pairs: Sequence, database: Path) -> Candidates:
-        draw = aimed_at(database, self.exclude) if self.aimed else None
+        draw = aimed_at(database, self.exclude, self.glossary) if self.aimed else None
         return Candidates(pairs, database, self._encode, self.progress, draw)
 
 
