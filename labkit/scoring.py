@@ -21,6 +21,7 @@ from pathlib import Path
 
 from labkit.dataset import Question
 from labkit.errors import LabkitError
+from labkit.exclusion import said
 from labkit.execution import ExecutionResult, Limits, Task, execute_many, execute_tasks
 from labkit.judging import Pair, Score, is_sql, judge, no_sql, shown
 from labkit.perturb import is_nothing, is_silent
@@ -242,14 +243,14 @@ _kept: OrderedDict[tuple, Reference] = OrderedDict()
 
 def _kept_references(database: Path, wanted: Sequence[Question], limits: Limits) -> list[Reference]:
     """A reference for each of `wanted`; those not seen before on a file of this content are run together."""
-    digest = database_hash(database)
-    missing = [question for question in dict.fromkeys(wanted) if (digest, question, limits) not in _kept]
+    content = (database_hash(database), *said(database))
+    missing = [question for question in dict.fromkeys(wanted) if (content, question, limits) not in _kept]
     fresh = dict(zip(missing, references(database, missing, limits), strict=True))
-    found = [fresh.get(question) or _kept[digest, question, limits] for question in wanted]
+    found = [fresh.get(question) or _kept[content, question, limits] for question in wanted]
     for question, reference in fresh.items():
         # a limit met may be the machine's mood: try again next time
         if reference.result.limit is None and len(reference.result.rows) <= _CACHED_ROWS:
-            _kept[digest, question, limits] = reference
+            _kept[content, question, limits] = reference
     while len(_kept) > _CACHED:
         _kept.popitem(last=False)
     return found
