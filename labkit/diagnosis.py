@@ -145,7 +145,9 @@ def _bring_to_an_end(cases: list[_Case]) -> None:
                 case.go_on(score.right)
 
 
-_EXCLUDED = "It reads what is excluded. Ask for something else, or take it out of `exclude`: then the model sees it too."
+_EXCLUDED = (
+    "It reads what is excluded. Ask for something else, or take it out of `exclude`: then the model sees it too."
+)
 
 
 def _making(question: Question, prediction: str, score: "Score", schema: Schema) -> _Making:

@@ -2,9 +2,9 @@
 schema shows them. It opens no file and runs no query of a user's.
 
 `execution` hands on what is in force to its child, where `guard` asks a `Watch` about each column that SQLite is about
-to read; `schema` leaves out what the same `Watch` hides. SQLite's authorizer is told of every column that a query
-*names*, through views, aliases, `*` and `rowid` too. What it is not told of is seen to here: columns that USING and
-NATURAL compare, generated columns, the index and the shadow tables of a full-text table, statistics with values in them.
+to read; `schema` leaves out what the same `Watch` hides. SQLite's authorizer is told of each column that a query names,
+through views, aliases, `*` and `rowid` too. What it is not told of is seen to here: columns that USING and NATURAL
+compare, generated columns, the index and the shadow tables of a full-text table, statistics that hold values.
 """
 
 import os
@@ -108,7 +108,7 @@ class Watch:
         return f"{table}.{column}" if column and hidden else ""
 
     def compares(self, sql: str) -> str:
-        """The part of a query that may compare a hidden column without naming it to SQLite's authorizer, "" for none."""
+        """The part of a query that may compare a hidden column without the authorizer being told, "" for none."""
         words = list(_words(sql))
         private = {column for _, column in self.columns}
         for i, word in enumerate(words):
@@ -127,10 +127,7 @@ class Watch:
             return f"{what} compares columns that are excluded by {self.excluded.where}. Write JOIN ... ON instead."
         if what.lower().startswith("sqlite_"):
             return f"The query reads {what}, which may hold what is excluded by {self.excluded.where}. Leave it out."
-        return (
-            f"The query reads {what}, which is excluded by {self.excluded.where}. Leave it out, and write the names of "
-            "the columns where there is a *."
-        )
+        return f"The query reads {what}, which is excluded by {self.excluded.where}. Name other columns, and no *."
 
 
 def _columns(connection: apsw.Connection, table: str) -> list[tuple[str, int]]:

@@ -68,8 +68,8 @@ class ExecutionResult:
     limit, what stopped the query (None: nothing, or a mistake in the SQL, whose error is SQLite's own message):
     "rows", "bytes": the result was cut, no error. "time", "cpu", "memory": it took too long, or too much. "length": a
     text, a blob or the query is too long. "depth": nested too deep, or too many terms. "refused": not one reading
-    statement, or it uses what isn't allowed. "excluded": it reads what `exclusion` keeps out. "crash": the child program
-    died.
+    statement, or it uses what isn't allowed. "excluded": it reads what `exclusion` keeps out. "crash": the child
+    program died.
     """
 
     columns: tuple[str, ...] = ()

@@ -214,7 +214,9 @@ def _generated(database: Path, questions: QuestionSet, keep: Path | None, store)
     from labkit.home import write_atomically
     from labkit.scoring import database_hash
 
-    name = hashlib.sha256(" ".join([database_hash(database), questions.sha256, *said(database)]).encode()).hexdigest()[:16]
+    name = hashlib.sha256(" ".join([database_hash(database), questions.sha256, *said(database)]).encode()).hexdigest()[
+        :16
+    ]
     file = keep / f"pairs-{name}.jsonl" if keep else None
     if file and file.is_file() and file.with_suffix(".json").is_file():
         return load_questions(file), json.loads(file.with_suffix(".json").read_text())["seconds"]

@@ -156,8 +156,8 @@ def _size(value: object) -> int:
 
 
 def main() -> None:
-    """Read requests [seconds, rows, bytes, memory, reverse, {path: [names, where]}, [[path, sql], ...]] until stdin ends;
-    one reply a query. The names are those excluded of a file."""
+    """Read requests [seconds, rows, bytes, memory, reverse, {path: [names, where]}, [[path, sql], ...]] until stdin
+    ends; one reply a query. The names are those excluded of a file."""
     room = _confine_process()
     write_frame(1, b"[]")  # ready
     while request := _read_request():
