@@ -114,8 +114,8 @@ def ask(
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
     check_ranking(candidates or known, encoder, aimed, channel)
-    loaded = chat_model(model, adapter, base_url)
     with private([db], exclude, db):
+        loaded = chat_model(model, adapter, base_url)
         agent = labkit.Agent(loaded, db, prompt)
         if candidates or known:
             where = Path(db).parent

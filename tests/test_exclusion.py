@@ -4,6 +4,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -289,3 +290,24 @@ def test_evaluate_keeps_to_the_option_and_to_the_workspace_of_its_set(people, as
     cli_measuring.evaluate(tmp_path / "set.jsonl")
     assert "SECRET" not in heard[-1].heard and "vault" not in heard[-1].heard
     assert "invalid_column" in capsys.readouterr().out
+
+
+def test_a_worker_of_a_cluster_keeps_to_it(people, asked):
+    """What Ray hands on is told here, without Ray: a worker knows nothing of the block in which it was asked."""
+    from labkit.raydata import RayGenerator, _Worker
+
+    sent = []
+    driver = object.__new__(RayGenerator)
+    driver.batch, driver._ray = (
+        2,
+        SimpleNamespace(
+            data=SimpleNamespace(from_items=lambda rows, **_: sent.extend(rows) or 1 / 0),
+            exceptions=SimpleNamespace(RayError=ZeroDivisionError),
+        ),
+    )
+    with excluding(people, HIDDEN), pytest.raises(LabkitError):
+        driver(list(asked))
+    model = Listening()
+    batch = {name: [row[name] for row in sent] for name in ("place", "question")}
+    answered = _Worker(lambda: SqlGenerator(model))(batch)
+    assert answered["refusal"] == ["", ""] and "vault" not in model.heard and "people(" in model.heard

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
-from labkit.reference import Reference, references
+from labkit.reference import Reference
+from labkit.scoring import alone, kept_references
 
 _SHOWN = 8  # questions named in a sentence
 
@@ -46,18 +47,16 @@ def said(questions: QuestionSet) -> list[str]:
 
 def troubles(questions: QuestionSet) -> dict[str, str]:
     """A question's id and line -> why none of its queries can measure; nothing is said of those with rows alone."""
-    asked = [_alone(question, sql) for question in questions for sql in question.queries]
-    found: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    asked = [question for question in questions if question.sql]
     for database in dict.fromkeys(map(questions.database_path, asked)):
         here = [question for question in asked if questions.database_path(question) == database]
-        for question, reference in zip(here, references(database, here), strict=True):
-            found.setdefault(question.id, []).append(_trouble(question, reference))
-    return {_place(q): found[q.id][0] for q in questions if q.id in found and all(found[q.id])}
-
-
-def _alone(question: Question, sql: str) -> Question:
-    """The question with one of its queries; its rows speak of the first."""
-    return replace(question, sql=sql, alternatives=(), rows=question.rows if sql == question.sql else None)
+        wanted = [alone(question, sql) for question in here for sql in question.queries]
+        judged = dict(zip(wanted, kept_references(database, wanted), strict=True))
+        for question in here:
+            why = [_trouble(question, judged[alone(question, sql)]) for sql in question.queries]
+            found |= {_place(question): why[0]} if all(why) else {}
+    return found
 
 
 def _trouble(question: Question, reference: Reference) -> str:
