@@ -242,8 +242,8 @@ _kept: OrderedDict[tuple, Reference] = OrderedDict()
 
 
 def kept_references(database: Path, wanted: Sequence[Question], limits: Limits = DEFAULT_LIMITS) -> list[Reference]:
-    """A reference for each of `wanted`, which are as `alone` gives them; those not seen before on a file of this content
-    are run together."""
+    """A reference for each of `wanted`, which are as `alone` gives them; those not seen before on a file of this
+    content are run together."""
     content = (database_hash(database), *said(database))
     missing = [question for question in dict.fromkeys(wanted) if (content, question, limits) not in _kept]
     fresh = dict(zip(missing, references(database, missing, limits), strict=True))
