@@ -309,7 +309,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=60, help="at most")
     parser.add_argument("--max-seconds", type=float, default=0, help="of the clock, at most; 0: no cap")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="float32", help="of the frozen weights")
-    parser.add_argument("--autocast", action=argparse.BooleanOptionalAction, help="TRL's bf16; by default where the processor has it")
+    parser.add_argument(
+        "--autocast", action=argparse.BooleanOptionalAction, help="TRL's bf16; by default where the processor has it"
+    )
     parser.add_argument("--loss", choices=("trl", "whole", "answers"), default="answers")
     parser.add_argument("--sampling", choices=("random", "group_by_length"), default="random")
     parser.add_argument("--seed", type=int, default=0)

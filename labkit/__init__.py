@@ -16,6 +16,7 @@ _HOME_OF = {
     "Limits": "execution",
     "ExecutionResult": "execution",
     "read_schema": "schema",
+    "excluding": "exclusion",
     "Question": "dataset",
     "QuestionSet": "dataset",
     "load_questions": "dataset",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from labkit import prompting
 from labkit.errors import LabkitError
+from labkit.exclusion import said
 from labkit.execution import ExecutionResult, execute
 from labkit.schema import read_schema
 
@@ -233,15 +234,15 @@ def _said_of(generator: SqlGenerator | ReplyGenerator) -> dict:
 
 
 def _schema_text(database: str | Path) -> str:
-    """The database's schema as prompt text, read again only when the file has changed."""
+    """The database's schema as prompt text, read again only when the file has changed, or what is excluded of it."""
     path = Path(database)
     try:
         stamps = [(f.stat().st_mtime_ns, f.stat().st_size) for f in (path, Path(f"{path}-wal")) if f.exists()]
     except OSError as error:
         raise LabkitError(f"The database {path} cannot be read: {error.strerror or error}.") from error
-    return _schema_text_of(path, tuple(stamps))
+    return _schema_text_of(path, tuple(stamps), tuple(said(path)))
 
 
 @lru_cache(32)
-def _schema_text_of(path: Path, stamps: tuple) -> str:
+def _schema_text_of(path: Path, stamps: tuple, excluded: tuple) -> str:
     return read_schema(path).to_prompt()

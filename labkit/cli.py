@@ -27,6 +27,7 @@ from labkit.terminal import (
     Channel,
     Database,
     Encoder,
+    Exclude,
     Json,
     Known,
     Model,
@@ -34,6 +35,7 @@ from labkit.terminal import (
     chat_model,
     check_ranking,
     print_json,
+    private,
     ranked,
     table,
 )
@@ -107,15 +109,18 @@ def ask(
     encoder: Encoder = None,
     channel: Channel = None,
     aimed: Aimed = False,
+    exclude: Exclude = None,
     as_json: Json = False,
 ) -> int:
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
     check_ranking(candidates or known, encoder, aimed, channel)
-    loaded = chat_model(model, adapter, base_url)
-    agent = labkit.Agent(loaded, db, prompt)
-    if candidates or known:
-        agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, prompt, aimed, channel=channel)
-    answer = agent.ask(question)
+    with private([db], exclude, db):
+        loaded = chat_model(model, adapter, base_url)
+        agent = labkit.Agent(loaded, db, prompt)
+        if candidates or known:
+            where = Path(db).parent
+            agent.generator = ranked(loaded, candidates, known, encoder, where, prompt, aimed, channel=channel)
+        answer = agent.ask(question)
     if as_json:
         print_json(
             {"question": question, "sentence": answer.sentence, "sql": answer.sql, "result": answer.result.to_json()}
@@ -152,18 +157,15 @@ def generate(
     out: Annotated[Path, typer.Option("--out", help="The JSONL file to write; an existing one is not replaced.")],
     n: Annotated[int, typer.Option("--n", help="How many pairs.")] = 5000,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Private TABLE or TABLE.COLUMN.")] = None,
+    exclude: Exclude = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: Json = False,
 ) -> int:
     """Make verified question and SQL pairs from a database alone; says what each filter dropped."""
     if out.exists():
         raise LabkitError(f"{out} exists already. Name another file, or remove it first.")
-    if exclude:
-        from labkit.workspace.check import same_names
-
-        same_names(labkit.read_schema(db), exclude)
-    generated = labkit.generate(db, n, seed, avoid or (), exclude or (), store=labkit.RunStore())
+    with private([db], exclude, db):
+        generated = labkit.generate(db, n, seed, avoid or (), store=labkit.RunStore())
     generated.save(out)
     if as_json:
         report = generated.report

@@ -19,6 +19,7 @@ from labkit.terminal import (
     Candidates,
     Channel,
     Encoder,
+    Exclude,
     Json,
     Known,
     Mode,
@@ -26,8 +27,10 @@ from labkit.terminal import (
     Prompt,
     chat_model,
     check_ranking,
+    databases_of,
     frame,
     print_json,
+    private,
     ranked,
     table,
     vars_of,
@@ -90,6 +93,7 @@ def evaluate(
     encoder: Encoder = None,
     channel: Channel = None,
     aimed: Aimed = False,
+    exclude: Exclude = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory.")
@@ -116,7 +120,9 @@ def evaluate(
     else:
         generator = kind(chat_model(model, adapter, base_url), prompt)
     size = {} if batch_size is None else {"batch_size": batch_size}
-    run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh, **size)
+    with private(databases_of(loaded), exclude, questions):
+        run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh, **size)
+        diagnosed = None if as_json or mode == "text" else labkit.diagnose_run(run, loaded)
     if as_json:
         keys = ("mode", "n", "correct", "accuracy", "low", "high", "valid", "seconds")
         print_json({"run": run.id} | {key: getattr(run, key) for key in keys})
@@ -125,7 +131,6 @@ def evaluate(
         _show_missed(run, loaded)
         print(f"run {run.id}: {run}; {run.seconds:.0f} s")
         return 0
-    diagnosed = labkit.diagnose_run(run, loaded)
     frame(diagnosed.slices("class"), "By class")
     frame(diagnosed.slices("tag"), "By tag")
     print(f"run {run.id}: {run}; valid SQL {run.valid} of {run.n}; {run.seconds:.0f} s")
@@ -148,11 +153,15 @@ def diagnose(
     run: Annotated[str, typer.Argument(help="The run's id, or its beginning.")],
     questions: Annotated[Path | None, typer.Option("--questions", "-q", help="The set, if it has moved.")] = None,
     by: Annotated[str, typer.Option(help="class, tag or clause.")] = "class",
+    exclude: Exclude = None,
     as_json: Json = False,
 ) -> int:
     """What went wrong in a run: each failure's class, evidence and hint, and how often."""
     stored = labkit.RunStore().get(run)
-    diagnosed = labkit.diagnose_run(stored, labkit.load_questions(questions or stored.set_path, db_dir=stored.db_dir))
+    path = questions or stored.set_path
+    loaded = labkit.load_questions(path, db_dir=stored.db_dir)
+    with private(databases_of(loaded), exclude, path):
+        diagnosed = labkit.diagnose_run(stored, loaded)
     if as_json:
         for record in diagnosed.to_frame().to_dict("records"):
             print_json(record)

@@ -18,11 +18,14 @@ from labkit.terminal import (
     BaseUrl,
     Channel,
     Encoder,
+    Exclude,
     Json,
     Mode,
     Model,
     check_ranking,
+    databases_of,
     print_json,
+    private,
     table,
 )
 
@@ -222,6 +225,7 @@ def ladder(
     encoder: Encoder = None,
     channel: Channel = None,
     aimed: Aimed = False,
+    exclude: Exclude = None,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
     base_url: BaseUrl = None,
@@ -238,21 +242,23 @@ def ladder(
     accuracy, valid SQL, and what each costs. The same command goes on where it was interrupted."""
     check_ranking(candidates, encoder, aimed, channel)
     chosen = {} if rungs is None else {"rungs": tuple(filter(None, map(str.strip, rungs.split(","))))}
-    climbed = labkit.ladder(
-        labkit.Endpoint(base_url, model) if base_url else model,
-        labkit.load_questions(questions, db_dir=db_dir),
-        adapters=_named_folders(adapter or ()),
-        pairs=pairs,
-        shots=shots,
-        reflections=reflections,
-        candidates=candidates,
-        encoder=encoder,
-        channel=channel,
-        aimed=aimed,
-        mode=mode,
-        fresh=fresh,
-        **chosen,
-    )
+    loaded = labkit.load_questions(questions, db_dir=db_dir)
+    with private(databases_of(loaded), exclude, questions):
+        climbed = labkit.ladder(
+            labkit.Endpoint(base_url, model) if base_url else model,
+            loaded,
+            adapters=_named_folders(adapter or ()),
+            pairs=pairs,
+            shots=shots,
+            reflections=reflections,
+            candidates=candidates,
+            encoder=encoder,
+            channel=channel,
+            aimed=aimed,
+            mode=mode,
+            fresh=fresh,
+            **chosen,
+        )
     print_json(climbed.to_json()) if as_json else print(climbed)
     return 0
 

@@ -17,20 +17,19 @@ from labkit.terminal import (
     Candidates,
     Channel,
     Encoder,
+    Exclude,
     Json,
     Known,
     Model,
     chat_model,
     check_ranking,
     print_json,
+    private,
     ranked,
 )
 
 app = typer.Typer()
 
-Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", help="A private table or column, never looked at; repeatable.")
-]
 Schema = Annotated[str | None, typer.Option("--schema", help="Of a server or DuckDB file: which one is read.")]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="Of CSV files; by default found out.")]
 Delimiter = Annotated[str | None, typer.Option("--delimiter", help="Of CSV files; by default found out.")]
@@ -58,7 +57,8 @@ def init(
     if as_json:
         found = [{"kind": f.kind, "table": f.table, "column": f.column, "text": f.text} for f in made.findings]
         converted = made.converted and made.converted.to_json()
-        print_json({"folder": str(made.folder), "drafts": made.drafts, "findings": found, "converted": converted})
+        about = {"folder": str(made.folder), "drafts": made.drafts, "questions": list(made.unfit)}
+        print_json(about | {"findings": found, "converted": converted})
     else:
         print(made)
     return 0
@@ -116,6 +116,7 @@ def serve(
     encoder: Encoder = None,
     channel: Channel = None,
     aimed: Aimed = False,
+    exclude: Exclude = None,
     host: Annotated[str, typer.Option("--host", help="0.0.0.0: all who reach this machine may ask.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8642,
 ) -> int:
@@ -125,24 +126,22 @@ def serve(
 
     if (folder is None) == (db is None):
         raise LabkitError("Name a workspace, or a database with --db.")
-    exclude: tuple[str, ...] = ()
     if folder:
-        from labkit.workspace import made, ranking, read_config
+        from labkit.workspace import made, ranking
 
         db, model, adapter, candidates = made(folder)
-        decided, exclude = ranking(folder), read_config(folder).exclude
+        decided = ranking(folder)
         known, encoder = known or decided.known, encoder or decided.encoder
         channel, aimed = channel or decided.channel, aimed or decided.aimed
     check_ranking(candidates or known, encoder, aimed, channel)
-    loaded = chat_model(model, adapter and str(adapter), None)
-    agent = labkit.Agent(loaded, db)
-    if candidates or known:
-        agent.generator = ranked(
-            loaded, candidates, known, encoder, Path(db).parent, aimed=aimed, exclude=exclude, channel=channel
-        )
-    server = Server(agent, host, port)
-    print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
-    if host not in LOCAL:
-        print("There is no login: whoever reaches this port may ask.", file=sys.stderr, flush=True)
-    server.serve()
+    with private([db], exclude, folder / "workspace.toml" if folder else db):
+        loaded = chat_model(model, adapter and str(adapter), None)
+        agent = labkit.Agent(loaded, db)
+        if candidates or known:
+            agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, aimed=aimed, channel=channel)
+        server = Server(agent, host, port)
+        print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
+        if host not in LOCAL:
+            print("There is no login: whoever reaches this port may ask.", file=sys.stderr, flush=True)
+        server.serve()
     return 0

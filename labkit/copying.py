@@ -135,11 +135,13 @@ def _try(connection: apsw.Connection, sql: str) -> None:
 def _insert(connection: apsw.Connection, name: str, rows: Sequence[Row]) -> None:
     if not rows:
         return
-    columns = ", ".join(quote(column) for column in rows[0])
-    places = ", ".join("?" * len(rows[0]))
+    needed = 'SELECT name FROM pragma_table_info(?) WHERE "notnull" AND dflt_value IS NULL'
+    unread = [column for (column,) in connection.execute(needed, (name,)).fetchall() if column not in rows[0]]
+    columns = ", ".join(map(quote, [*rows[0], *unread]))  # an excluded column that may not be NULL holds 1, 2, 3 ...
+    places = ", ".join("?" * (len(rows[0]) + len(unread)))
     sql = f"INSERT OR IGNORE INTO {quote(name)} ({columns}) VALUES ({places})"
     with contextlib.suppress(*_NOT_MADE):
-        connection.executemany(sql, [tuple(row.values()) for row in rows])
+        connection.executemany(sql, [(*row.values(), *[i] * len(unread)) for i, row in enumerate(rows, 1)])
 
 
 def _drop_dangling(connection: apsw.Connection, inclusions: Sequence[Inclusion]) -> None:

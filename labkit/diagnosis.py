@@ -145,11 +145,18 @@ def _bring_to_an_end(cases: list[_Case]) -> None:
                 case.go_on(score.right)
 
 
+_EXCLUDED = (
+    "It reads what is excluded. Ask for something else, or take it out of `exclude`: then the model sees it too."
+)
+
+
 def _making(question: Question, prediction: str, score: "Score", schema: Schema) -> _Making:
     if score.verdict == "right":
         return Diagnosis("")
     if score.verdict in ("gold_error", "unstable"):
         return _diagnosis("suspect_gold", score.detail)
+    if score.pred is not None and score.pred.limit == "excluded":  # the schema that it was shown has no such column
+        return _diagnosis("invalid_column", score.pred.error, hint=_EXCLUDED)
     if score.pred is None or (score.pred.error and score.pred.limit in (None, "refused")):
         return (yield from _invalid(question, prediction, score.pred.error if score.pred else "", schema))
     return (yield from _malformed(question, prediction, score, schema))

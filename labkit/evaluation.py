@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
+from labkit.exclusion import said as excluded_of
 from labkit.execution import execute_many
 from labkit.notices import notice
 from labkit.runs import Interval, Result, Run, RunStore, wilson
@@ -191,6 +192,8 @@ def _describe(
         device=said.get("device") and str(said["device"]),
     )
     decisive = (draft.set_hash, draft.database_hashes, said, mode, batch_size, draft.versions["labkit"])
+    private = [name for path in databases.values() for name in excluded_of(path)]
+    decisive += (private,) if private else ()
     identity = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     return replace(draft, identity=identity), lasting
 

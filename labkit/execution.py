@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabkitError
+from labkit.exclusion import in_force
 from labkit.guard import SQL_LENGTH, explain
 from labkit.pool import SANDBOXES, Child, ChildEnded
 from labkit.readonly import existing_file, open_database
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pandas
 
 Value = None | int | float | str | bytes
-LIMIT_CODES = ("rows", "bytes", "time", "cpu", "memory", "length", "depth", "refused", "crash")
+LIMIT_CODES = ("rows", "bytes", "time", "cpu", "memory", "length", "depth", "refused", "excluded", "crash")
 _BATCH_QUERIES, _BATCH_LENGTH = 64, 1_000_000
 _VALUE_TYPES = {type(None), int, float, str, bytes}
 
@@ -67,7 +68,8 @@ class ExecutionResult:
     limit, what stopped the query (None: nothing, or a mistake in the SQL, whose error is SQLite's own message):
     "rows", "bytes": the result was cut, no error. "time", "cpu", "memory": it took too long, or too much. "length": a
     text, a blob or the query is too long. "depth": nested too deep, or too many terms. "refused": not one reading
-    statement, or it uses what isn't allowed. "crash": the child program died.
+    statement, or it uses what isn't allowed. "excluded": it reads what `exclusion` keeps out. "crash": the child
+    program died.
     """
 
     columns: tuple[str, ...] = ()
@@ -228,7 +230,9 @@ class _Job:
     def _request(self, tasks: list[Task]) -> bytes:
         limits = self.limits
         bounds = [limits.seconds, limits.rows, limits.bytes, limits.memory]
-        return json.dumps([*bounds, self.reverse, [[task.database, task.sql] for task in tasks]]).encode()
+        private = {path: excluded for path in {task.database for task in tasks} if (excluded := in_force(path))}
+        hidden = {path: [sorted(excluded.names), excluded.where] for path, excluded in private.items()}
+        return json.dumps([*bounds, self.reverse, hidden, [[task.database, task.sql] for task in tasks]]).encode()
 
 
 def _batches(todo: list[tuple[int, Task]]) -> Iterator[deque[tuple[int, Task]]]:

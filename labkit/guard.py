@@ -8,6 +8,7 @@ import re
 import apsw
 
 from labkit.errors import LabkitError
+from labkit.exclusion import Watch
 
 # Functions that only compute. Not here: those about the connection (changes, last_insert_rowid), the library (sqlite_*)
 # or the inside of an index (optimize, rtreenode), and those that load code (load_extension, fts3_tokenizer).
@@ -66,6 +67,10 @@ class Refused(Exception):
     """The query is of a kind that may not run; ``str(error)`` says why."""
 
 
+class Withheld(Exception):
+    """The query reads what is excluded; ``str(error)`` is a sentence."""
+
+
 def confine(connection: apsw.Connection, longest: int) -> None:
     """Put SQLite's own limits on a connection; no text or blob may get longer than `longest` bytes."""
     connection.execute(_PRAGMAS)
@@ -77,16 +82,22 @@ def confine(connection: apsw.Connection, longest: int) -> None:
 
 
 class Guard:
-    """The allow-list. SQLite asks it about each action of a query while compiling; it keeps the reason of a refusal."""
+    """The allow-list. SQLite asks it about each action of a query while compiling; it keeps the reason of a refusal.
 
-    def __init__(self):
+    `watch`: what is excluded of this database.
+    """
+
+    def __init__(self, watch: Watch | None = None):
+        self.watch = watch
         self.own_tables: set[str] = set()
         self.running = False  # compiled, now stepping: only then may FTS5, not the query, look at its data version
-        self.reason = ""
+        self.reason: str | Withheld = ""
 
     def put_on(self, connection: apsw.Connection, sql: str) -> None:
         """Watch over the query `sql` on a connection that is confined."""
         connection.set_authorizer(None)
+        if self.watch and (what := self.watch.compares(sql)):
+            raise Withheld(self.watch.sentence(what))
         if MADE_UP_TABLE.search(sql):  # or is it a table of the user's own, of such a name?
             self.own_tables = {name for (name,) in connection.execute("SELECT lower(name) FROM main.sqlite_schema")}
         connection.set_authorizer(self)
@@ -96,6 +107,8 @@ class Guard:
             self.reason = f"the function {second}() is not on the list of those that only compute"
         elif action == apsw.SQLITE_READ and self._made_up(first):
             self.reason = f"the table {first} is about the connection or the file, not about the data"
+        elif action == apsw.SQLITE_READ and self.watch and (what := self.watch.reads(first, second or "")):
+            self.reason = Withheld(self.watch.sentence(what))
         elif action not in _ALLOWED_ACTIONS and not (self.running and (action, first) == _FTS5_LOOK):
             name = apsw.mapping_authorizer_function[action].removeprefix("SQLITE_").replace("_", " ")
             self.reason = f"it asks for {name} on {first}" if first else f"it asks for {name}"
@@ -127,7 +140,7 @@ _SQLITE_REFUSES = re.compile(r"unsafe use|may not be modified|cannot modify")
 _ONLY = "Only one statement that reads the database may run."
 
 
-def explain(error: Exception, reason: str, seconds: float) -> tuple[str, str | None]:
+def explain(error: Exception, reason: str | Withheld, seconds: float) -> tuple[str, str | None]:
     """(sentence, limit) for whatever stopped a query; `reason` is the guard's.
 
     A mistake in the SQL keeps SQLite's own words, with no limit. Limit "database": the file itself is at fault.
@@ -135,6 +148,10 @@ def explain(error: Exception, reason: str, seconds: float) -> tuple[str, str | N
     match error:
         case Refused():
             return f"Refused: {error}. {_ONLY}", "refused"
+        case Withheld():
+            return str(error), "excluded"
+        case apsw.AuthError() | apsw.SQLError() if isinstance(reason, Withheld) and _NOT_ALLOWED.search(str(error)):
+            return str(reason), "excluded"
         case apsw.AuthError() | apsw.SQLError() if reason and _NOT_ALLOWED.search(str(error)):
             return f"Refused: {reason}. {_ONLY}", "refused"
         case apsw.InterruptError():

@@ -17,6 +17,7 @@ from labkit.agent import SqlGenerator
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
 from labkit.evaluation import BATCH, evaluate
+from labkit.exclusion import said as excluded_of
 from labkit.meters import Counted, Figures, Metered, peak_memory
 from labkit.reranking import RerankedGenerator
 from labkit.rungs import LOOKING_UP, RUNGS, material, rung
@@ -220,6 +221,8 @@ class _Climb:
     def _key(self, generator) -> str:
         """The rung's name among the figures: what decides its texts."""
         said = [generator.describe(), self.questions.sha256, self.mode, self.batch_size]
+        databases = {self.questions.database_path(question) for question in self.questions if question.database}
+        said += [name for path in sorted(databases) for name in excluded_of(path)]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -23,6 +23,7 @@ from sqlglot import exp
 from labkit.changes import SIZES, Condition, World, perturbed
 from labkit.copying import read_rows, schema_sql, write_database
 from labkit.dataset import Question
+from labkit.exclusion import said
 from labkit.execution import ExecutionResult, Limits, execute_many
 from labkit.home import home
 from labkit.neighbours import column_of, neighbours, table_sources
@@ -48,7 +49,7 @@ def perturbed_copies(database: str | Path, gold_sql: str, seed: int = 0, order: 
     The same database, query, seed and `order` (as in `Question`) give the same copies; [] when the gold always fails.
     """
     database = Path(database)
-    key = json.dumps([_VERSION, _digest(database), gold_sql, seed, order])
+    key = json.dumps([_VERSION, _digest(database), gold_sql, seed, order, *said(database)])
     folder = home() / "copies" / hashlib.sha256(key.encode()).hexdigest()[:32]
     known = folder.is_dir()
     if not known:
@@ -162,7 +163,7 @@ def is_nothing(rows: Sequence[tuple]) -> bool:
 
 
 @lru_cache(4)
-def _facts(database: Path, modified: int, size: int) -> tuple[Schema, Data, Observed]:
+def _facts(database: Path, modified: int, size: int, excluded: tuple) -> tuple[Schema, Data, Observed]:
     schema = read_schema(database)
     data = read_rows(schema)
     return schema, data, observe(data, schema)
@@ -171,7 +172,7 @@ def _facts(database: Path, modified: int, size: int) -> tuple[Schema, Data, Obse
 def known_world(database: Path, sql: str) -> World:
     """All that the changes of rows for a gold rest on; where sqlglot cannot read it, they go everywhere."""
     tree, stat = parse(sql), database.stat()
-    schema, data, observed = _facts(database, stat.st_mtime_ns, stat.st_size)
+    schema, data, observed = _facts(database, stat.st_mtime_ns, stat.st_size, tuple(said(database)))
     hot = (tree is not None and _hot_columns(tree, schema)) or _all_columns(schema)
     conditions = [c for c in _conditions(tree, schema) if c.table in data] if tree is not None else []
     if any(len(data[table]) < (schema.table(table).rows or 0) for table in hot if table in data):

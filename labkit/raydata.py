@@ -11,10 +11,12 @@ import os
 import pickle
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from labkit.dataset import Question
 from labkit.errors import LabkitError
+from labkit.exclusion import excluding, in_force
 
 BATCH = 16  # questions that a worker is handed at a time
 
@@ -55,7 +57,8 @@ class RayGenerator:
         return {**self._said, "ray_batch": self.batch}
 
     def __call__(self, questions: Sequence[Question]) -> list[str]:
-        rows = [{"place": place, "question": pickle.dumps(question)} for place, question in enumerate(questions)]
+        asked = [(question, in_force(question.database)) for question in questions]  # a worker must keep to it too
+        rows = [{"place": place, "question": pickle.dumps(one)} for place, one in enumerate(asked)]
         try:
             answered = (
                 self._ray.data.from_items(rows, override_num_blocks=max(1, len(rows) // self.batch))
@@ -88,11 +91,15 @@ class _Worker:
         self.generator = make()
 
     def __call__(self, batch: dict) -> dict:
-        questions = [pickle.loads(data) for data in batch["question"]]
-        try:
-            texts, refusal = self.generator(questions), ""
-        except LabkitError as error:  # as a value: Ray gives errors back in shapes of its own
-            texts, refusal = [""] * len(questions), str(error)
+        asked = [pickle.loads(data) for data in batch["question"]]
+        questions = [question for question, _ in asked]
+        with ExitStack() as block:
+            for database, excluded in {(question.database, excluded) for question, excluded in asked if excluded}:
+                block.enter_context(excluding(database, excluded.names, excluded.where))
+            try:
+                texts, refusal = self.generator(questions), ""
+            except LabkitError as error:  # as a value: Ray gives errors back in shapes of its own
+                texts, refusal = [""] * len(questions), str(error)
         return {"place": batch["place"], "text": texts, "refusal": [refusal] * len(questions)}
 
 

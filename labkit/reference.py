@@ -111,6 +111,8 @@ def _word(token) -> str:
 
 def _failure(result: ExecutionResult) -> Fault:
     why = cut_short(result)
+    if result.limit == "excluded":
+        return Fault("gold_error", "gold_limit", f"The reference cannot be run. {result.error}")
     said = {"truncated": "returns more than the limits allow", "limit": f"was stopped ({result.limit})"}
     return Fault("gold_error", f"gold_{why}", f"The reference {said.get(why, f'fails: {result.error}')}.")
 

@@ -53,4 +53,7 @@ def _errors(questions: Sequence, answers: Sequence[str], places: Sequence[int]) 
 
 
 def _sentence(result: ExecutionResult) -> str:
+    """What the model is told; never the name of what is excluded, which its `SELECT *` did not know."""
+    if result.limit == "excluded":
+        return "it reads a column that may not be read. Name only columns that the schema shows, and no *"
     return result.error if result.limit is None else f"stopped at a limit ({result.limit}): {result.error}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlglot import exp
 
 from labkit.canonical import resolve, silent_literals, sources, sql_of
+from labkit.exclusion import said
 from labkit.execution import execute
 from labkit.schema import Schema, nearest, quote, sql_name
 from labkit.sqltext import parse
@@ -87,11 +88,11 @@ def unknown_values(tree: exp.Expression, schema: Schema) -> Iterator[tuple[exp.L
 
 def stored_values(database: Path, table: str, column: str) -> tuple[str, ...]:
     """Up to `VALUES` different values of a column, as texts."""
-    return _stored_values(str(database), Path(database).stat().st_mtime_ns, table, column)
+    return _stored_values(str(database), Path(database).stat().st_mtime_ns, tuple(said(database)), table, column)
 
 
 @lru_cache(256)
-def _stored_values(database: str, _changed: int, table: str, column: str) -> tuple[str, ...]:
+def _stored_values(database: str, _changed: int, _excluded: tuple, table: str, column: str) -> tuple[str, ...]:
     result = execute(database, f"SELECT DISTINCT {quote(column)} FROM {quote(table)} LIMIT {VALUES}")
     return tuple(str(value) for (value,) in result.rows if value is not None)
 

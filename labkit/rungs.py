@@ -7,6 +7,7 @@ that is to be evaluated. Nothing is measured here; that is `ladders`.
 import hashlib
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from pathlib import Path
 from labkit.agent import SqlGenerator
 from labkit.dataset import Question, QuestionSet, load_questions, overlap
 from labkit.errors import LabkitError
+from labkit.exclusion import Excluded, in_force, said
+from labkit.execution import execute_many
 from labkit.prompting import Message, few_shot
 from labkit.reflection import Reflection
 from labkit.retrieval import Document, Encode, Retriever, glossary_documents, pair_documents, schema_documents
@@ -185,6 +188,10 @@ def material(
     _refuse(solved, questions, database)
     glossary = database.parent / "glossary.md"
     lines = tuple(_glossary_lines(glossary.read_text("utf-8", "replace"))) if glossary.is_file() else ()
+    if excluded := in_force(database):
+        lines = tuple(line for line in lines if not _names_one(line, excluded))
+        results = execute_many(database, [pair.sql for pair in solved])
+        solved = [pair for pair, r in zip(solved, results, strict=True) if r.limit != "excluded"]
     return Material(read_schema(database), lines, tuple(solved), seconds)
 
 
@@ -194,6 +201,12 @@ def _glossary_lines(text: str) -> list[str]:
     return [f"{terms}: {meaning}" for terms, meaning in entries(text)]
 
 
+def _names_one(line: str, excluded: Excluded) -> bool:
+    """Whether a line of a glossary speaks, in backticks, of what is excluded."""
+    hidden = {name.rpartition(".")[2] for name in excluded.names} | excluded.names
+    return bool(hidden & {name.casefold() for name in re.findall(r"[^`\s.]+", " ".join(re.findall("`([^`]+)`", line)))})
+
+
 def _generated(database: Path, questions: QuestionSet, keep: Path | None, store) -> tuple[Sequence[Question], float]:
     """PAIRS pairs and the seconds that they took; read again where they were kept."""
     from labkit.datagen import generate
@@ -201,7 +214,9 @@ def _generated(database: Path, questions: QuestionSet, keep: Path | None, store)
     from labkit.home import write_atomically
     from labkit.scoring import database_hash
 
-    name = hashlib.sha256(f"{database_hash(database)} {questions.sha256}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(" ".join([database_hash(database), questions.sha256, *said(database)]).encode()).hexdigest()[
+        :16
+    ]
     file = keep / f"pairs-{name}.jsonl" if keep else None
     if file and file.is_file() and file.with_suffix(".json").is_file():
         return load_questions(file), json.loads(file.with_suffix(".json").read_text())["seconds"]

@@ -4,7 +4,7 @@
 the parent is inherited but these two pipes. What stands between a query and the machine, from the inside out:
 
 1. SQLite opens the file read-only, in defensive mode, with low limits and a heap limit; an allow-list authorizer says
-   what a query may do (`guard`).
+   what a query may do (`guard`), and which columns are not for it (`exclusion`).
 2. Exactly one statement, which yields columns; a progress handler stops it at its wall-clock limit.
 3. The operating system: memory and CPU limits, not a byte to any file; on Linux, Landlock: no new file, no program.
 4. The parent's clock: who overruns inside one opcode, where no handler is called, is killed.
@@ -23,7 +23,8 @@ from _thread import stack_size, start_new_thread
 import apsw
 
 from labkit.errors import LabkitError
-from labkit.guard import Guard, Refused, confine, explain
+from labkit.exclusion import Excluded, Watch
+from labkit.guard import Guard, Refused, Withheld, confine, explain
 from labkit.readonly import fingerprint, open_database, reads_without_locks
 
 _STEPS_PER_CHECK = 1_000
@@ -37,9 +38,9 @@ class Reader:
     connection with it. Opening costs more than most queries: SQLite reads the schema anew.
     """
 
-    def __init__(self, reverse: bool, seconds: float, longest: int):
-        self.reverse, self.seconds, self.longest = reverse, seconds, longest
-        self.path, self.connection = "", None
+    def __init__(self, reverse: bool, seconds: float, longest: int, excluded: dict[str, Excluded]):
+        self.reverse, self.seconds, self.longest, self.excluded = reverse, seconds, longest, excluded
+        self.path, self.connection, self.watch = "", None, None
 
     def open(self, path: str) -> apsw.Connection:
         if self.connection is None or self.path != path:
@@ -49,6 +50,7 @@ class Reader:
             if self.reverse:
                 self.connection.execute("PRAGMA reverse_unordered_selects=1")
             confine(self.connection, self.longest)
+            self.watch = Watch(self.excluded[path], self.connection) if path in self.excluded else None
         return self.connection
 
     def close(self) -> None:
@@ -76,7 +78,7 @@ class Query:
             if limit is not None:
                 self.reader.close()
             return [self.columns, rows, None, limit, limit is not None, self._elapsed()]
-        except (Refused, LabkitError, apsw.Error, OSError, UnicodeError, MemoryError) as error:
+        except (Refused, Withheld, LabkitError, apsw.Error, OSError, UnicodeError, MemoryError) as error:
             self.reader.close()
             return [[], [], *explain(error, self.guard.reason, self.seconds), False, self._elapsed()]
 
@@ -92,6 +94,7 @@ class Query:
         connection = self.reader.open(self.path)
         lockless = reads_without_locks(connection)
         connection.set_progress_handler(self._over_time, _STEPS_PER_CHECK)
+        self.guard.watch = self.reader.watch
         self.guard.put_on(connection, self.sql)
         found = self._fetch(connection)
         if lockless:
@@ -153,13 +156,15 @@ def _size(value: object) -> int:
 
 
 def main() -> None:
-    """Read requests [seconds, rows, bytes, memory, reverse, [[path, sql], ...]] until stdin ends; one reply a query."""
+    """Read requests [seconds, rows, bytes, memory, reverse, {path: [names, where]}, [[path, sql], ...]] until stdin
+    ends; one reply a query. The names are those excluded of a file."""
     room = _confine_process()
     write_frame(1, b"[]")  # ready
     while request := _read_request():
-        seconds, rows, size, memory, reverse, queries = request
+        seconds, rows, size, memory, reverse, excluded, queries = request
         apsw.hard_heap_limit(memory)
-        reader = Reader(reverse, seconds, size)
+        hidden = {path: Excluded(frozenset(names), where) for path, (names, where) in excluded.items()}
+        reader = Reader(reverse, seconds, size, hidden)
         for path, sql in queries:
             room(seconds, memory + 16 * size)
             write_frame(1, _pack(Query(reader, path, sql, seconds, rows, size).reply()))

@@ -14,6 +14,7 @@ from pathlib import Path
 import apsw
 
 from labkit.errors import LabkitError
+from labkit.exclusion import Watch, in_force
 from labkit.execution import connect_readonly
 from labkit.profiling import PLACEHOLDERS, TableProfile, Target, profile, quote
 
@@ -123,21 +124,75 @@ class Schema:
 
 
 def read_schema(database: str | Path) -> Schema:
-    """Read `database` and sample its values; `LabkitError` when it is no readable SQLite database."""
-    database = Path(database)
+    """Read `database` and sample its values; `LabkitError` when it is no readable SQLite database.
+
+    What `exclusion` keeps out of it now is not looked at, and left out.
+    """
+    schema, with_rowid = _declared(Path(database), visible=True)
+    targets = [Target(t.name, tuple(c.name for c in t.columns), t.name in with_rowid) for t in schema.tables]
+    profiles = profile(database, targets)
+    return replace(schema, tables=tuple(_profiled(*pair) for pair in zip(schema.tables, profiles, strict=True)))
+
+
+def declared_schema(database: str | Path) -> Schema:
+    """All that the schema declares, excluded or not; no row is counted and no value looked at."""
+    return _declared(Path(database), visible=False)[0]
+
+
+def _declared(database: Path, visible: bool) -> tuple[Schema, set[str]]:
+    """The schema without profiles, and the names of the tables that have row ids."""
     connection = connect_readonly(database)
     try:
         found = [_read_table(connection, *row) for row in connection.execute(_TABLES).fetchall()]
         tables = [table for table in found if table is not None]
         with_rowid = {name for name, kind, without in connection.execute(_TABLES) if kind == "table" and not without}
-        keys = tuple(_foreign_keys(connection, tables))
+        schema = Schema(database, tuple(tables), tuple(_foreign_keys(connection, tables)))
+        excluded = in_force(database) if visible else None
+        return _without(schema, Watch(excluded, connection), connection) if excluded else schema, with_rowid
     except (apsw.Error, UnicodeDecodeError) as error:
         raise LabkitError(f"The schema of {database} cannot be read: {error}. Is the file damaged?") from error
     finally:
         connection.close()
-    targets = [Target(t.name, tuple(c.name for c in t.columns), t.name in with_rowid) for t in tables]
-    profiles = profile(database, targets)
-    return Schema(database, tuple(_profiled(*pair) for pair in zip(tables, profiles, strict=True)), keys)
+
+
+def _without(schema: Schema, watch: Watch, connection: apsw.Connection) -> Schema:
+    """The schema without what is hidden; keys that need it go with it, and views that read it."""
+    tables = []
+    for table in schema.tables:
+        columns = tuple(c for c in table.columns if not watch.reads(table.name, c.name))
+        if not columns or (table.is_view and not _may_be_read(table, watch, connection)):
+            continue
+        names = {column.name for column in columns}
+        key = table.primary_key if names.issuperset(table.primary_key) else ()
+        unique = tuple(group for group in table.unique if names.issuperset(group))
+        tables.append(replace(table, columns=columns, primary_key=key, unique=unique))
+    places = {(table.name, column.name) for table in tables for column in table.columns}
+    keys = [
+        key
+        for key in schema.foreign_keys
+        if places.issuperset((key.table, c) for c in key.columns)
+        and places.issuperset((key.other, c) for c in key.other_columns)
+    ]
+    return replace(schema, tables=tuple(tables), foreign_keys=tuple(keys))
+
+
+def _may_be_read(view: Table, watch: Watch, connection: apsw.Connection) -> bool:
+    """Whether a view compiles where nothing hidden may be read."""
+
+    def allows(action: int, table: str | None, column: str | None, *_) -> int:
+        hidden = action == apsw.SQLITE_READ and watch.reads(table, column or "")
+        return apsw.SQLITE_DENY if hidden else apsw.SQLITE_OK
+
+    connection.set_authorizer(allows)
+    try:
+        connection.execute(f"SELECT 1 FROM {quote(view.name)} LIMIT 0").fetchall()
+    except apsw.AuthError:
+        return False
+    except apsw.Error:
+        return True  # broken in another way: that is said where it is read
+    finally:
+        connection.set_authorizer(None)
+    return True
 
 
 def _profiled(table: Table, found: TableProfile) -> Table:

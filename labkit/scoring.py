@@ -21,6 +21,7 @@ from pathlib import Path
 
 from labkit.dataset import Question
 from labkit.errors import LabkitError
+from labkit.exclusion import said
 from labkit.execution import ExecutionResult, Limits, Task, execute_many, execute_tasks
 from labkit.judging import Pair, Score, is_sql, judge, no_sql, shown
 from labkit.perturb import is_nothing, is_silent
@@ -119,8 +120,8 @@ def golds(question: Question) -> tuple[str, ...]:
 
 def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits, stored: bool = False) -> list[Score]:
     """`stored`: by the rows that the questions hold, whether or not they have a query."""
-    wanted = [] if stored else [_alone(pair.question, sql) for pair in pairs for sql in golds(pair.question)]
-    found = dict(zip(wanted, _kept_references(database, wanted, limits), strict=True))
+    wanted = [] if stored else [alone(pair.question, sql) for pair in pairs for sql in golds(pair.question)]
+    found = dict(zip(wanted, kept_references(database, wanted, limits), strict=True))
     known = {question.sql: reference.result for question, reference in found.items()}  # the same text, the same rows
     run = list({pair.prediction: None for pair in pairs if is_sql(pair.prediction) and pair.prediction not in known})
     results = known | dict(zip(run, execute_many(database, run, limits), strict=True))
@@ -130,7 +131,7 @@ def _by_rows(pairs: Sequence[Pair], database: Path, limits: Limits, stored: bool
         if stored or pair.question.rows_only:
             scores.append(_by_stored_rows(pair, pred))
             continue
-        tried = (judge(found[_alone(pair.question, sql)], pred, pair, sql) for sql in golds(pair.question))
+        tried = (judge(found[alone(pair.question, sql)], pred, pair, sql) for sql in golds(pair.question))
         scores.append(_best(list(tried)))
     return scores
 
@@ -152,7 +153,7 @@ def _best(tried: list[Score]) -> Score:
     return next((score for score in tried if score.right), tried[0])
 
 
-def _alone(question: Question, sql: str) -> Question:
+def alone(question: Question, sql: str) -> Question:
     """What a reference depends on, and no more: equal ones are run once. `rows` speaks of the main query only."""
     return Question("", "", sql, "", rows=question.rows if sql == question.sql else None, order=question.order)
 
@@ -240,16 +241,17 @@ def _both(score: Score) -> str:
 _kept: OrderedDict[tuple, Reference] = OrderedDict()
 
 
-def _kept_references(database: Path, wanted: Sequence[Question], limits: Limits) -> list[Reference]:
-    """A reference for each of `wanted`; those not seen before on a file of this content are run together."""
-    digest = database_hash(database)
-    missing = [question for question in dict.fromkeys(wanted) if (digest, question, limits) not in _kept]
+def kept_references(database: Path, wanted: Sequence[Question], limits: Limits = DEFAULT_LIMITS) -> list[Reference]:
+    """A reference for each of `wanted`, which are as `alone` gives them; those not seen before on a file of this
+    content are run together."""
+    content = (database_hash(database), *said(database))
+    missing = [question for question in dict.fromkeys(wanted) if (content, question, limits) not in _kept]
     fresh = dict(zip(missing, references(database, missing, limits), strict=True))
-    found = [fresh.get(question) or _kept[digest, question, limits] for question in wanted]
+    found = [fresh.get(question) or _kept[content, question, limits] for question in wanted]
     for question, reference in fresh.items():
         # a limit met may be the machine's mood: try again next time
         if reference.result.limit is None and len(reference.result.rows) <= _CACHED_ROWS:
-            _kept[digest, question, limits] = reference
+            _kept[content, question, limits] = reference
     while len(_kept) > _CACHED:
         _kept.popitem(last=False)
     return found

@@ -4,6 +4,8 @@ No command stands here; those are in `cli` and the modules that it puts together
 """
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +41,9 @@ Known = Annotated[
 Aimed = Annotated[
     bool, typer.Option("--aimed", help="Draw pairs for each question as well: right more often, seconds slower.")
 ]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", help="A private table or column, never looked at; repeatable.")
+]
 DEFAULT_MODEL = "smollm2-135m"
 
 
@@ -48,6 +53,29 @@ def check_ranking(pairs: Path | None, encoder: Path | None, aimed: bool = False,
     for given, option in options:
         if given and not pairs:
             raise LabkitError(f"{option} candidates, and there are none. Name pairs with --candidates.")
+
+
+@contextmanager
+def private(databases: Iterable[str | Path], exclude: list[str] | None, near: str | Path) -> Iterator[None]:
+    """Within the block nothing reads or shows what `--exclude` names, nor what the workspace excludes in whose folder
+    the file `near` lies. LabkitError for a name that a database lacks."""
+    from labkit.exclusion import excluding
+    from labkit.schema import declared_schema
+    from labkit.workspace.check import same_names
+    from labkit.workspace.config import FILE, read_config
+
+    with ExitStack() as block:
+        if (Path(near).parent / FILE).is_file():
+            block.enter_context(read_config(Path(near).parent).private())
+        for database in set(databases) if exclude else ():
+            same_names(declared_schema(database), exclude)
+            block.enter_context(excluding(database, exclude, "`--exclude`"))
+        yield
+
+
+def databases_of(questions) -> set[Path]:
+    """The database files of a question set."""
+    return {questions.database_path(question) for question in questions if question.database}
 
 
 def ranked(

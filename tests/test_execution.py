@@ -162,7 +162,7 @@ def test_tasks_on_several_databases_keep_their_places(tmp_path):
 def test_cpu_limit_holds_without_the_parents_clock(database):
     child = Child("labkit.sandbox")
     queries = [[str(database), "SELECT 1"], [str(database), ONE_OPCODE]]
-    child.send(json.dumps([0.1, 10, 1_000_000_000, 256_000_000, False, queries]).encode())
+    child.send(json.dumps([0.1, 10, 1_000_000_000, 256_000_000, False, {}, queries]).encode())
     assert json.loads(child.receive(10, 1_000))[1] == [[1]]
     with pytest.raises(ChildEnded) as end:
         child.receive(20, 1_000)

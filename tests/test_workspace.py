@@ -114,6 +114,97 @@ def test_a_run_refuses_such_a_name_too(ready):
     assert not list(ready.glob("pairs-*"))
 
 
+def own_questions(path: Path) -> Path:
+    """One sound question, one with a sound alternative, and one of each kind that cannot measure."""
+    sqls = {
+        "sound": "SELECT count(*) FROM customers",
+        "private": "SELECT passport FROM customers WHERE id = 2",
+        "empty": "SELECT name FROM customers WHERE city = 'Moon'",
+        "invented": "SELECT nickname FROM customers",
+        "tied": "SELECT name FROM customers ORDER BY city LIMIT 3",
+    }
+    made = [Question(name, f"What is {name}?", sql, "shop") for name, sql in sqls.items()]
+    made.append(Question("other", "How many players?", "SELECT count(*) FROM players", "league"))
+    made.append(Question("two", "Where is Customer B?", "SELECT cty FROM customers", "shop", (sqls["sound"],)))
+    made.append(Question("fact", "Who founded it?", answer="Nobody knows"))
+    return save_questions(path, made)
+
+
+def test_init_names_the_questions_that_cannot_measure(shop, tmp_path):
+    made = workspace.init(tmp_path / "mine", shop, own_questions(tmp_path / "own.jsonl"), ("passport",))
+    facts, moved, unfit = made.unfit
+    assert facts == "1 of 8 questions of own.jsonl are facts without a query; they are left out."
+    assert moved == "1 of 8 questions of own.jsonl are on league; here they are asked of shop.sqlite."
+    assert unfit.startswith(
+        "5 of 7 questions of own.jsonl cannot measure, and will count as not right. 'private' (line 2)"
+    )
+    parts = (
+        "customers.passport, which is excluded by `exclude` in mine/workspace.toml",
+        "'empty' (line 3): Its query finds no row",
+        "'invented' (line 4): The reference fails: no such column: nickname",
+        "'tied' (line 5): A LIMIT of the reference cuts",
+        "'other' (line 6): The reference fails: no such table: players",
+    )
+    assert [part for part in parts if part not in unfit] == []
+    assert all(sentence in str(made) for sentence in made.unfit) and "'two'" not in unfit
+    assert [q.id for q in load_questions(made.folder / "questions.jsonl")][-2:] == ["other", "two"]
+    (tmp_path / "good.jsonl").write_text((tmp_path / "own.jsonl").read_text().splitlines()[0] + "\n")
+    assert workspace.init(tmp_path / "good", shop, tmp_path / "good.jsonl").unfit == ()
+
+
+def test_a_set_that_can_measure_nothing_is_refused(shop, tmp_path):
+    lines = own_questions(tmp_path / "own.jsonl").read_text().splitlines()
+    for kept, told in (
+        (lines[2:4], "No question of own.jsonl can measure. 'empty'"),
+        (lines[-1:], "facts without a query"),
+    ):
+        (tmp_path / "own.jsonl").write_text("\n".join(kept))
+        with pytest.raises(LabkitError, match=told):
+            workspace.init(tmp_path / "mine", shop, tmp_path / "own.jsonl")
+        assert not (tmp_path / "mine").exists()
+
+
+DAMAGE = {
+    "cut": (lambda data: data[: len(data) * 2 // 3 - 5], "not JSON|unknown field|no field|needed"),
+    "another encoding": (lambda data: data.decode().encode("utf-16"), "not UTF-8|not JSON"),
+    "wrong JSON": (lambda data: data.replace(b'"question":', b'"question"', 2), "line 1: not JSON"),
+    "a list": (lambda data: b"[1]\n" + data, "line 1: a JSON object is needed"),
+    "empty": (lambda data: b"", "holds no question"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_pairs_are_told_by_line_and_made_anew(shop, tmp_path, monkeypatch, kind):
+    """Until the pairs are there; nothing is tuned here."""
+    folder = tmp_path / "mine"
+    workspace.init(folder, shop)
+    config = folder / "workspace.toml"
+    config.write_text(config.read_text().replace("= 2000", "= 12").replace("= 10000", "= 0"))
+    monkeypatch.setattr("labkit.workspace.loop._tuned", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        workspace.run(folder, say=lambda text: None)
+    (file,) = folder.glob("pairs-*.jsonl")
+    whole, (damage, told) = file.read_bytes(), DAMAGE[kind]
+    file.write_bytes(damage(whole))
+    left = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(
+        LabkitError, match=f"(?s)({told}).*was generated, and is damaged. Move it away: `labkit run"
+    ) as end:
+        workspace.run(folder, say=lambda text: None)
+    assert kind == "empty" or f"{file}, line " in str(end.value)
+    assert sorted(path.name for path in folder.iterdir()) == left and file.read_bytes() == damage(whole)
+    file.rename(tmp_path / "aside")
+    with pytest.raises(KeyboardInterrupt):
+        workspace.run(folder, say=lambda text: None)
+    assert file.read_bytes() == whole
+    file.write_bytes(damage(whole))
+    (folder / "adapter-1").mkdir()
+    (folder / "adapter-1" / "adapter_config.json").write_text("{}")
+    config.write_text(config.read_text().replace("candidates = 0", "candidates = 12"))
+    with pytest.raises(LabkitError, match="is damaged"):
+        workspace.made(folder)
+
+
 @pytest.mark.parametrize("taken", ["file", "full folder"])
 def test_nothing_is_overwritten(shop, tmp_path, taken):
     folder = tmp_path / "mine"
@@ -356,7 +447,7 @@ def test_the_whole_loop_and_nothing_twice(ready):
     assert not any("SECRET" in path.read_text("utf-8", "ignore") for path in ready.rglob("*") if path.is_file())
     assert str(first.ladders[0].rungs[-1].run) in page and "number as text" in page and "draft" in page
     assert "What fails in draft (tuned, reranked)" in page and page.count("<div class=wide><table>") > 4
-    assert "No question was made of <code>passport</code>. The prompts of prompt show the whole schema" in page
+    assert "No question was made of <code>passport</code>, no prompt shows it and no query may read it" in page
     shown = page.partition("<h2>What fails")[2].partition("<h2>What it was tuned on")[0]
     assert "<code>" in shown and "`" not in shown
 

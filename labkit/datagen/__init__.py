@@ -43,6 +43,7 @@ from labkit.datagen.slips import roughened
 from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
+from labkit.exclusion import excluding
 from labkit.execution import execute_many
 from labkit.runs import RunStore
 from labkit.schema import read_schema
@@ -82,7 +83,15 @@ def generate(
     """
     if n < 1 or wordings < 1:
         raise LabkitError("Ask for one pair and one wording at least.")
-    world = read_world(database, exclude)
+    with excluding(database, exclude, "`exclude`"):
+        return _generated(database, n, seed, avoid, glossary, target, wordings, typos, too_easy, store, progress)
+
+
+def _generated(
+    database: str | Path, n, seed, avoid, glossary, target, wordings, typos, too_easy, store, progress
+) -> Generated:
+    """What `generate` gives, of all that may be looked at."""
+    world = read_world(database)
     if not any(entity.label or entity.key for entity in world.entities.values()):
         unread = [table.name for table in read_schema(database).tables if table.rows is None and not table.is_view]
         more = f" {', '.join(unread)} cannot be read: the file may be damaged." if unread else ""
@@ -113,9 +122,10 @@ def from_queries(
 
     `LabkitError` when there is no such file, database or glossary.
     """
-    world = read_world(database, exclude, joint_names=False)
-    speaker = Speaker(world, _glossary(world, database, glossary))
-    return pairs_of_log(speaker, read_log(sql_log), seed, avoid, wordings)
+    with excluding(database, exclude, "`exclude`"):
+        world = read_world(database, joint_names=False)
+        speaker = Speaker(world, _glossary(world, database, glossary))
+        return pairs_of_log(speaker, read_log(sql_log), seed, avoid, wordings)
 
 
 def aimed_at(database: str | Path, exclude: Iterable[str] = (), glossary: str | Path | None = None) -> Aimed:

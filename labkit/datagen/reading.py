@@ -12,6 +12,7 @@ from pathlib import Path
 from labkit.datagen.formats import TEXT, Format, recognise
 from labkit.datagen.phrases import singular
 from labkit.datagen.world import JOINT, Entity, Field, Link, World, spaced
+from labkit.exclusion import excluding
 from labkit.execution import Limits, execute_many
 from labkit.schema import PLACEHOLDERS, Column, Schema, Table, read_schema, sql_name
 
@@ -85,15 +86,10 @@ def read_world(database: str | Path, exclude: Iterable[str] = (), joint_names: b
 
     `joint_names`: a first and a last name are one field, the person's name.
     """
-    schema = read_schema(database)
-    hidden = {name.casefold() for name in exclude}
-    tables = [t for t in schema.tables if not t.is_view and t.rows and t.name.casefold() not in hidden]
-    kept = {
-        t.name: [
-            c for c in t.columns if not c.json and not {c.name.casefold(), f"{t.name}.{c.name}".casefold()} & hidden
-        ]
-        for t in tables
-    }
+    with excluding(database, exclude):
+        schema = read_schema(database)
+    tables = [t for t in schema.tables if not t.is_view and t.rows]
+    kept = {t.name: [c for c in t.columns if not c.json] for t in tables}
     joint = {table: names for table, columns in kept.items() if joint_names and (names := _joint_name(columns))}
     values = _read_values(database, kept, joint)
     links = tuple(_links(schema, kept, values))

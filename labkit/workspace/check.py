@@ -13,6 +13,7 @@ from pathlib import Path
 from labkit.datagen.reading import read_world
 from labkit.datagen.world import spaced
 from labkit.errors import LabkitError
+from labkit.exclusion import Excluded
 from labkit.quantities import magnitude
 from labkit.schema import Column, Schema, Table, sql_name
 
@@ -39,13 +40,9 @@ def findings(schema: Schema, exclude: tuple[str, ...] = ()) -> list[Finding]:
 
 def visible(schema: Schema, exclude: tuple[str, ...]) -> list[Table]:
     """The tables without those excluded, and without their excluded columns."""
-    hidden = {name.casefold() for name in exclude}
-
-    def kept(table: Table, column: Column) -> bool:
-        return not {column.name.casefold(), f"{table.name}.{column.name}".casefold()} & hidden
-
-    tables = [table for table in schema.tables if table.name.casefold() not in hidden]
-    return [replace(table, columns=tuple(c for c in table.columns if kept(table, c))) for table in tables]
+    hides = Excluded(frozenset(map(str.casefold, exclude)), "").hides
+    tables = [table for table in schema.tables if not hides(table.name)]
+    return [replace(t, columns=tuple(c for c in t.columns if not hides(t.name, c.name))) for t in tables]
 
 
 def same_names(schema: Schema, exclude: Iterable[str]) -> None:

@@ -4,10 +4,12 @@ import difflib
 import json
 import os
 import tomllib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from labkit.errors import LabkitError
+from labkit.exclusion import excluding
 
 FILE = "workspace.toml"
 _TEXT = """\
@@ -15,7 +17,7 @@ _TEXT = """\
 
 database = {database}   # opened read-only, never written to
 
-# What is never looked at, trained on or shown: tables, or columns as "column" or "table.column".
+# What is never looked at, trained on, shown or read by a query: tables, or columns as "column" or "table.column".
 exclude = {exclude}
 
 model = "smollm2-135m"   # a known name (`labkit models`), a hub id, a folder or a GGUF file
@@ -64,10 +66,19 @@ class Config:
         """A file of the workspace."""
         return self.folder / name
 
+    def private(self) -> AbstractContextManager[None]:
+        """Within this block nothing reads or shows what is excluded of the database."""
+        return private(self.folder, self.database, self.exclude)
+
     def sets(self) -> list[Path]:
         """The question sets that are there."""
         found = [self.folder / name for name in self.questions]
         return [path for path in found if path.is_file()]
+
+
+def private(folder: Path, database: Path, exclude: tuple[str, ...]) -> AbstractContextManager[None]:
+    """`excluding`, said to be decided in the workspace's file."""
+    return excluding(database, exclude, f"`exclude` in {folder.resolve().name}/{FILE}")
 
 
 def write_config(folder: Path, database: Path, exclude: tuple[str, ...] = ()) -> Path:

@@ -20,9 +20,9 @@ from labkit.encoder import CARD as ENCODER
 from labkit.errors import LabkitError
 from labkit.ladders import Ladder, ladder
 from labkit.runs import RunStore
-from labkit.schema import read_schema
+from labkit.schema import declared_schema, read_schema
 from labkit.slices import DiagnosedRun
-from labkit.workspace import check, drift, start
+from labkit.workspace import check, drift, golds, start
 from labkit.workspace.config import FILE, Config, read_config
 from labkit.workspace.report import write_report
 
@@ -69,11 +69,19 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
             raise LabkitError(
                 f"{name} = true in {config.file(FILE)} is about candidates, and there are none: set candidates."
             )
+    with config.private():
+        return _run(config, regenerate, say)
+
+
+def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
     store = RunStore(config.file("runs.db"))
     _same_schema(config, regenerate, say)
     sets = [load_questions(path, db_dir=config.database.parent) for path in config.sets()]
     if not sets:
         raise LabkitError(f"{config.folder} has no question set to measure with: {', '.join(config.questions)}.")
+    for questions in sets:
+        for sentence in golds.said(questions):
+            say(sentence)
     known = _checked(config, sets)
     pairs, pool = (_pairs(config, n, sets, say) for n in (config.pairs, config.candidates))
     adapter, card = _tuned(config, pairs, store, say)
@@ -83,10 +91,10 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
     climbed, diagnosed = [], []
     for questions in sets:
         say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
-        given = {**ranked, "exclude": config.exclude, "pairs": pairs, "store": store}
+        given = {**ranked, "pairs": pairs, "store": store}
         climbed.append(ladder(config.model, questions, config.rungs, {"tuned": adapter}, **given))
         diagnosed.append(diagnose_run(climbed[-1].rungs[-1].run, questions))
-    found = check.findings(read_schema(config.database), config.exclude)
+    found = check.findings(read_schema(config.database))
     page = write_report(config, card, pairs, tuple(climbed), tuple(diagnosed), found, _in_words(**ranked))
     return Outcome(config, adapter, card, len(pairs), tuple(climbed), tuple(diagnosed), page)
 
@@ -98,7 +106,10 @@ def made(folder: str | Path) -> tuple[Path, str, Path, Path | None]:
     if not adapter:
         raise LabkitError(f"{config.folder} has no adapter yet. Make one with `labkit run {config.folder}`.")
     pools = sorted(config.folder.glob(f"pairs-{config.candidates}-*.jsonl"), key=lambda path: path.stat().st_mtime)
-    return config.database, config.model, adapter, pools[-1] if pools and config.candidates else None
+    pool = pools[-1] if pools and config.candidates else None
+    if pool:
+        _generated(config, pool)
+    return config.database, config.model, adapter, pool
 
 
 @dataclass(frozen=True)
@@ -129,19 +140,19 @@ def _newest(config: Config, pattern: str) -> Path | None:
 
 def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     """Raise when the schema is not the one that the workspace was made for, or put aside what was made for it."""
-    schema = read_schema(config.database)
+    schema = declared_schema(config.database)
     kept = config.file("schema.json")
     if not config.file(start.SOURCE).exists():
         check.same_names(schema, config.exclude)
     if not kept.exists():
-        start.describe(config.folder, schema, check.findings(schema, config.exclude), config.exclude)
+        start.describe(config.folder, config.database, config.exclude)
     changed = drift.changes(drift.read_shape(kept), drift.shape(schema))
     if not changed:
         return
     told = "; ".join(f"{table}: {', '.join(what)}" for table, what in list(changed.items())[:8])
     made = [path for kind in ("pairs", "wordings") for path in sorted(config.folder.glob(f"{kind}-*.jsonl"))]
-    stale = sum(drift.touched(list(load_questions(path)), changed) for path in made)
     if not regenerate:
+        stale = sum(drift.touched(list(_generated(config, path)), changed) for path in made)
         raise LabkitError(
             f"The schema is no longer the one that this workspace was made for ({told}). {stale:,} of its pairs ask of "
             f"these tables, and the adapter was tuned on them. `labkit run {config.folder} --regenerate` puts pairs "
@@ -154,7 +165,7 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     for path in [*made, *tuned]:
         aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
-    start.describe(config.folder, schema, check.findings(schema, config.exclude), config.exclude)
+    start.describe(config.folder, config.database, config.exclude)
     say(f"The schema has changed ({told}). What was made for the old one is in {aside.name}.")
 
 
@@ -188,7 +199,18 @@ def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say, wordings: 
         made = generate(config.database, n, config.seed, sets, config.exclude, wordings=wordings, **given)
         say(str(made.report))
         made.save(file)
-    return load_questions(file, db_dir=config.database.parent)
+    return _generated(config, file)
+
+
+def _generated(config: Config, file: Path) -> QuestionSet:
+    """The pairs in a file that an earlier run made; `LabkitError` for one that is damaged says what makes it anew."""
+    try:
+        return load_questions(file, db_dir=config.database.parent)
+    except LabkitError as error:
+        raise LabkitError(
+            f"{error}\n{file.name} was generated, and is damaged. Move it away: `labkit run {config.folder}` makes the "
+            "same pairs again, and nothing that was tuned on them is lost."
+        ) from error
 
 
 def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tuple[Path, dict]:

@@ -99,8 +99,10 @@ def _kept_out(config: Config) -> str:
     if not config.exclude:
         return ""
     names = ", ".join(f"<code>{escape(name)}</code>" for name in config.exclude)
-    shown = f" The prompts of {', '.join(config.rungs)} show the whole schema, to the model on this machine alone."
-    return f" No question was made of {names}.{shown * bool(config.rungs)}"
+    return (
+        f" No question was made of {names}, no prompt shows it and no query may read it: a question of yours whose own "
+        "query does counts as not right, and stands under suspect_gold."
+    )
 
 
 def _table(rows: str) -> str:

@@ -11,9 +11,9 @@ from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
 from labkit.readonly import existing_file
-from labkit.schema import Schema, read_schema
-from labkit.workspace import check, drift
-from labkit.workspace.config import FILE, read_config, write_config
+from labkit.schema import declared_schema, read_schema
+from labkit.workspace import check, drift, golds
+from labkit.workspace.config import FILE, private, read_config, write_config
 from labkit.workspace.sources import Converted, convert, is_source
 
 SOURCE = "source.json"  # what was converted into a workspace's database, where something was
@@ -43,6 +43,7 @@ class Started:
     findings: tuple[check.Finding, ...]
     drafts: int
     converted: Converted | None = None
+    unfit: tuple[str, ...] = ()  # sentences about questions of your own
 
     def __str__(self) -> str:
         lines = [f"{self.folder}: a workspace with {self.drafts} draft questions; {len(self.findings)} things to know:"]
@@ -53,6 +54,7 @@ class Started:
             [
                 *converted,
                 *lines,
+                *self.unfit,
                 f"Edit {FILE} and glossary.md if you like, look at draft.jsonl, then: labkit run {self.folder}",
             ]
         )
@@ -71,9 +73,10 @@ def init(
     """Make a workspace in `folder`, which must be new or empty, for a SQLite file or a source that `convert` takes.
 
     A source becomes `database.sqlite` in the folder, without what is excluded, and `source.json` says what was carried
-    over. questions: a question set of your own, copied in; it measures and never trains. exclude: private tables and
-    columns. schema, encoding, delimiter: of the source, as `convert` takes them. `LabkitError` when the folder is
-    taken, or the file is no database or holds nothing to ask about.
+    over. questions: a question set of your own, copied in; it measures and never trains, and which of them cannot is
+    said. exclude: private tables and columns. schema, encoding, delimiter: of the source, as `convert` takes them.
+    `LabkitError` when the folder is taken, the file is no database or holds nothing to ask about, or none of the
+    questions can measure.
     """
     folder, exclude = Path(folder), tuple(exclude)
     given = {"schema": schema, "encoding": encoding, "delimiter": delimiter}
@@ -89,30 +92,36 @@ def init(
         elif idle := [f"--{name}" for name, value in given.items() if value is not None]:
             raise LabkitError(f"{database} is taken for a SQLite file, for which {idle[0]} does nothing. Leave it out.")
         database = Path(existing_file(os.path.expanduser(database)))
-        read = read_schema(database)
         if converted is None:  # else they are named right, and not in the copy
-            check.same_names(read, exclude)
-        own = load_questions(questions, db_dir=database.parent) if questions else None
+            check.same_names(declared_schema(database), exclude)
+        own, unfit = None, []
+        if questions:
+            own, unfit = golds.moved(load_questions(questions, db_dir=database.parent), database)
+            with private(folder, database, exclude):
+                unfit += golds.said(own)
         drafts = _drafts(database, own, exclude)
-        found = check.findings(read, exclude)
         write_config(folder, database, exclude)
         (folder / "glossary.md").write_text(_GLOSSARY, "utf-8")
-        describe(folder, read, found, exclude)
+        found = describe(folder, database, exclude)
         save_questions(folder / "draft.jsonl", drafts)
         if own:
-            save_questions(folder / "questions.jsonl", [replace(q, database=str(database)) for q in own])
+            save_questions(folder / "questions.jsonl", own)
         _notebook(folder)
         read_config(folder)
     except BaseException:
         shutil.rmtree(folder)
         raise
-    return Started(folder, tuple(found), len(drafts), converted)
+    return Started(folder, tuple(found), len(drafts), converted, tuple(unfit))
 
 
-def describe(folder: Path, schema: Schema, found: list[check.Finding], exclude: tuple[str, ...]) -> None:
-    """The schema report, and the shape that later runs compare with."""
-    write_atomically(folder / "schema.md", check.page(schema, found, exclude))
-    write_atomically(folder / "schema.json", json.dumps(drift.shape(schema), indent=1) + "\n")
+def describe(folder: Path, database: Path, exclude: tuple[str, ...]) -> list[check.Finding]:
+    """Write the schema report, and the shape that later runs compare with; returns what the report found."""
+    with private(folder, database, exclude):
+        schema = read_schema(database)
+        found = check.findings(schema)
+    write_atomically(folder / "schema.md", check.page(schema, found))
+    write_atomically(folder / "schema.json", json.dumps(drift.shape(declared_schema(database)), indent=1) + "\n")
+    return found
 
 
 def _drafts(database: Path, own: QuestionSet | None, exclude: tuple[str, ...]) -> list[Question]:
