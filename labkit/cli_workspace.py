@@ -133,12 +133,14 @@ def serve(
         decided = ranking(folder)
         known, encoder = known or decided.known, encoder or decided.encoder
         channel, aimed = channel or decided.channel, aimed or decided.aimed
+    words = decided.glossary if folder else None
     check_ranking(candidates or known, encoder, aimed, channel)
     with private([db], exclude, folder / "workspace.toml" if folder else db):
         loaded = chat_model(model, adapter and str(adapter), None)
         agent = labkit.Agent(loaded, db)
         if candidates or known:
-            agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, aimed=aimed, channel=channel)
+            how = {"aimed": aimed, "channel": channel, "glossary": words}
+            agent.generator = ranked(loaded, candidates, known, encoder, Path(db).parent, **how)
         server = Server(agent, host, port)
         print(f"{server.url} (the page), {server.url}/v1 (the endpoint). Ctrl-C ends it.", flush=True)
         if host not in LOCAL:

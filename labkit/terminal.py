@@ -86,8 +86,8 @@ def ranked(
     db_dir,
     prompt=None,
     aimed=False,
-    exclude=(),
     channel: Path | None = None,
+    glossary: Path | None = None,
 ):
     """The model with what ranks candidates around it; LabkitError where there are none to rank."""
     import labkit
@@ -96,7 +96,7 @@ def ranked(
     pool = labkit.QuestionSet("candidates", tuple(pair for pairs in sets for pair in pairs), db_dir=db_dir)
     checked = sets[-1] if known else None
     return labkit.RerankedGenerator(
-        model, pool, known=checked, prompt=prompt, encoder=encoder, aimed=aimed, exclude=exclude, channel=channel
+        model, pool, known=checked, prompt=prompt, encoder=encoder, aimed=aimed, channel=channel, glossary=glossary
     )
 
 

@@ -220,6 +220,25 @@ def test_examples_that_are_set_as_code_are_no_glossary(clinic):
     assert [*entries("    | patient | a row of `pets` |\n    | client | a row of `owners` |")][1][0] == "client"
 
 
+def test_the_examples_of_a_new_workspaces_glossary_are_understood(tmp_path):
+    from labkit.workspace.start import _GLOSSARY
+
+    connection = sqlite3.connect(tmp_path / "firm.sqlite")
+    connection.executescript(
+        "CREATE TABLE employees (id INTEGER PRIMARY KEY, name TEXT, salary INTEGER);"
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, status TEXT);"
+    )
+    connection.executemany("INSERT INTO employees VALUES (?, ?, ?)", [(i, f"Ann {i}", 900 + i) for i in range(30)])
+    connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", [(i, f"Shop {i}", "AB"[i % 2]) for i in range(30)])
+    connection.commit()
+    connection.close()
+    shown = "\n".join(line[4:] for line in _GLOSSARY.splitlines() if line.startswith("    |"))
+    found = read_glossary(shown, read_world(tmp_path / "firm.sqlite", ()))
+    assert found.not_understood == []
+    assert found.entities == {"employees": ["colleague", "staff member"]} and found.figures
+    assert found.columns["employees.salary"] == ["pay"]
+
+
 def test_glossary_of_another_database(clinic):
     found = read_glossary((DATASETS / "clinic" / "glossary.md").read_text(), clinic)
     assert where(found, "puppy") == ["x.species = 'dog'", "x.birth_year = 2031"]

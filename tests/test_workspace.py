@@ -514,7 +514,9 @@ def test_the_loop_ranks_by_a_tuned_encoder_and_trusts_checked_pairs(ready, shop,
     stand_in_encoder(monkeypatch, cut=True)
     with pytest.raises(KeyboardInterrupt):
         workspace.run(ready, say=lambda text: None)
-    assert workspace.ranking(ready) == workspace.Ranking(ready / "known.jsonl", None, None, False)
+    assert workspace.ranking(ready) == workspace.Ranking(
+        ready / "known.jsonl", None, None, False, ready / "glossary.md"
+    )
     calls, said = stand_in_encoder(monkeypatch), []
     outcome = workspace.run(ready, say=said.append)
     assert not any("Tuning " + outcome.config.model in text or "Generating" in text for text in said)
@@ -543,7 +545,7 @@ def test_the_loop_weighs_by_a_channel_and_draws_for_each_question(ready, tiny_mo
     said = []
     outcome = workspace.run(ready, say=said.append)
     (channel,) = ready.glob("channel-*")
-    assert workspace.ranking(ready) == workspace.Ranking(None, None, channel, True)
+    assert workspace.ranking(ready) == workspace.Ranking(None, None, channel, True, ready / "glossary.md")
     page = outcome.report.read_text()
     assert json.loads((channel / "card.json").read_text())["base"] == read_config(ready).explainer
     assert f"weighed by what a model says that they ask ({channel.name}); others drawn for each question" in page
@@ -559,7 +561,7 @@ def test_what_ranks_must_not_measure_and_must_be_there(ready, shop):
     with pytest.raises(LabkitError, match="1 questions of known.jsonl are also in draft"):
         workspace.run(ready, say=lambda text: None)
     (ready / "known.jsonl").unlink()
-    assert workspace.ranking(ready) == workspace.Ranking(None, None, None, False)
+    assert workspace.ranking(ready) == workspace.Ranking(None, None, None, False, ready / "glossary.md")
     config = ready / "workspace.toml"
     text = config.read_text().replace("candidates = 30", "candidates = 0").replace("encoder = false", "encoder = true")
     config.write_text(text.replace('known = "known.jsonl"', 'known = ""'))

@@ -26,9 +26,10 @@ Write what the words of your business mean, a line each; `labkit run` words its 
 
     | say | means |
     |---|---|
-    | headcount | number of rows of `employees` |
+    | colleague, staff member | a row of `employees` |
     | active customer | `status` of `customers` is 'A' |
     | pay | `salary` of `employees` |
+    | the most, the least | name and number: what ranks is shown beside the name, asked for or not |
 
 | say | means |
 |---|---|
