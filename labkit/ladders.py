@@ -107,8 +107,8 @@ def ladder(
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
     ranked against its own (`reranking`), found by the tuned `encoder` where one is named, and by how well they
     explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that are
-    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`, worded
-    by the `glossary`.
+    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`,
+    worded by the `glossary`.
     LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
     """
     adapters = dict(adapters or {})

@@ -44,10 +44,10 @@ class RerankedGenerator:
 
     `pairs`: a question set whose databases are found; `known`: those of them that people have checked; `aimed`: draw
     pairs for each question as well (`datagen.aimed_at`; some seconds a question), none of the columns or tables in
-    `exclude`, worded by the `glossary` (a file; None: the one beside the database); `load`: gives the sentence encoder, the kit's own by default; `encoder`: the folder of one that
-    `tune_encoder` wrote; `channel`: the folder that `tune_channel` wrote; `k`: candidates a question; `prompt` and
-    `settings` as for `SqlGenerator`. A question about a database of which the pool has no pair is answered by the model
-    alone.
+    `exclude`, worded by the `glossary` (a file; None: the one beside the database); `load`: gives the sentence encoder,
+    the kit's own by default; `encoder`: the folder of one that `tune_encoder` wrote; `channel`: the folder that
+    `tune_channel` wrote; `k`: candidates a question; `prompt` and `settings` as for `SqlGenerator`. A question about a
+    database of which the pool has no pair is answered by the model alone.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from labkit import cli_workspace, workspace
+from labkit.exclusion import said
 
 
 class Stopped(Exception):
@@ -17,7 +18,7 @@ def test_serving_a_workspace_hands_on_its_excluded_columns(root, tmp_path, monke
     seen = {}
 
     def ranked(*arguments, **given):
-        seen.update(given)
+        seen.update(given, excluded=said(clinic))
         raise Stopped
 
     monkeypatch.setattr(workspace, "made", lambda folder: (clinic, "model", None, Path("pairs.jsonl")))
@@ -25,4 +26,5 @@ def test_serving_a_workspace_hands_on_its_excluded_columns(root, tmp_path, monke
     monkeypatch.setattr(cli_workspace, "ranked", ranked)
     with pytest.raises(Stopped):
         cli_workspace.serve(folder=tmp_path / "space", aimed=True)
-    assert seen == {"aimed": True, "channel": None}
+    words = tmp_path / "space" / "glossary.md"
+    assert seen == {"aimed": True, "channel": None, "glossary": words, "excluded": ["owners.phone"]}
