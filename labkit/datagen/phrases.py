@@ -40,7 +40,6 @@ NO_ARTICLE = "\x0f"  # before a name that 'the' must not stand before
 
 
 _BEFORE_NOUNS = r"how many|number of|count of|count|which|what|among|top \w+|percentage of|percent of|every|each"
-_NUMBER = r"\d+|two|three|four|five|six|seven|eight|nine|ten"
 
 
 def tidy(text: str) -> str:
@@ -52,7 +51,7 @@ def tidy(text: str) -> str:
     text = re.sub(r"([a-z]{2}[?.!] )([a-z])", lambda m: m[1] + m[2].upper(), text)
     text = re.sub(r"([?!]) ?[?.,]", r"\1", text)
     text = re.sub(r"\b(all )?(the )?everyone\b", "everyone", text)
-    text = re.sub(rf"(?i)\b({_BEFORE_NOUNS}|{_NUMBER}) everyone\b", r"\1 people", text)
+    text = re.sub(rf"(?i)\b({_BEFORE_NOUNS}) everyone\b", r"\1 people", text)
     text = re.sub(r"(\w)s's\b", r"\1s'", text)
     text = re.sub(rf"\b({_BEFORE_NOUNS}|{_BEFORE_NOUNS.capitalize()}) the ((\w+ ){{0,2}}\w+s)' ", r"\1 \2 ", text)
     text = re.sub(r"\b([Tt])he the\b|\b[Aa]n? (?=the\b)", lambda m: f"{m[1]}he" if m[1] else "", text)
