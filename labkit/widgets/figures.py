@@ -181,12 +181,13 @@ class Curves(_Still):
 
     def _numbers(self) -> list[str]:
         left, right, low, high = self._ends()
-        digits = 2 - math.floor(math.log10(high - low))  # what is as good as 0 at this height is said as 0
-        tops = ((14, round(high, digits)), (10 + _HIGH, round(low, digits)))
-        ends = [_words(_LEFT - 6, y, f"{value:z.3g}", "end") for y, value in tops]
+        ends = [
+            _words(_LEFT - 6, y, f"{_rounded(value, high - low):z.3g}", "end")
+            for y, value in ((14, high), (10 + _HIGH, low))
+        ]
         ends += [
-            _words(_LEFT, _HIGH + 28, f"{left:z.4g}", "start"),
-            _words(_WIDE - 10, _HIGH + 28, f"{right:z.4g}", "end"),
+            _words(x, _HIGH + 28, f"{_rounded(value, right - left):z.4g}", side)
+            for x, value, side in ((_LEFT, left, "start"), (_WIDE - 10, right, "end"))
         ]
         return [*ends, _words((_LEFT + _WIDE) / 2, _HIGH + 28, self.x)]
 
@@ -244,6 +245,11 @@ class Curves(_Still):
 _INKS = ("#2171b5", "#d98200", "#008f6b", "#a6559d")  # told apart by the colour-blind, on light and dark pages
 _DASHES = ("none", "9 5", "3 4", "12 4 3 4")
 _ASIDE = {"start": 8, "end": -8, "middle": 0}  # pixels from a mark to its name, by where the name is held
+
+
+def _rounded(value: float, span: float) -> float:
+    """The value to a hundredth of its axis or finer: what is as good as nothing on it is 0."""
+    return round(value, 2 - math.floor(math.log10(span)))
 
 
 def _room(x: float, y: float, name: str, side: str, down: float) -> tuple[float, float, float, float]:
