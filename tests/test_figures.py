@@ -154,12 +154,6 @@ def test_a_name_does_not_stand_on_its_line(at, rise):
     assert left >= 46 and right <= 560 and top >= 0 and bottom <= 172
 
 
-def test_names_of_marks_side_by_side_do_not_cover_each_other():
-    picture = Curves(SQUARES, "x", "y", {"questions": (-1, 10), "accepted": (-0.95, 9.8)})
-    (left, top, right, bottom), (left2, top2, right2, bottom2) = named(picture)
-    assert right <= left2 or right2 <= left or bottom <= top2 or bottom2 <= top
-
-
 def test_what_is_as_good_as_nothing_is_said_as_0():
     picture = Curves({"a": [(0, 1e-7), (1, 0.25)], "b": [(0, -0.0), (1, 0.1)]}, "x", "y")
     assert ">0.25</text>" in picture.html() and "e-07<" not in picture.html() and "-0<" not in picture.html()

@@ -206,14 +206,13 @@ class Curves(_Still):
         return [f'<polyline points="{path}" {style}/>' for path, style in paths]
 
     def _dots(self) -> list[str]:
-        """The marks, each name where it covers least of what is drawn."""
+        """The marks, each name where it covers least of the lines."""
         parts, taken = [], self._inked()
         for name, point in self.marks.items():
             x, y = self._at(*point)
             sides = ("end", "start") if x > (_LEFT + _WIDE) / 2 else ("start", "end")
             places = [(side, down) for down in (-6, 17) for side in sides] + [("middle", -12), ("middle", 23)]
             side, down = min(places, key=lambda place: _covered(_room(x, y, name, *place), taken))
-            taken += _spots(*_room(x, y, name, side, down))
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="currentColor"/>')
             parts.append(_words(x + _ASIDE[side], max(y + down, 12), name, side))
         return parts
@@ -229,8 +228,8 @@ class Curves(_Still):
                 steps = max(1, round(math.dist((a, b), (c, d)) / 4))
                 inked += [(a + (c - a) * at / steps, b + (d - b) * at / steps) for at in range(steps + 1)]
         if self.level is not None:
-            end = _WIDE - 10, self._at(left, self.level)[1] - 4
-            inked += _spots(end[0] - 30, end[1] - 11, *end)
+            y = self._at(left, self.level)[1]
+            inked += [(_WIDE - 40 + across, y - 4 - up) for across in range(0, 31, 4) for up in range(0, 12, 4)]
         return inked
 
     def _legend(self) -> list[str]:
@@ -264,16 +263,6 @@ def _covered(box: tuple[float, float, float, float], taken: list[tuple[float, fl
     left, top, right, bottom = box
     outside = left < _LEFT or right > _WIDE or top < 0 or bottom > 12 + _HIGH
     return 1000 * outside + sum(left <= x <= right and top <= y <= bottom for x, y in taken)
-
-
-def _spots(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
-    """Points all over a box, some 4 pixels apart."""
-    across, down = (max(1, round(size / 4)) for size in (right - left, bottom - top))
-    return [
-        (left + (right - left) * i / across, top + (bottom - top) * j / down)
-        for i in range(across + 1)
-        for j in range(down + 1)
-    ]
 
 
 def _shown(token: str) -> str:
