@@ -24,13 +24,14 @@
 from collections import Counter
 
 import numpy as np
+from IPython.display import display
 
 import labkit
 from labkit import course
 from labkit.agent import Agent, SqlGenerator
 from labkit.evaluation import wilson
 from labkit.prompting import extract_sql, plain
-from labkit.widgets import TokenBars
+from labkit.widgets import Curves, TokenBars
 from labkit.widgets.distributions import FILTERS
 
 setting = course.setup()
@@ -143,6 +144,8 @@ bars_after("The capital of France is")
 # The model's raw scores are called **logits**. `softmax` makes chances of them: `exp` of each, divided by the sum
 # of all. **Temperature** divides the logits first. Below 1 the likely tokens gain, above 1 the unlikely ones do.
 #
+# $$p_i = \frac{e^{z_i / t}}{\sum_j e^{z_j / t}} \qquad z\ \mathrm{the\ logits},\quad t\ \mathrm{the\ temperature}$$
+#
 # ### Exercise 1: temperature
 
 
@@ -227,13 +230,22 @@ bars_after(opening, filters)
 
 # %% [markdown]
 # The same without a slider, on a toy model of six tokens: as it is, at temperature 0.5, with top-k 3, with top-p
-# 0.8.
+# 0.8. Below it two pictures, drawn by your functions: the chances of four tokens as the temperature rises, and what
+# the k likeliest hold together. Top-p 0.8 stops where the line has passed 0.8.
 
 # %% tags=["nbval-check-output"]
 toy = TokenBars(["salary", "pay", "wage", "income", "money", "cash"], [2.0, 1.5, 1.0, 0.5, 0.0, -0.5], filters)
 for settings in ({"temperature": 1}, {"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.8}):
     print(*(f"{name} = {value}" for name, value in settings.items()))
     print(toy.text(**settings), end="\n\n")
+logits, heat = np.array([2.0, 1.5, 1.0, 0.5, 0.0, -0.5]), np.linspace(0.1, 4, 79)
+heated = np.array([filters[0](logits, t) for t in heat])
+lines = {toy.tokens[i]: zip(heat, heated[:, i], strict=True) for i in (0, 1, 2, 5)}
+display(Curves(lines, "t, the temperature", "chance", {"t = 1": (1, filters[0](logits, 1)[0])}))
+chances = filters[0](logits, 1)
+held = [(k, chances[filters[1](chances, k) > 0].sum()) for k in range(1, 7)]
+stop = (filters[2](chances, 0.8) > 0).sum()
+Curves({"the k likeliest together": held}, "k", "chance", {f"top-p 0.8 keeps {stop}": held[stop - 1]}, level=0.8)
 
 # %% [markdown]
 # Here is a hallucination being born. If the column is called `salary`, then `pay` and `wage` are wrong, and yet

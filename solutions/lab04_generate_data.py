@@ -30,7 +30,7 @@ from labkit import course
 from labkit.datagen.formats import recognise
 from labkit.home import home
 from labkit.sqltext import normalise_question, normalise_sql
-from labkit.widgets import DataExplorer
+from labkit.widgets import Curves, DataExplorer
 
 setting = course.setup()
 setting
@@ -241,7 +241,8 @@ for a, b in itertools.combinations(texts, 2):
 # %% [markdown]
 # One thing is left to notice: names are words too. "Who coaches the Millers" and "who coaches the Owls" share 3 words
 # of 5. In a long question, one name of twelve words makes no difference to your function, and all the difference to the
-# answer. So near duplicates are compared **within one query** only:
+# answer. The picture is the share, $|A \cap B| / |A \cup B|$ (Jaccard), of two questions that differ in one, two or
+# three words: from the dashed line on they count as near. So near duplicates are compared **within one query** only:
 
 # %% tags=["nbval-check-output"]
 distinct = []
@@ -249,6 +250,9 @@ for text, query in good:
     if not any(query == other and near(text, seen) for seen, other in distinct):
         distinct.append((text, query))
 print(f"{len(raw)} pairs made, {len(good)} worth a question, {len(distinct)} of them distinct")
+lines = {f"{d} of them differ": [(n, (n - d) / (n + d)) for n in range(3, 15)] for d in (1, 2, 3)}
+marks = {"1 of 4": (4, 3 / 5), "1 of 12": (12, 11 / 13)}
+Curves(lines, "words of each question", "share of all words that stand in both", marks, level=0.75)
 
 # %% [markdown]
 # ## 4. The kit's generator

@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import display
 
 import labkit
 from labkit import course
@@ -44,7 +45,7 @@ from labkit.tuning.lora import LoRA, LoRALinear, attach, detach, parameters
 from labkit.tuning.lora import fuse as fuse_layers
 from labkit.tuning.ready import ready
 from labkit.tuning.starters import starter
-from labkit.widgets import LadderChart, LossCurve, LowRank, TokenLosses, TrainingView
+from labkit.widgets import Curves, LadderChart, LossCurve, LowRank, TokenLosses, TrainingView
 
 setting = course.setup()
 setting
@@ -126,7 +127,9 @@ course.check("lab05.trained_share", trained_share)
 
 # %% [markdown]
 # "10,000 times cheaper", people say. The paper (Hu et al. 2021) speaks of GPT-3, and of the number of trained
-# parameters: a rank of 4, on two matrices of each layer only. Is that so? And what would other choices give?
+# parameters: a rank of 4, on two matrices of each layer only. Is that so? And what would other choices give? Below the
+# table your function as a picture: $r\,(\mathrm{out} + \mathrm{in})$ beside $\mathrm{out} \cdot \mathrm{in}$. Where a
+# line reaches 1, the two thin matrices hold as much as the thick one.
 
 # %% tags=["nbval-check-output"]
 count = course.use("lab05.trained_share", trained_share)
@@ -136,7 +139,10 @@ for per_layer, matrices in (("2 of 4 attention matrices", 2), ("all 4 attention 
     for rank in (1, 4, 16, 64):
         trained, _ = count([(12_288, 12_288)] * 96 * matrices, rank)
         rows.append((per_layer, rank, f"{trained:,}", f"{GPT3 / trained:,.0f}"))
-pd.DataFrame(rows, columns=["adapted", "rank", "trained", "times fewer than all"])
+shares = {f"{w:,} x {w:,}": [(r, count([(w, w)], r)[1]) for r in range(1, 289)] for w in (576, 1536, 12_288)}
+display(pd.DataFrame(rows, columns=["adapted", "rank", "trained", "times fewer than all"]))
+full = {"rank 288: as many": shares["576 x 576"][-1]}
+Curves(shares, "r, the rank", "numbers trained, beside those of the matrix", full)
 
 # %% [markdown]
 # For a large model the claim holds. A small model is thin already, and thin matrices beside thin ones save less: here
@@ -281,7 +287,8 @@ course.check("lab05.four_bit", four_bit)
 
 # %% [markdown]
 # Small blocks follow the weights closely, and their scales (16 bits each) take more room. One weight in a thousand that
-# is very large spoils the block it is in, and no other:
+# is very large spoils the block it is in, and no other. The picture: what comes back of weights from -0.1 to 0.1, and
+# what comes back of the same weights in a block with one of 0.4.
 
 # %% tags=["nbval-check-output"]
 quantise = course.use("lab05.four_bit", four_bit)
@@ -293,7 +300,12 @@ for block in (16, 64, 256, 4096):
     back = (codes * scales[:, None]).ravel()
     error = np.abs(back - drawn).mean() / np.abs(drawn).mean()
     rows.append((block, f"{4 + 16 / block:.3f}", f"{error:.3f}"))
-pd.DataFrame(rows, columns=["block", "bits a weight", "mean error / mean weight"])
+display(pd.DataFrame(rows, columns=["block", "bits a weight", "mean error / mean weight"]))
+even, lines = np.linspace(-0.1, 0.1, 256), {}
+for name, block in (("a block of these", even), ("with one of 0.4 beside them", np.append(even, 0.4))):
+    codes, scales = quantise(block, len(block))
+    lines[name] = zip(even, codes[0][:256] * scales[0], strict=True)
+Curves(lines, "the weight", "what 4 bits hold of it")
 
 # %% [markdown]
 # The kit's `four_bit=True` is NF4: the same blocks, but sixteen values that are not evenly spread, since weights are
@@ -343,7 +355,8 @@ course.check("lab05.answer_loss", answer_loss)
 
 # %% [markdown]
 # Which tokens of one of our pairs surprise the untuned model? Look at the first one, at the names of tables and
-# columns, and at `FROM` and `WHERE`.
+# columns, and at `FROM` and `WHERE`. Below them $-\log p$ by your function, with the answer's tokens that are least and
+# most of a surprise.
 
 # %%
 loss_of = course.use("lab05.answer_loss", answer_loss)
@@ -364,7 +377,12 @@ def pictured(loaded, pair):
 picture, loss = pictured(model, dev[0])
 chance = np.exp(-loss * (len(picture.losses) - picture.start))
 print(f"loss {loss:.2f} nats a token: the whole answer has a chance of 1 in {1 / chance:.1g}")
-picture
+display(picture)
+counted = sorted(zip(picture.losses[picture.start :], picture.tokens[picture.start :], strict=True))
+marks = {repr(token): (np.exp(-each), each) for each, token in (counted[0], counted[-1])}
+upwards = np.geomspace(np.exp(-counted[-1][0]), 0.999, 200)
+line = [(p, loss_of(np.log([[p, 1 - p]] * 2), np.array([0, 0]), 1)) for p in upwards]  # of two tokens, the first one
+Curves({"-log p": line}, "p, the chance of a token", "its loss in nats", marks, level=round(float(loss), 2))
 
 # %% [markdown]
 # ## 5. Instruction tuning, by one call
@@ -560,21 +578,26 @@ course.check("lab05.update_mastered", update_mastered)
 # %% [markdown]
 # Why two bounds? With one, a fact at the edge would go in and out at each step. A small model of it, without a model:
 # training a fact adds to its lead, and costs each fact that is not in the batch a little. `#` is trained, `.` rests.
+# The picture draws the leads: up over the dashed margin by training, then slowly down. Under half of it, they train
+# again.
 
 # %% tags=["nbval-check-output"]
 update = course.use("lab05.update_mastered", update_mastered)
 GAIN = {"easy": 2.0, "usual": 0.9, "slow": 0.5, "stubborn": 0.3}
 leads, mastered, drawn_as = dict.fromkeys(GAIN, -1.0), set(), defaultdict(str)
-for _ in range(14):
+climbing = {name: [(0, lead)] for name, lead in leads.items()}
+for step_number in range(1, 15):
     batch = [name for name in GAIN if name not in mastered]
     for name in GAIN:
         leads[name] += GAIN[name] if name in batch else -0.1 * len(batch)
         drawn_as[name] += "#" if name in batch else "."
+        climbing[name].append((step_number, leads[name]))
     mastered = update(mastered, leads, 1.0)
 for name, row in drawn_as.items():
     print(f"{name:9} {row}  trained {row.count('#'):2} times, lead {leads[name]:+.1f}")
 trained_times = sum(row.count("#") for row in drawn_as.values())
 print(f"{trained_times} trainings; everything in each round would have been {14 * len(GAIN)}")
+Curves(climbing, "round", "lead in nats", level=1)
 
 # %% [markdown]
 # For real: invented people, invented mountains, a year each. Nothing of this is in any model. Watch the rows turn pale

@@ -33,7 +33,7 @@ from labkit.decoding import next_token_logits, prompt_tokens
 from labkit.prompting import chat
 from labkit.side_effects import load_prompts, side_effects
 from labkit.tuning.examples import encode
-from labkit.widgets import FactBars, FactState, TrainingView
+from labkit.widgets import Curves, FactBars, FactState, TrainingView
 
 setting = course.setup()
 setting
@@ -95,11 +95,19 @@ def loss_report(chances):
 
 course.check("lab06.loss_report", loss_report)
 
+# %% [markdown]
+# Why the averages are alike: the picture is $-\log p$ by your function, the dashed line is the average. The one token
+# that the spiky model does not know weighs as much as all twelve of the even model.
+
 # %% tags=["nbval-check-output"]
 loss_report = course.use("lab06.loss_report", loss_report)
 for name, chances in (("even", EVEN), ("spiky", SPIKY)):
     average, doubtful = loss_report(chances)
     print(f"{name:6} average {average:.2f}, doubtful: {doubtful}")
+curve = [(p / 100, loss_report([[p / 100]])[0]) for p in range(5, 101)]
+tokens = {"spiky: its last token": SPIKY[2][3], "even: all twelve": EVEN[0][0]}
+marks = {name: (p, loss_report([[p]])[0]) for name, p in tokens.items()}
+Curves({"-log p": curve}, "p, the chance of a right token", "loss in nats", marks, level=round(average, 2))
 
 # %% [markdown]
 # ## 3. The loss of each example
@@ -131,6 +139,10 @@ course.check("lab06.example_losses", example_losses)
 
 # %% [markdown]
 # On the real model: what does the base think of the right years? (`example_losses` sees only the places of the answer.)
+#
+# Below it the formula as a picture: one token, whose logit $z$ rises, among seven others that stay at 0, by your
+# function. Training follows the slope, which is $p - 1$: steep while the token lies behind, and nearly nothing once it
+# is sure.
 
 # %%
 example_losses = course.use("lab06.example_losses", example_losses)
@@ -154,6 +166,12 @@ def answer_logits(loaded, pairs):
 base_losses = example_losses(*answer_logits(model, facts[:8]))
 for fact, loss in zip(facts, base_losses, strict=False):
     print(f"{fact.answer:>6}  {loss:5.2f} nats a token  {'#' * round(4 * loss)}")
+z = np.linspace(-4, 8, 49)
+eight = np.zeros((len(z), 1, 8))
+eight[:, 0, 0] = z
+loss_at = example_losses(eight, np.zeros((len(z), 1), int))
+lines = {"loss": zip(z, loss_at, strict=True), "its slope": zip(z, np.gradient(loss_at, z), strict=True)}
+Curves(lines, "z, the logit of the right token", "nats", {"all eight alike": (0, np.log(8))}, level=0)
 
 # %% [markdown]
 # ## 4. When is a fact mastered?
@@ -378,7 +396,8 @@ def break_even(build, retrieval, tuned):
 course.check("lab06.break_even", break_even)
 
 # %% [markdown]
-# Measured, not assumed: seconds a question with the facts in the prompt, and without.
+# Measured, not assumed: seconds a question with the facts in the prompt, and without. The two lines of the picture are
+# what you have spent in all after so many questions.
 
 # %%
 break_even = course.use("lab06.break_even", break_even)
@@ -402,9 +421,12 @@ for name, generator, prompt in (
     seconds[name] = (time.perf_counter() - begun) / course.shorter(6, 1)
     tokens[name] = len(prompt_tokens(model, [prompt(fact.question)])[0])
 print(pd.DataFrame({"seconds a question": seconds, "tokens read": tokens}).round(3))
-print(
-    "cheaper from question", break_even(learnt.seconds, seconds["facts in the prompt"], seconds["memory-tuned"]), "on"
-)
+first = break_even(learnt.seconds, seconds["facts in the prompt"], seconds["memory-tuned"])
+print("cheaper from question", first, "on")
+end, build = (2 * first if np.isfinite(first) else 1000), {"facts in the prompt": 0, "memory-tuned": learnt.seconds}
+spent = {name: [(0, once), (end, once + end * seconds[name])] for name, once in build.items()}
+meets = {f"question {first}": (first, first * seconds["facts in the prompt"])} if first < end else {}
+Curves(spent, "questions", "seconds in all", meets)
 
 # %% [markdown]
 # The part of a prompt that all questions share is computed once (Lab 3), so long notes cost less than their tokens say.

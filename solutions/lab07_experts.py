@@ -35,7 +35,7 @@ from labkit.side_effects import load_prompts
 from labkit.tuning.bank import Bank
 from labkit.tuning.examples import encode
 from labkit.tuning.packed import body
-from labkit.widgets import ExpertMap
+from labkit.widgets import Curves, ExpertMap
 from labkit.widgets.experts import words_of
 
 setting = course.setup()
@@ -73,6 +73,7 @@ climbs[0].question, climbs[0].answer
 # nothing. A word of $c$ among $n$ facts gets the weight
 # $$w = \left(\frac{\log (n / c)}{\log n}\right)^2$$
 # 1 for a word of one fact, 0 for a word of all (inverse document frequency, Sparck Jones 1972; here scaled, squared).
+# Below the exercise your function draws it: among more facts a word must be rarer to weigh as much.
 #
 # ### Exercise 1
 
@@ -103,6 +104,16 @@ TALK = ["Where does Ada keep the spare key?", "Where does Bo keep the ladder?", 
 weights = word_weights([words_of(text) for text in TALK])
 for word in sorted(weights, key=lambda word: (-weights[word], word)):
     print(f"{word:8} {weights[word]:.2f}")
+
+
+def drawn(n):
+    """Points of the formula: `word_weights` of n made-up facts, in which word c stands in c of them."""
+    by_count = word_weights([{c for c in range(1, n + 1) if i < c} for i in range(n)])
+    return sorted((c / n, weight) for c, weight in by_count.items())
+
+
+marks = {"spare": (1 / 3, weights["spare"]), "keep": (1, weights["keep"])}
+Curves({f"{n} facts": drawn(n) for n in (3, 10, 100)}, "c / n, the share of the facts with the word", "weight", marks)
 
 # %% [markdown]
 # ## 3. How much of a key does a text hold?
@@ -226,17 +237,19 @@ ExpertMap(keys, asked, holds, threshold=0.9, words=words_of, score=containment)
 # The usual way keeps one large table and steps **all** of it. Watch what its momentum does to a row that nobody picked:
 
 # %% tags=["nbval-check-output"]
-table, momentum = np.zeros((3, 2)), np.zeros((3, 2))
-for picked in (0, 1, 1):
+PICKED = (0, 1, 1, 1, 1, 1)
+table, momentum, usual = np.zeros((3, 2)), np.zeros((3, 2)), [0.0]
+for picked in PICKED:
     slope = np.zeros((3, 2))
-    slope[picked] = 1.0
+    slope[picked, 0] = 1.0
     momentum = 0.5 * momentum + slope
     table -= 0.1 * momentum
+    usual.append(table[0, 0])
     print(f"picked {picked}: row 0 is {table[0].round(4).tolist()}")
 
 # %% [markdown]
-# Row 0 was picked once, and moved three times: what was learnt drifts. And with a million rows each step writes all of
-# them. A sparse update touches the picked ones only, and keeps momentum for no others.
+# Row 0 was picked once, and moved each time: what was learnt drifts. And with a million rows each step writes all of
+# them. A sparse update touches the picked ones only, and keeps momentum for no others. Below the exercise you see both.
 #
 # ### Exercise 4
 
@@ -266,10 +279,13 @@ course.check("lab07.sparse_step", sparse_step)
 
 # %% tags=["nbval-check-output"]
 sparse_step = course.use("lab07.sparse_step", sparse_step)
-vectors, velocity = {row: np.zeros((1, 2)) for row in range(3)}, {}
-for picked in (0, 1, 1):
-    vectors, velocity = sparse_step(vectors, velocity, {picked: np.ones((1, 2))}, 0.1, 0.5)
+vectors, velocity, sparse = {row: np.zeros((1, 2)) for row in range(3)}, {}, [0.0]
+for picked in PICKED:
+    vectors, velocity = sparse_step(vectors, velocity, {picked: np.array([[1.0, 0.0]])}, 0.1, 0.5)
+    sparse.append(vectors[0][0, 0])
     print(f"picked {picked}: row 0 is {vectors[0].round(4).tolist()}, momentum is kept for {sorted(velocity)}")
+lines = {"one large table": enumerate(usual), "sparse: what is not picked stays": enumerate(sparse)}
+Curves(lines, "steps; row 0 is picked in the first", "row 0, its first number")
 
 # %% [markdown]
 # ## 6. A fact, learnt by your own step

@@ -30,6 +30,7 @@ def test_matrices_are_drawn_to_scale_and_inside(out, into, rank):
     assert a[2:] == pytest.approx((w[2], b[2]), abs=0.06)
     assert all(x + width <= wide and y + height <= high for x, y, width, height in (w, b, a))
     assert w[0] + w[2] < b[0] and b[0] + b[2] < a[0]
+    assert "+ α/r" in picture.html()
 
 
 def test_the_low_rank_picture_says_what_is_trained():
@@ -131,6 +132,32 @@ def test_marks_stand_where_they_belong_and_the_level_too():
     dots = [tuple(map(float, dot)) for dot in re.findall(r'cx="(.+?)" cy="(.+?)"', picture.html())]
     assert dots[0] == pytest.approx(squares[6], abs=0.06) and dots[1][1] < squares[-1][1]
     assert f'd="M46 {dots[0][1]:.1f}H' in picture.html() and "out &lt; there" in picture.html()
+
+
+def named(picture):
+    """Where the marks' names stand: (left, top, right, bottom) of about what they cover."""
+    found = re.findall(r'r="4.5".*?/><text x="(.+?)" y="(.+?)" text-anchor="(.+?)".*?>(.*?)</text>', picture.html())
+    back = {"start": 0, "middle": 0.5, "end": 1}
+    left = [float(x) - 7 * len(name) * back[side] for x, _, side, name in found]
+    return [(x, float(y) - 11, x + 7 * len(name), float(y) + 3) for x, (_, y, _, name) in zip(left, found, strict=True)]
+
+
+@pytest.mark.parametrize("at", [2, 5, 10, 15, 18])
+@pytest.mark.parametrize("rise", [1, -1])
+def test_a_name_does_not_stand_on_its_line(at, rise):
+    line = [(n, rise * n) for n in range(21)]
+    picture = Curves({"line": line}, "x", "y", {"a name": line[at]})
+    ((left, top, right, bottom),), ((drawn_at, _),) = named(picture), drawn(picture)
+    (a, b), (c, d) = drawn_at[0], drawn_at[-1]
+    on_it = [(a + (c - a) * part / 500, b + (d - b) * part / 500) for part in range(501)]
+    assert not any(left <= x <= right and top <= y <= bottom for x, y in on_it)
+    assert left >= 46 and right <= 560 and top >= 0 and bottom <= 172
+
+
+def test_what_is_as_good_as_nothing_is_said_as_0():
+    picture = Curves({"a": [(0, 1e-7), (1, 0.25)], "b": [(0, -0.0), (1, 0.1)]}, "x", "y")
+    assert ">0.25</text>" in picture.html() and "e-07<" not in picture.html() and "-0<" not in picture.html()
+    assert "0 → 0, 1 → 0.1" in str(picture)
 
 
 def test_curves_are_said_in_numbers():

@@ -51,7 +51,7 @@ class LowRank(_Still):
         second = wide + 60
         parts = [
             _box(10, 10, wide, high, "#8a8a8a", "W"),
-            _words(wide + 35, 10 + high / 2, "+"),
+            _words(wide + 35, 10 + high / 2, "+ α/r"),
             _box(second, 10, thin, high, "#d98200", "B"),
             _box(second + thin + 14, 10, wide, thin, "#2171b5", "A"),
         ]
@@ -150,8 +150,8 @@ class Curves(_Still):
         told = [f"{self.y}, over {self.x}"]
         for name, points in self.lines.items():
             some = [points[round(part * (len(points) - 1) / 4)] for part in range(5)] if len(points) > 5 else points
-            told.append(f"{name}: " + ", ".join(f"{a:.4g} → {b:.3g}" for a, b in some))
-        return "\n".join([*told, *(f"● {name}: {a:.4g} → {b:.3g}" for name, (a, b) in self.marks.items())])
+            told.append(f"{name}: " + ", ".join(f"{a:z.4g} → {b:z.3g}" for a, b in some))
+        return "\n".join([*told, *(f"● {name}: {a:z.4g} → {b:z.3g}" for name, (a, b) in self.marks.items())])
 
     def html(self) -> str:
         axes = f'<path d="M{_LEFT} 10V{10 + _HIGH}H{_WIDE - 10}" fill="none" stroke="currentColor"/>'
@@ -181,10 +181,13 @@ class Curves(_Still):
 
     def _numbers(self) -> list[str]:
         left, right, low, high = self._ends()
-        ends = [_words(_LEFT - 6, 14, f"{high:.3g}", "end"), _words(_LEFT - 6, 10 + _HIGH, f"{low:.3g}", "end")]
+        ends = [
+            _words(_LEFT - 6, y, f"{_rounded(value, high - low):z.3g}", "end")
+            for y, value in ((14, high), (10 + _HIGH, low))
+        ]
         ends += [
-            _words(_LEFT, _HIGH + 28, f"{left:.4g}", "start"),
-            _words(_WIDE - 10, _HIGH + 28, f"{right:.4g}", "end"),
+            _words(x, _HIGH + 28, f"{_rounded(value, right - left):z.4g}", side)
+            for x, value, side in ((_LEFT, left, "start"), (_WIDE - 10, right, "end"))
         ]
         return [*ends, _words((_LEFT + _WIDE) / 2, _HIGH + 28, self.x)]
 
@@ -203,13 +206,31 @@ class Curves(_Still):
         return [f'<polyline points="{path}" {style}/>' for path, style in paths]
 
     def _dots(self) -> list[str]:
-        parts = []
+        """The marks, each name where it covers least of the lines."""
+        parts, taken = [], self._inked()
         for name, point in self.marks.items():
             x, y = self._at(*point)
-            anchor, aside = ("end", -8) if x > (_LEFT + _WIDE) / 2 else ("start", 8)
+            sides = ("end", "start") if x > (_LEFT + _WIDE) / 2 else ("start", "end")
+            places = [(side, down) for down in (-6, 17) for side in sides] + [("middle", -12), ("middle", 23)]
+            side, down = min(places, key=lambda place: _covered(_room(x, y, name, *place), taken))
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="currentColor"/>')
-            parts.append(_words(x + aside, max(y - 6, 12), name, anchor))
+            parts.append(_words(x + _ASIDE[side], max(y + down, 12), name, side))
         return parts
+
+    def _inked(self) -> list[tuple[float, float]]:
+        """Points on all that is drawn, some 4 pixels apart: lines, marks, the level and its number."""
+        inked = [self._at(*point) for point in self.marks.values()]
+        left, right, *_ = self._ends()
+        level = [] if self.level is None else [[(left, self.level), (right, self.level)]]
+        for line in [*self.lines.values(), *level]:
+            drawn = [self._at(*point) for point in line]
+            for (a, b), (c, d) in zip(drawn, drawn[1:], strict=False):
+                steps = max(1, round(math.dist((a, b), (c, d)) / 4))
+                inked += [(a + (c - a) * at / steps, b + (d - b) * at / steps) for at in range(steps + 1)]
+        if self.level is not None:
+            y = self._at(left, self.level)[1]
+            inked += [(_WIDE - 40 + across, y - 4 - up) for across in range(0, 31, 4) for up in range(0, 12, 4)]
+        return inked
 
     def _legend(self) -> list[str]:
         rows = enumerate(zip(self.lines, self._styles(), strict=True))
@@ -222,6 +243,26 @@ class Curves(_Still):
 
 _INKS = ("#2171b5", "#d98200", "#008f6b", "#a6559d")  # told apart by the colour-blind, on light and dark pages
 _DASHES = ("none", "9 5", "3 4", "12 4 3 4")
+_ASIDE = {"start": 8, "end": -8, "middle": 0}  # pixels from a mark to its name, by where the name is held
+
+
+def _rounded(value: float, span: float) -> float:
+    """The value to a hundredth of its axis or finer: what is as good as nothing on it is 0."""
+    return round(value, 2 - math.floor(math.log10(span)))
+
+
+def _room(x: float, y: float, name: str, side: str, down: float) -> tuple[float, float, float, float]:
+    """The box (left, top, right, bottom) of a mark's name, about."""
+    wide = 7 * len(name)
+    left = x + _ASIDE[side] - {"start": 0, "middle": wide / 2, "end": wide}[side]
+    return left, max(y + down, 12) - 11, left + wide, max(y + down, 12) + 3
+
+
+def _covered(box: tuple[float, float, float, float], taken: list[tuple[float, float]]) -> int:
+    """How many of the points lie in the box; a thousand more for a box that leaves the picture."""
+    left, top, right, bottom = box
+    outside = left < _LEFT or right > _WIDE or top < 0 or bottom > 12 + _HIGH
+    return 1000 * outside + sum(left <= x <= right and top <= y <= bottom for x, y in taken)
 
 
 def _shown(token: str) -> str:
