@@ -135,7 +135,8 @@ def keys(model, count: int) -> list[dict]:
 
 # --- indexes
 
-SIZES, WIDTH, NEAR = (1_000, 100_000, 1_048_576), 128, 8  # keys; of a vector; lists of an inverted file that are read
+SIZES, WIDTH = (1_000, 100_000, 1_048_576), 128  # keys; of a vector
+LISTS, NEAREST = 8, 32  # of an inverted file, that are read; pairs of half keys that are looked at
 
 
 def projected(count: int) -> list[np.ndarray]:
@@ -158,9 +159,10 @@ def projected(count: int) -> list[np.ndarray]:
 
 
 class ProductKeys:
-    """`size` experts or a few more, each with a pair of half keys for its own (Lample et al. 2019): a text's is the
-    pair of the halves nearest to its vector, found among 2 sqrt(size) of them. A fact's expert is its own wording's;
-    where that one is taken, the fact has none. Halves are those of other facts' vectors, and random ones."""
+    """`size` experts or a few more, each with a pair of half keys for its own, so that 2 sqrt(size) products find the
+    best pairs (Lample et al. 2019). A fact gets the expert whose pair is nearest to its own wording; where that one is
+    taken, it has none. Of the NEAREST pairs of a text the first that a fact has is picked. Halves are those of other
+    facts' vectors, and random ones."""
 
     def __init__(self, key: np.ndarray, others: np.ndarray, size: int):
         self.side, draw = int(np.ceil(size**0.5)), np.random.default_rng(0)
@@ -169,16 +171,21 @@ class ProductKeys:
         self.halves = [unit(half).astype(np.float32) for half in np.split(some, 2, axis=1)]
         self.held: dict[int, int] = {}
         for fact, vector in enumerate(key):
-            self.held.setdefault(self.cell(vector)[0], fact)
+            self.held.setdefault(self.cells(vector)[0][0], fact)
 
-    def cell(self, vector: np.ndarray) -> tuple[int, float]:
+    def cells(self, vector: np.ndarray) -> list[tuple[int, float]]:
+        """The NEAREST pairs, best first, each with its score."""
         scores = [half @ part for half, part in zip(self.halves, np.split(vector, 2), strict=True)]
-        first, second = (int(one.argmax()) for one in scores)
-        return first * self.side + second, float(scores[0][first] + scores[1][second])
+        first, second = (np.argpartition(-one, NEAREST - 1)[:NEAREST] for one in scores)
+        sums = scores[0][first, None] + scores[1][second]
+        best = np.argsort(-sums, axis=None)[:NEAREST]
+        return [
+            (int(first[at // NEAREST]) * self.side + int(second[at % NEAREST]), float(sums.flat[at])) for at in best
+        ]
 
     def __call__(self, vector: np.ndarray) -> tuple[int | None, float]:
-        cell, score = self.cell(vector)
-        return self.held.get(cell), score
+        found = ((self.held[cell], score) for cell, score in self.cells(vector) if cell in self.held)
+        return next(found, (None, 0.0))
 
 
 def faiss_index(kind: str, key: np.ndarray, size: int):
@@ -192,7 +199,7 @@ def faiss_index(kind: str, key: np.ndarray, size: int):
     index.train(every[:40_000])
     index.add(every)
     if kind.startswith("IVF"):
-        index.nprobe = NEAR
+        index.nprobe = LISTS
 
     def nearest(vector: np.ndarray) -> tuple[int, float]:
         scores, found = index.search(vector[None], 1)
@@ -203,9 +210,9 @@ def faiss_index(kind: str, key: np.ndarray, size: int):
 
 def found_by(pick, asked, strangers, count: int, threshold: float | None = None) -> dict:
     """What `pick` (a text's vector or words -> fact or None, score) finds: text i is about fact i modulo `count`."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     picked = [pick(one) for one in asked]
-    micro = 1e6 * (time.perf_counter() - begun) / len(asked)
+    micro = 1e6 * (time.process_time() - begun) / len(asked)
     most = np.array([-np.inf if fact is None or fact >= count else score for fact, score in map(pick, strangers)])
     if threshold is None:
         threshold = np.nextafter(np.quantile(most, 0.99, method="higher"), np.inf)
@@ -215,7 +222,7 @@ def found_by(pick, asked, strangers, count: int, threshold: float | None = None)
         "own expert nearest": f"{sum(own)} of {len(own)}", "threshold": f"{threshold:.3g}",
         "own expert picked": f"{sum(right)} of {len(own)}",
         "strangers that pick one": f"{(most >= threshold - 1e-6).sum()} of {len(most)}",
-        "microseconds a pick": round(micro),
+        "processor microseconds a pick": round(micro),
     }  # fmt: skip
 
 

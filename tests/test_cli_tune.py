@@ -157,7 +157,7 @@ def test_facts_are_forgotten_by_name_and_by_question(tiny_model_dir, facts, tmp_
 
 
 def test_two_banks_are_joined_and_asked_as_one(tiny_model_dir, facts, tmp_path):
-    more, model = save_questions(tmp_path / "more.jsonl", list(random_facts(12, seed=3))[6:]), ("--model", tiny_model_dir)
+    model, more = ("--model", tiny_model_dir), save_questions(tmp_path / "more.jsonl", random_facts(12, seed=3)[6:])
     for asked, out in ((facts, "one"), (more, "two")):
         as_json("remember", "--facts", asked, "--out", tmp_path / out, *model)
     done = as_json("join", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "both", *model)
