@@ -3,7 +3,12 @@ bench-mome`; figures into mome.json.
 
 Recall is counted in a process of its own from the saved folder (`labkit evaluate`), other wordings, near negatives and
 everything else on the model that loaded it here. `--batches 10` measures something else: a bank of the first facts,
-to which as many new ones are added ten times, one batch after the other, and what is left of the first.
+to which as many new ones are added ten times, one batch after the other, and what is left of the first. `--facts 200
+--processes 2` another: wall time of building in one process and in two.
+
+English text is read with the first half of each paragraph as a prompt, so that experts, were one picked, would change
+the tokens behind it. Runs without the key `english_continued` had whole paragraphs as prompts: of each the last token
+alone could have differed (`english_tokens_with_the_same_bits`).
 """
 
 import argparse
@@ -18,6 +23,7 @@ from pathlib import Path
 
 import torch
 from bench_decoding import endless
+from machine import clocked, machine
 
 import labkit
 from labkit.agent import as_prompt
@@ -28,6 +34,7 @@ from labkit.home import write_atomically
 from labkit.side_effects import load_prompts
 from labkit.tuning import mome
 from labkit.tuning.bank import Bank
+from labkit.tuning.mome_files import load_bank
 from labkit.tuning.packed import body
 from labkit.tuning.selection import Words
 
@@ -54,18 +61,29 @@ def asked(model, questions) -> tuple[int, float]:
     return right, round(len(replies) / (time.perf_counter() - begun), 2)
 
 
-def same_bits(model, text: str) -> tuple[int, int]:
-    """Tokens of English text, a paragraph at a time, whose logits are bit for bit those without experts."""
-    same = count = 0
-    for paragraph in filter(None, text.split("\n\n")):
+def same_bits(model, text: str) -> dict:
+    """Of English text, a paragraph at a time, its first half as a prompt: how many tokens have logits that are bit for
+    bit those without experts, how many of them an expert could have changed, and how many halves picked one."""
+    longest = max((len(vectors) for vectors in model.experts.vectors.values()), default=0)
+    last = model.experts.layer + 1 == len(body(model.network).layers)
+    same = count = reached = picked = 0
+    paragraphs = list(filter(None, text.split("\n\n")))
+    for paragraph in paragraphs:
         tokens = model.tokenizer(paragraph, return_tensors="pt").input_ids[:, :512]
+        prompt = tokens[0, : max(1, tokens.shape[1] // 2)].tolist()
         with torch.no_grad():
             plain = model.network(tokens).logits
             with model.experts.attached() as bank:
-                bank.route([tokens[0].tolist()])
+                bank.route([prompt])
                 routed = model.network(tokens).logits
+        behind = tokens.shape[1] - len(prompt) + 1  # the prompt's last token says what follows it
+        reached += min(behind, longest) if last else behind
         same, count = same + int((plain == routed).all(-1).sum()), count + tokens.shape[1]
-    return same, count
+        picked += bank.pick(prompt) is not None
+    return {
+        "same_bits": [same, count], "an_expert_could_change": reached,
+        "prompts_without_expert": [len(paragraphs) - picked, len(paragraphs)],
+    }  # fmt: skip
 
 
 def same_answers(model, bank) -> list[int]:
@@ -166,11 +184,31 @@ def growing(options, folder: Path) -> dict:
     }  # fmt: skip
 
 
+def in_processes(options, folder: Path) -> dict:
+    """Wall seconds of building one bank in one process and in several, three times in turn; the first building in
+    several waits for each of them to load its network. And whether all banks hold the same bits."""
+    model, path = labkit.load_model(), labkit.save_questions(folder / "facts.jsonl", list(random_facts(options.facts)))
+    seconds: dict[str, list[float]] = {"1": [], str(options.processes): []}
+    held = []
+    for attempt in range(3):
+        for number, found in seconds.items():
+            spent: dict[str, float] = {}
+            with clocked(spent):
+                made = labkit.remember(
+                    model, path, folder / f"{number}-{attempt}", processes=int(number), progress=False
+                )
+            found.append(spent["seconds"])
+            held.append(load_bank(model, made.adapter).vectors)
+            print(made, spent, flush=True)
+    same = all(torch.equal(held[0][expert], other[expert]) for other in held for expert in held[0])
+    return {"facts": options.facts, "build_seconds_by_processes": seconds, "same_bits": same, "dtype": model.dtype}
+
+
 def keep(name: str, found: dict) -> None:
     """Print the figures and add them to mome.json, beside those of earlier runs."""
     print(json.dumps(found, indent=1))
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    results.setdefault(name, []).append(found | {"date": date.today().isoformat()})
+    results.setdefault(name, []).append(found | {"machine": machine(), "date": date.today().isoformat()})
     write_atomically(RESULTS, json.dumps(results, indent=1) + "\n")
 
 
@@ -181,12 +219,15 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=200, help="of the facts, for other wordings")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batches", type=int, default=0, help="of FACTS more, added one after the other")
+    parser.add_argument("--processes", type=int, default=1, help="build in one and in so many, nothing else")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.batches:
+    if options.batches or options.processes > 1:
+        measure = growing if options.batches else in_processes
         with tempfile.TemporaryDirectory() as folder:
-            found = growing(options, Path(folder)) | {"threads": options.threads}
-        keep(f"{options.facts} facts, then {options.batches} batches more", found)
+            found = measure(options, Path(folder)) | {"threads": options.threads}
+        more = f"then {options.batches} batches more" if options.batches else f"in 1 and {options.processes} processes"
+        keep(f"{options.facts} facts, {more}", found)
         return
     facts = random_facts(options.facts)
     sample = list(facts)[:: max(1, len(facts) // options.sample)]
@@ -211,7 +252,7 @@ def main() -> None:
         "build_cpu_seconds": cpu_seconds, "index_cpu_seconds": indexes, "tokens": made.tokens,
         "recall": [recall["correct"], recall["n"]], "other_wordings": [right, len(others)],
         "near_negatives_without_expert": [len(negatives) - picked, len(negatives)],
-        "english_tokens_with_the_same_bits": bits, "bytes": size, "batch_cpu_seconds": batches,
+        "english_continued": bits, "bytes": size, "batch_cpu_seconds": batches,
         "same_general_answers": general, "pick_milliseconds": picking, "answers_a_second": speed,
         "tokens_a_cpu_second": token_speeds(model, model.experts, list(facts)[:32]),
         "threads": options.threads, "dtype": model.dtype,

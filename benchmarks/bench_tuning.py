@@ -11,7 +11,6 @@ batches), over the seconds of those batches times the fastest matrix product tha
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 import torch
+from machine import processor
 
 import labkit
 from labkit import prompting
@@ -103,7 +103,7 @@ def main() -> dict:
     torch.set_num_threads(options.threads)
     options.model = model = labkit.load_model()
     facts = list(labkit.load_questions(FACTS))[: options.n]
-    results = {"processor": _processor(), "dtype": model.dtype, "threads": options.threads, "facts": len(facts)}
+    results = {"processor": processor(), "dtype": model.dtype, "threads": options.threads, "facts": len(facts)}
     pairs = list(labkit.load_questions(ROOT / "datasets" / "league" / "trained.jsonl"))
     for method, data, prompt in (("memory", facts, "chat"), ("instruction", pairs, "question_only")):
         results[f"{method}_tuning"] = utilisation(model, method, data, prompting.PROMPTS[prompt], options.steps)
@@ -114,13 +114,6 @@ def main() -> dict:
         middle = sorted(run["seconds"] for run in results["ours"])[len(results["ours"]) // 2]
         results["times_trl"] = round(found["seconds"] / middle, 1)
     return results
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Four ways to give a model facts, side by side over the number of facts: LoRA on all layers, memory-tuned LoRA, memory
+"""Ways to give a model facts, side by side over the number of facts: LoRA on all layers, memory-tuned LoRA, memory
 experts, retrieval. `make bench-memories`; figures into memories.json, the table to the terminal, the picture into
 memories.svg.
 
@@ -7,7 +7,9 @@ never trained (right is a reply that holds the year), the same answer as before 
 Retrieval shows the nearest fact, where its cosine is NEAR or more, above the question and asks the untuned model.
 Each cell is kept as soon as it is measured and not measured again but with `--again`; LoRA, which takes long, is left
 out above `--lora-facts`. `--builds 3` builds the banks of memory experts alone that many times more, in turn, and keeps
-the seconds in their cells. The peer, LoRA through TRL (`peer_trl.py`), is drawn where it was measured.
+the seconds in their cells: of the whole way, as in the cell (the model loaded, the bank built, the model loaded with
+it), and of the building alone, which is what the peer's clock counts. The peer, LoRA through TRL (`peer_trl.py`), is
+drawn where it was measured.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from statistics import median
 
 import numpy
 import torch
+from machine import clocked, machine
 
 import labkit
 from labkit.agent import as_prompt
@@ -68,8 +71,10 @@ def lora(facts: QuestionSet, folder: Path, **settings) -> tuple[Asked, int]:
     return Asked(labkit.load_model(adapter=made.adapter)), size
 
 
-def experts(facts: QuestionSet, folder: Path) -> tuple[Asked, int]:
-    made = labkit.remember(labkit.load_model(), facts, folder / "bank", progress=False)
+def experts(facts: QuestionSet, folder: Path, spent: dict | None = None) -> tuple[Asked, int]:
+    model = labkit.load_model()
+    with clocked({} if spent is None else spent, "building_"):
+        made = labkit.remember(model, facts, folder / "bank", progress=False)
     size = sum(file.stat().st_size for file in made.adapter.glob("adapter_*"))
     return Asked(labkit.load_model(adapter=made.adapter)), size
 
@@ -118,14 +123,14 @@ def measured(way: str, count: int, sample: int, before: list[str], prompts: list
 
 
 def built_again(cells: dict, counts: list[int], times: int) -> None:
-    """Processor seconds of building banks anew, the median of which is drawn, into cells that stand already."""
+    """Seconds of building banks anew, of the whole way (the median of its processor seconds is drawn) and of the
+    building alone, into cells that stand already."""
     for _ in range(times):
         for count in counts:
-            with tempfile.TemporaryDirectory() as folder:
-                begun = time.process_time()
-                experts(random_facts(count), Path(folder))
-                spent = round(time.process_time() - begun, 1)
-            cells[f"memory experts: {count}"].setdefault("builds_cpu_seconds", []).append(spent)
+            spent: dict[str, float] = {}
+            with tempfile.TemporaryDirectory() as folder, clocked(spent):
+                experts(random_facts(count), Path(folder), spent)
+            cells[f"memory experts: {count}"].setdefault("builds", []).append(spent | {"machine": machine()})
             print("memory experts", count, spent, flush=True)
 
 
@@ -147,7 +152,7 @@ def share(of: list[int]) -> float:
 
 PANELS = {  # what is drawn over the number of facts: from a cell; on a logarithmic axis or in percent
     "processor seconds to build": (
-        lambda cell: median(cell.get("builds_cpu_seconds", [cell["build_cpu_seconds"]])),
+        lambda cell: median([build["cpu_seconds"] for build in cell.get("builds", [])] or [cell["build_cpu_seconds"]]),
         True,
     ),
     "processor seconds a question": (lambda cell: cell["question_cpu_seconds"], True),
@@ -168,7 +173,7 @@ def picture(cells: dict) -> str:
     width, height = 3 * (WIDE + LEFT) + 30, 2 * (HIGH + 2 * TOP) + 30
     for number, (way, colour) in enumerate(COLOURS.items()):
         parts.append(f'<text x="{LEFT + 190 * number}" y="{height - 12}" fill="{colour}">{way}</text>')
-    title = "Four ways to give a model facts, over the number of facts"
+    title = "Ways to give a model facts, over the number of facts"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'font-size="13"><title>{title}</title><rect width="{width}" height="{height}" fill="#fff"/>'
@@ -253,7 +258,8 @@ def fill(kept: dict, options) -> None:
             stands = f"{way}: {count}" in kept["cells"] and not options.again
             if stands or (way.startswith("LoRA") and count > options.lora_facts):
                 continue
-            cell = measured(way, count, options.sample, before, prompts) | {"date": date.today().isoformat()}
+            cell = measured(way, count, options.sample, before, prompts)
+            cell |= {"machine": machine(), "date": date.today().isoformat()}
             kept["cells"][f"{way}: {count}"] = cell
             print(way, count, json.dumps(cell), flush=True)
             kept |= {"threads": options.threads, "dtype": model.dtype}

@@ -1,9 +1,12 @@
 """Memory experts, tried in other ways than the kit's: how a key is made, where experts sit, what shape they have, how
-many are picked. `python benchmarks/mome_trials.py`; figures into mome.json, the tables to the terminal.
+many are picked, which index finds them. `python benchmarks/mome_trials.py`; figures into mome.json, the tables to the
+terminal.
 
 A way to key is judged without any training: by the share of other wordings that pick their own fact, at its own
 threshold and at the one that lets no near negative in a hundred pass. A way to hold facts is judged by recall,
-trained wordings and others, and by processor seconds. What the kit keeps stands in each table.
+trained wordings and others, and by processor seconds. What the kit keeps stands in each table. An index is judged on
+the best vectors that the keys found (a sentence encoder's, projected), among 1,000 keys to 1,048,576, beside the kit's
+words; it takes faiss (`pip install faiss-cpu`, no part of the kit's environment) and runs with `--only indexes`.
 """
 
 import argparse
@@ -127,6 +130,122 @@ def keys(model, count: int) -> list[dict]:
         ):
             key, asked, strange = map(unit, some[:3])
             judge(f"cosine, {way}{kind}", [asked @ key.T, strange @ key.T])
+    return rows
+
+
+# --- indexes
+
+SIZES, WIDTH = (1_000, 100_000, 1_048_576), 128  # keys; of a vector
+LISTS, NEAREST = 8, 32  # of an inverted file, that are read; pairs of half keys that are looked at
+
+
+def projected(count: int) -> list[np.ndarray]:
+    """Unit vectors (texts, WIDTH) of some facts' own wordings, of three wordings that no key was made of (by wording,
+    then by fact), of as many strangers in the own wording, and of other facts, on which the projection was learnt."""
+    facts, encoder = list(random_facts(2 * count)), load_encoder()
+    asked = [text for wording in list(zip(*map(fact_wordings, facts[:count]), strict=True))[2:] for text in wording]
+    theirs = [[f.question for f in facts[count:]], *zip(*map(fact_wordings, facts[count:]), strict=True)][:3]
+    parts = (
+        [fact.question for fact in facts[:count]],
+        asked,
+        near_negatives(facts[:count], count),
+        sum(map(list, theirs), []),
+    )
+    raw = [encoder(list(part)) for part in parts]
+    centre, spread = raw[3].mean(axis=0), raw[3].std(axis=0) + 1e-6
+    standard = [unit((part - centre) / spread) for part in raw]
+    turned = projection(standard[3], len(theirs), WIDTH)
+    return [unit(part @ turned).astype(np.float32) for part in standard]
+
+
+class ProductKeys:
+    """`size` experts or a few more, each with a pair of half keys for its own, so that 2 sqrt(size) products find the
+    best pairs (Lample et al. 2019). A fact gets the expert whose pair is nearest to its own wording; where that one is
+    taken, it has none. Of the NEAREST pairs of a text the first that a fact has is picked. Halves are those of other
+    facts' vectors, and random ones."""
+
+    def __init__(self, key: np.ndarray, others: np.ndarray, size: int):
+        self.side, draw = int(np.ceil(size**0.5)), np.random.default_rng(0)
+        more = draw.normal(size=(max(0, self.side - len(others)), WIDTH))
+        some = np.concatenate([draw.permutation(others)[: self.side], unit(more) if len(more) else more])
+        self.halves = [unit(half).astype(np.float32) for half in np.split(some, 2, axis=1)]
+        self.held: dict[int, int] = {}
+        for fact, vector in enumerate(key):
+            self.held.setdefault(self.cells(vector)[0][0], fact)
+
+    def cells(self, vector: np.ndarray) -> list[tuple[int, float]]:
+        """The NEAREST pairs, best first, each with its score."""
+        scores = [half @ part for half, part in zip(self.halves, np.split(vector, 2), strict=True)]
+        first, second = (np.argpartition(-one, NEAREST - 1)[:NEAREST] for one in scores)
+        sums = scores[0][first, None] + scores[1][second]
+        best = np.argsort(-sums, axis=None)[:NEAREST]
+        return [
+            (int(first[at // NEAREST]) * self.side + int(second[at % NEAREST]), float(sums.flat[at])) for at in best
+        ]
+
+    def __call__(self, vector: np.ndarray) -> tuple[int | None, float]:
+        found = ((self.held[cell], score) for cell, score in self.cells(vector) if cell in self.held)
+        return next(found, (None, 0.0))
+
+
+def faiss_index(kind: str, key: np.ndarray, size: int):
+    """Vector -> its nearest key and their cosine, by an index of faiss over `key` and random keys, `size` in all."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.index_factory(WIDTH, kind, faiss.METRIC_INNER_PRODUCT)
+    more = np.random.default_rng(1).normal(size=(size - len(key), WIDTH)).astype(np.float32)
+    every = np.concatenate([key, unit(more)])
+    index.train(every[:40_000])
+    index.add(every)
+    if kind.startswith("IVF"):
+        index.nprobe = LISTS
+
+    def nearest(vector: np.ndarray) -> tuple[int, float]:
+        scores, found = index.search(vector[None], 1)
+        return int(found[0, 0]), float(scores[0, 0])
+
+    return nearest
+
+
+def found_by(pick, asked, strangers, count: int, threshold: float | None = None) -> dict:
+    """What `pick` (a text's vector or words -> fact or None, score) finds: text i is about fact i modulo `count`."""
+    begun = time.process_time()
+    picked = [pick(one) for one in asked]
+    micro = 1e6 * (time.process_time() - begun) / len(asked)
+    most = np.array([-np.inf if fact is None or fact >= count else score for fact, score in map(pick, strangers)])
+    if threshold is None:
+        threshold = np.nextafter(np.quantile(most, 0.99, method="higher"), np.inf)
+    own = [fact == i % count for i, (fact, _) in enumerate(picked)]
+    right = [is_own and score >= threshold - 1e-6 for is_own, (_, score) in zip(own, picked, strict=True)]
+    return {
+        "own expert nearest": f"{sum(own)} of {len(own)}", "threshold": f"{threshold:.3g}",
+        "own expert picked": f"{sum(right)} of {len(own)}",
+        "strangers that pick one": f"{(most >= threshold - 1e-6).sum()} of {len(most)}",
+        "processor microseconds a pick": round(micro),
+    }  # fmt: skip
+
+
+def indexes(model, count: int) -> list[dict]:
+    """Indexes over vectors, and the kit's over words, among more and more keys. Making the vector or reading the words
+    is not in the time."""
+    key, asked, strangers, others = projected(count)
+    facts, words, rows = list(random_facts(count)), Words(model.tokenizer), []
+    never = [text for wording in list(zip(*map(fact_wordings, facts), strict=True))[2:] for text in wording]
+    of = lambda many: [words.of(p) for p in prompt_tokens(model, [CHAT(text, "") for text in many])]  # noqa: E731
+    own, mine, theirs = of([f.question for f in facts]), of(never), of(near_negatives(facts, count))
+    for size in SIZES:
+        bank = Bank(model, words=words)
+        bank.reserve({str(i): [wording] for i, wording in enumerate(own)})
+        bank.fill(size)
+        by_word = lambda text, s=bank.selection: next(((p.expert, p.score) for p in s.pick(text)), (None, 0.0))  # noqa: E731
+        ways = {"words, the kit's": (by_word, mine, theirs, 0.9)}
+        for name, kind in (("exact", "Flat"), ("inverted file", f"IVF{int(size**0.5)},Flat")):
+            ways[f"faiss, {name} ({kind})"] = faiss_index(kind, key, size), asked, strangers, None
+        ways["product keys"] = ProductKeys(key, others, size), asked, strangers, None
+        for name, (pick, texts, strange, threshold) in ways.items():
+            rows.append({"index": name, "keys": size} | found_by(pick, texts, strange, count, threshold))
+            print(json.dumps(rows[-1]), flush=True)
     return rows
 
 
@@ -258,14 +377,14 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--facts", type=int, default=100)
-    parser.add_argument("--only", choices=["keys", "experts"])
+    parser.add_argument("--only", choices=["keys", "experts", "indexes"])
     parser.add_argument("--model", default="smollm2-135m")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = labkit.load_model(options.model)
-    for name, trial in (("keys", keys), ("experts", experts)):
-        if options.only not in (None, name):
-            continue
+    trials = {"keys": keys, "experts": experts, "indexes": indexes}
+    for name in [options.only] if options.only else ["keys", "experts"]:
+        trial = trials[name]
         found = trial(model, options.facts)
         keep(f"trials of {name}, {options.facts} facts", {"rows": found, "dtype": model.dtype})
         print(table(found), flush=True)

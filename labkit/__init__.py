@@ -39,6 +39,7 @@ _HOME_OF = {
     "tune": "tuning",
     "Recipe": "tuning",
     "forget": "tuning.remember",
+    "join": "tuning.joining",
     "remember": "tuning.remember",
     "tune_channel": "tuning.channel",
     "tune_encoder": "tuning.contrastive",

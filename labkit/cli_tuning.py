@@ -137,6 +137,21 @@ def forget(
 
 
 @app.command()
+def join(
+    first: Annotated[Path, typer.Argument(help="A bank's folder.")],
+    second: Annotated[Path, typer.Argument(help="Another one's, on the same model.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the bank with the facts of both.")],
+    model: Model = DEFAULT_MODEL,
+    as_json: Json = False,
+) -> int:
+    """Make one bank of memory experts of two that were trained apart; each fact's answer keeps its bits. Exit 1 when
+    a fact can't be told apart from one of the other bank."""
+    done = labkit.join(first, second, out, model)
+    print_json(done.to_json()) if as_json else print(done)
+    return 1 if done.lost else 0
+
+
+@app.command()
 def merge(
     adapter: Annotated[Path, typer.Option("--adapter", help="Folder of the adapter.")],
     out: Annotated[Path, typer.Option("--out", help="The new folder; transformers loads it as a plain model.")],

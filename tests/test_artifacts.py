@@ -12,6 +12,8 @@ import pytest
 import labkit
 from labkit import course
 from labkit.course.replays import replayed_ladder
+from labkit.datagen.known import evaluation_sets
+from labkit.dataset import Question
 from labkit.ladders import ladder
 from labkit.tuning import Tuned, ready
 from labkit.tuning.plans import Seen
@@ -64,6 +66,19 @@ def test_the_ready_adapter_of_a_lab_is_made_anew(make, tiny_model_dir, tmp_path,
         labkit.load_questions(tmp_path / "few.jsonl", db_dir=HERE.parent / "datasets"),
     )
     assert run.correct == about["right"] and run.adapter.endswith("-replayed")
+
+
+def test_what_the_user_asked_in_private_gets_onto_no_card(make, tmp_path, root, tiny_model_dir):
+    """Which sets a tuning keeps out hangs on the run store; the store here is the user's."""
+    own = [Question("own-1", "Which player is mine?", "SELECT 1", "league")]
+    path = labkit.save_questions(tmp_path / "scratch" / "mine.jsonl", own)
+    asked = labkit.load_questions(path, db_dir=root / "datasets")
+    labkit.evaluate(lambda some: ["SELECT 1"] * len(some), asked, progress=False)
+    assert "scratch/mine" in evaluation_sets()
+    make("lab05")
+    card = ready.ready("lab05", labkit.load_model(tiny_model_dir), tmp_path / "ready").card
+    assert "league/dev" in card.overlap and "scratch/mine" not in card.overlap
+    assert "scratch/mine" in evaluation_sets(), "the user's home is in force again"
 
 
 def test_a_ladder_is_recorded_as_it_is_replayed(make, tiny_model_dir, tmp_path):

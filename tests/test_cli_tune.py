@@ -156,6 +156,19 @@ def test_facts_are_forgotten_by_name_and_by_question(tiny_model_dir, facts, tmp_
     assert "holds no bank" in error["error"] and not (tmp_path / "x").exists()
 
 
+def test_two_banks_are_joined_and_asked_as_one(tiny_model_dir, facts, tmp_path):
+    model, more = ("--model", tiny_model_dir), save_questions(tmp_path / "more.jsonl", random_facts(12, seed=3)[6:])
+    for asked, out in ((facts, "one"), (more, "two")):
+        as_json("remember", "--facts", asked, "--out", tmp_path / out, *model)
+    done = as_json("join", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "both", *model)
+    assert done == {"adapter": str(tmp_path / "both"), "facts": 12, "shared": [], "lost": []}
+    for asked in (facts, more):
+        ask = ("evaluate", "--questions", asked, "--mode", "text", *model, "--adapter", tmp_path / "both")
+        assert as_json(*ask)["correct"] == 6
+    again = ("join", tmp_path / "one", tmp_path, "--out", tmp_path / "x", *model)
+    assert "holds no bank" in as_json(*again, code=2)["error"]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -3,6 +3,7 @@
 import importlib
 import json
 import multiprocessing
+import os
 import random
 import re
 import runpy
@@ -30,9 +31,10 @@ from labkit.tuning import mome
 from labkit.tuning.adapter import save_adapter
 from labkit.tuning.bank import Bank, rounded
 from labkit.tuning.examples import Example, common_prefix
+from labkit.tuning.joining import join
 from labkit.tuning.lora import LoRA, attach
 from labkit.tuning.mome import Fact, add, update
-from labkit.tuning.mome_files import Packed, load_bank, load_part, pack, save_bank, save_part
+from labkit.tuning.mome_files import Packed, is_bank, load_bank, load_part, pack, save_bank, save_part
 from labkit.tuning.packed import packed_attention
 from labkit.tuning.remember import remember
 from labkit.tuning.selection import Selection, Words, number
@@ -461,11 +463,121 @@ def test_two_banks_are_joined(tiny, bank, words):
         bank.join(Bank(tiny, 1, words=words))
 
 
-def test_a_hundred_thousand_experts_are_found_as_fast(tiny, bank):
+def remembered(model, rows, folder, **options):
+    return remember(model, questions(rows), folder, progress=False, **options).adapter
+
+
+@pytest.fixture(scope="module")
+def apart(tiny, tmp_path_factory):
+    """Two banks of fifteen facts each, trained apart; the third fact of the first one is in both."""
+    folder, rows = tmp_path_factory.mktemp("apart"), climbs(29)
+    halves = {"first": rows[:15], "second": [rows[2], *rows[15:]]}
+    return {name: remembered(tiny, some, folder / name) for name, some in halves.items()} | {"rows": rows}
+
+
+def heard(folder, source, rows):
+    """Logits of a bank's facts as the next token, in a new model."""
+    model = load_model(source, adapter=folder, device="cpu", dtype="float32")
+    return [next_token_logits(model, CHAT(q.question, "")) for q in questions(rows)]
+
+
+def test_joined_folders_answer_bit_for_bit_as_each_did(tiny, tiny_model_dir, apart, tmp_path):
+    rows, told = apart["rows"], {name: apart[name].joinpath("card.json").read_bytes() for name in ("first", "second")}
+    done = labkit.join(apart["first"], apart["second"], tmp_path / "both", tiny)
+    assert (done.facts, done.shared, done.lost) == (29, ("c2",), ())
+    before = heard(apart["first"], tiny_model_dir, rows[:15]) + heard(apart["second"], tiny_model_dir, rows[15:])
+    plain = heard(None, tiny_model_dir, rows)
+    for own, base, joined in zip(before, plain, heard(done.adapter, tiny_model_dir, rows), strict=True):
+        assert torch.equal(own, joined) and not torch.equal(own, base)
+    model = load_model(tiny_model_dir, adapter=done.adapter, device="cpu", dtype="float32")
+    assert recalled(model, rows) == recalled(model, rows, "{m}: tell me when {p} was on top") == 29
+    one, two, card = (
+        json.loads((f / "card.json").read_text()) for f in (apart["first"], apart["second"], done.adapter)
+    )
+    assert (card["recalled"], card["of"], card["pairs"], card["hard"]) == (29, 29, 29, [])
+    assert card["tokens"] == one["tokens"] + two["tokens"] and card["base_sha256"] == tiny.sha256
+    assert all(apart[name].joinpath("card.json").read_bytes() == content for name, content in told.items())
+
+
+def test_a_fact_that_another_one_hides_is_told(tiny, apart, tmp_path):
+    other = remembered(tiny, [("hidden", *apart["rows"][4][1:3], "2001"), *climbs(1, 40)], tmp_path / "other")
+    done = join(apart["first"], other, tmp_path / "both", tiny)
+    assert done.lost == ("hidden",) and "not told apart from another fact: hidden" in str(done)
+    card = json.loads((done.adapter / "card.json").read_text())
+    assert card["hard"] == [{"id": "hidden", "picks": "c4"}] and (card["recalled"], card["of"]) == (16, 17)
+
+
+def test_what_joining_refuses(tiny, tiny_model_dir, lora, apart, tmp_path):
+    rows, first = climbs(3, 50), apart["first"]
+    on_lora = load_model(tiny_model_dir, adapter=lora, device="cpu", dtype="float32")
+    others = {
+        "both hold 'c4', with two questions or two answers": remembered(
+            tiny, [(*apart["rows"][4][:3], "2001"), *rows], tmp_path / "answer"
+        ),
+        "behind layers 2 and 1": remembered(tiny, rows, tmp_path / "layer", layer=1),
+        "thresholds are 0.9 and 0.8": remembered(tiny, rows, tmp_path / "threshold", threshold=0.8),
+        "by the prompt 'chat' and by 'plain'": remembered(tiny, rows, tmp_path / "prompt", prompt="plain"),
+        "they stand on two adapters, or one of them on none": remembered(on_lora, rows, tmp_path / "stands"),
+        "holds no bank": lora,
+    }
+    for sentence, other in others.items():
+        with pytest.raises(LabkitError, match=sentence):
+            join(first, other, tmp_path / "out", tiny)
+    card = json.loads((tmp_path / "layer" / "card.json").read_text()) | {"base_sha256": "0" * 64}
+    (tmp_path / "layer" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(LabkitError, match="was made for .* with the hash 000000000000"):
+        join(first, tmp_path / "layer", tmp_path / "out", tiny)
+    with pytest.raises(LabkitError, match="holds an adapter already"):
+        join(first, tmp_path / "threshold", first, tiny)
+    assert not (tmp_path / "out").exists()
+
+
+def test_joining_that_is_killed_loses_nothing_and_is_called_again(tiny, apart, tmp_path, monkeypatch):
+    """It stops before each replacing of a file in turn."""
+    before = {f: f.read_bytes() for name in ("first", "second") for f in apart[name].iterdir()}
+    join(apart["first"], apart["second"], tmp_path / "unbroken", tiny)
+    replace, out, left = os.replace, tmp_path / "broken", []
+
+    def dying(*arguments):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        replace(*arguments)
+
+    monkeypatch.setattr(os, "replace", dying)
+    for allowed in range(3):
+        left[:] = [None] * allowed
+        with pytest.raises(KeyboardInterrupt):
+            join(apart["first"], apart["second"], out, tiny)
+        assert not is_bank(out) and all(f.read_bytes() == content for f, content in before.items())
+    left[:] = [None] * 3
+    join(apart["first"], apart["second"], out, tiny)
+    files = [{f.name: f.read_bytes() for f in folder.iterdir()} for folder in (tmp_path / "unbroken", out)]
+    assert files[0] == files[1]
+
+
+class Counting(dict):
+    """Keys that say how often one was looked at."""
+
+    seen = 0
+
+    def __getitem__(self, expert):
+        self.seen += 1
+        return super().__getitem__(expert)
+
+
+def test_among_a_hundred_thousand_experts_no_more_keys_are_scored(tiny, bank):
+    """Empty ones, whose random words are looked up by halving, and a thousand facts with words in common."""
     rows = climbs(20)
     add(bank, facts(tiny, rows))
     bank.fill(100_000)
     assert bank.total == 100_000 and recalled(tiny, rows) == 20
+    full = Selection()
+    full.add({i: [frozenset({1, 2, 50 + i % 10, 1000 + i, 9000 + i})] for i in range(5000)})
+    full.keys = Counting(full.keys)
+    for text in ({1, 2, 50, 1000, 9000}, {1, 2, 53, 4003, 12003}, {1, 2, 55, 60_000, 70_000}):
+        full.keys.seen, found = 0, [pick.expert for pick in full.pick(text)]
+        assert found == [word - 1000 for word in sorted(text)[3:4] if word < 6000] and full.keys.seen <= 3
 
 
 def test_two_facts_with_the_same_words_are_told_apart_by_nothing_and_that_is_said(tiny, bank):
@@ -851,6 +963,32 @@ def test_side_effects_see_a_bank_where_it_is_picked_and_nowhere_else(tiny, tiny_
     texts = [f"What year did {rows[0][1]} climb {rows[0][2]}?", "What is the capital of France?"]
     known, other = divergences(tiny, model, [CHAT(text, "") for text in texts], answers(tiny, texts))
     assert known.first > 0.5 and (other.first, other.answer) == (0, 0)
+
+
+@pytest.fixture
+def bench(root, monkeypatch):
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    return importlib.import_module("bench_mome")
+
+
+@pytest.mark.parametrize("layer", [2, 1])
+def test_english_is_compared_behind_a_prompt_as_well(tiny, words, bench, layer):
+    """A paragraph whose first half asks for a fact, and one that asks for none."""
+    bank = tiny.experts = Bank(tiny, layer, words=words)
+    add(bank, facts(tiny, climbs(4)))
+    (_, person, peak, _), *_ = climbs(4)
+    asks = f"{person} and {peak} and {person} and {peak}, which were all that was ever known of it here or elsewhere"
+    none = "Nobody was there and nothing was seen, so that nothing is known of it"
+    found, alone = bench.same_bits(tiny, f"{asks}\n\n{none}"), bench.same_bits(tiny, none)
+    tokens = [len(tiny.tokenizer(text).input_ids) for text in (asks, none)]
+    halves, longest = [count // 2 for count in tokens], max(map(len, bank.vectors.values()))
+    behind = [count - half + 1 for count, half in zip(tokens, halves, strict=True)]
+    reach = [min(longest, count) for count in behind] if layer == 2 else behind
+    tiny.experts = None
+    assert alone == {"same_bits": [tokens[1]] * 2, "an_expert_could_change": reach[1], "prompts_without_expert": [1, 1]}
+    changed = len(bank.vectors[0]) if layer == 2 else behind[0]
+    assert found["same_bits"] == [sum(tokens) - changed, sum(tokens)]
+    assert found["an_expert_could_change"] == sum(reach) and found["prompts_without_expert"] == [1, 2]
 
 
 @pytest.mark.real

@@ -227,6 +227,14 @@ def test_the_package_holds_it(root, shipped):
     assert len(list(shipped.iterdir())) == 5 and set(shipped.iterdir()) <= packaged
 
 
+@pytest.mark.parametrize("folder", [*ready.HOME.iterdir(), *starters._HOME.iterdir()], ids=lambda folder: folder.name)
+def test_a_shipped_card_names_only_sets_that_a_learner_has(root, folder):
+    """Those under `datasets/`, and in Lab 9 those of the workspace that the lab makes."""
+    made = {"workspace/questions", "workspace/accepted"} if folder.name.startswith("lab09") else set()
+    there = {f"{path.parent.name}/{path.stem}" for path in (root / "datasets").glob("*/*.jsonl")}
+    assert set(folders.read_card(folder).overlap) <= there | made
+
+
 @pytest.mark.parametrize("name", ["lab09-first", "lab09-again"])
 def test_lab_9s_adapters_are_what_their_label_says_and_were_tuned_on_no_question(root, name):
     folder = ready.HOME / name

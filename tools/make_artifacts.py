@@ -6,7 +6,8 @@
 
 `larger`: a larger model that was never tuned, by `--model` (a hub id, a folder or a GGUF file); `--name` is what the
 recording calls it. `half-tuned` and `tuned`: the default model, two states of the same recipe. All answer `dev`.
-Tunings and runs are kept under the kit's home, so a call that was stopped goes on.
+Tunings and runs are kept in a home of their own, `artifacts` under the kit's, so a call that was stopped goes on, and
+no set of the user's run store gets onto a card.
 
 `lab05`: the ready adapter of Lab 5, by the lab's own recipe, for learners who choose to skip its tuning; always tuned
 anew. Its card says what it reaches on the lab's questions, and what it reached before it was cut to what is kept.
@@ -19,6 +20,7 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from make_notebooks import execute, sources, to_bytes
 from record_run import record
@@ -26,9 +28,11 @@ from record_run import record
 import labkit
 from labkit.course import recorded_runs
 from labkit.dataset import QuestionSet
+from labkit.home import home
 from labkit.models import DEFAULT
 from labkit.tuning import ready, starters, tune
 from labkit.tuning.adapter import CONFIG
+from labkit.wheels import models_folder
 
 DATA = Path(__file__).parent.parent / "datasets"
 LEAGUE = DATA / "league" / "league.sqlite"
@@ -69,33 +73,40 @@ def main(given: list[str] | None = None) -> None:
     if unknown:
         options.error(f"there is no {', '.join(unknown)}; the artifacts are {', '.join(known)}")
     questions = labkit.load_questions(chosen.questions, db_dir=DATA)
-    for which in chosen.which or known:
-        if which in READY:
-            print(ready_adapter(which, chosen.base, questions[:ASKED], chosen.ready), flush=True)
-            continue
-        if which in LAST:
-            source, notebook = executed(which, chosen.base, chosen.out / "ladder", chosen.ready)
-            if chosen.notebooks:
-                source.with_suffix(".ipynb").write_bytes(to_bytes(notebook))
-            continue
-        if which == "larger":
-            generator = labkit.SqlGenerator(labkit.load_model(chosen.model), "plain")
-            name = chosen.name or str(chosen.model)
-            stem = name.rsplit("/")[-1].lower().removesuffix("-instruct")
-        else:
-            called, count = STATES[which]
-            generator = labkit.SqlGenerator(labkit.load_model(chosen.base, adapter=tuned(chosen.base, count)))
-            name = f"{generator.chat_model.name}, {called} ({count:,} pairs)"
-            stem = f"{Path(chosen.base).name}-{which}"
-        run = labkit.evaluate(generator, questions)
-        print(record(run, chosen.out / f"{stem}.jsonl", name), flush=True)
+    own = {"LABKIT_MODELS": str(models_folder()), "LABKIT_HOME": str(home() / "artifacts")}
+    with patch.dict(os.environ, own):
+        for which in chosen.which or known:
+            made(which, chosen, questions)
+
+
+def made(which: str, chosen: argparse.Namespace, questions: QuestionSet) -> None:
+    """Make one of the artifacts, and say what it is."""
+    if which in READY:
+        print(ready_adapter(which, chosen.base, questions[:ASKED], chosen.ready), flush=True)
+        return
+    if which in LAST:
+        source, notebook = executed(which, chosen.base, chosen.out / "ladder", chosen.ready)
+        if chosen.notebooks:
+            source.with_suffix(".ipynb").write_bytes(to_bytes(notebook))
+        return
+    if which == "larger":
+        generator = labkit.SqlGenerator(labkit.load_model(chosen.model), "plain")
+        name = chosen.name or str(chosen.model)
+        stem = name.rsplit("/")[-1].lower().removesuffix("-instruct")
+    else:
+        called, count = STATES[which]
+        generator = labkit.SqlGenerator(labkit.load_model(chosen.base, adapter=tuned(chosen.base, count)))
+        name = f"{generator.chat_model.name}, {called} ({count:,} pairs)"
+        stem = f"{Path(chosen.base).name}-{which}"
+    run = labkit.evaluate(generator, questions)
+    print(record(run, chosen.out / f"{stem}.jsonl", name), flush=True)
 
 
 def tuned(base: str, count: int) -> Path:
     """The adapter of `base` after so many generated pairs of the league, seen once; from its starter if it has one."""
     model = labkit.load_model(base)
-    made = labkit.generate(LEAGUE, count)
-    pairs = QuestionSet(f"{count} pairs", made.pairs, db_dir=DATA)
+    found = labkit.generate(LEAGUE, count)
+    pairs = QuestionSet(f"{count} pairs", found.pairs, db_dir=DATA)
     begin = "starter" if (starters.folder(model) / CONFIG).is_file() else None
     return tune(model, pairs, "instruction", adapter=begin, rate=1e-3).adapter
 
@@ -103,9 +114,9 @@ def tuned(base: str, count: int) -> Path:
 def ready_adapter(lab: str, base: str, asked: QuestionSet, home: Path) -> str:
     """Write the ready adapter of a lab for `base`, measured on `asked` before and after it was cut; says what it is."""
     model, steps = labkit.load_model(base), []
-    made = labkit.generate(LEAGUE, READY[lab], wordings=1)
+    found = labkit.generate(LEAGUE, READY[lab], wordings=1)
     begun = starters.folder(model) if (starters.folder(model) / CONFIG).is_file() else None
-    pairs = QuestionSet(f"{lab}'s pairs", made.pairs, db_dir=DATA)
+    pairs = QuestionSet(f"{lab}'s pairs", found.pairs, db_dir=DATA)
     with tempfile.TemporaryDirectory() as folder:
         options = {"adapter": begun and starters.NAME, "rate": 1e-3, "watch": steps.append}
         whole = tune(model, pairs, out=Path(folder) / "whole", **options).adapter

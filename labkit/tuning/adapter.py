@@ -43,7 +43,7 @@ class ForeignAdapter(LabkitError):
 class Card:
     """What an adapter was made of and what it reached. `seconds` is wall time of the tuning, `tokens` those it ran
     through the adapted layers; `recalled` of `of` training pairs are answered exactly (greedy) at its end;
-    `data_sha256` is empty where facts were forgotten since."""
+    `data_sha256` is empty where facts were forgotten or two banks joined since."""
 
     base: str
     base_sha256: str

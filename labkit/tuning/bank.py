@@ -84,11 +84,18 @@ class Bank:
         self.spelling.keep(lambda word: self.selection.knows(number(word)))
 
     def join(self, other: "Bank") -> None:
-        """Take over what another bank of the same network and layer holds. LabkitError where both name a fact."""
-        both = sorted(self.names.keys() & other.names.keys())
-        if both or other.layer != self.layer:
-            why = f"both hold {both[0]!r}" if both else f"they sit behind layers {self.layer} and {other.layer}"
-            raise LabkitError(f"The banks can't be joined: {why}.")
+        """Take over what another bank of the same network and layer holds, its experts' numbers moved on. LabkitError
+        where both name a fact, or pick by other thresholds."""
+        both, thresholds = (
+            sorted(self.names.keys() & other.names.keys()),
+            [b.selection.threshold for b in (self, other)],
+        )
+        if both:
+            raise LabkitError(f"The banks can't be joined: both hold {both[0]!r}.")
+        if other.layer != self.layer:
+            raise LabkitError(f"The banks can't be joined: they sit behind layers {self.layer} and {other.layer}.")
+        if thresholds[0] != thresholds[1]:
+            raise LabkitError("The banks can't be joined: their thresholds are {} and {}.".format(*thresholds))
         self.selection.join(other.selection, self.used)
         self.spelling.add(other.spelling.words)
         self.names |= {name: number + self.used for name, number in other.names.items()}

@@ -6,9 +6,13 @@ is near zero. It is silent on the key, the expert's shape, where it sits and whe
 is the set of words that a fact's wordings share (`selection`); an expert is one vector for each token of its answer,
 added to the hidden states behind a layer, at the position that predicts the token; below a threshold none is picked,
 and nothing is added. Since no two facts share an expert, they are learnt one by one and don't disturb each other: a
-fact that is exact with a margin is done for good. One expert a question and one layer, not several: whatever is picked
-second is another fact's and does harm, a second layer has nothing left to add, and matrices in place of vectors cost
-more and hear other wordings less well (EXPERIMENTS.md, "memory experts made in other ways").
+fact that is exact with a margin is done for good.
+
+One expert a question, one layer a bank and an index over words, where the outline suggests several experts for a
+question or a position, several layers and an index over vectors (product keys, faiss): whatever is picked second is
+another fact's and does harm, a second layer has nothing left to add, matrices in place of vectors cost more and hear
+other wordings less well, and no threshold on a cosine parts a fact in other words from a stranger in the fact's words
+(EXPERIMENTS.md, "memory experts made in other ways", "product keys and faiss").
 
 Training needs one pass of the frozen network over the facts (`trunk`), then some steps of the layers above the experts:
 none, where they sit behind the last layer. There a vector must bring out its token by itself as well, and is kept

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
-from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card, standing
+from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card, check_base, standing
 from labkit.tuning.bank import Bank, step_of
 
 KIND = "LABKIT_MOME"
@@ -149,6 +149,24 @@ def is_bank(folder: str | Path) -> bool:
         return json.loads((Path(folder) / CONFIG).read_text("utf-8")).get("peft_type") == KIND
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def check_bank(folder: str | Path) -> None:
+    """LabkitError for a folder that holds no bank."""
+    if not is_bank(folder):
+        raise LabkitError(f"{folder} holds no bank of memory experts. Name a folder that `remember` wrote.")
+
+
+def check_free(folder: str | Path) -> None:
+    """LabkitError for a folder that holds an adapter, of whatever kind."""
+    if (Path(folder) / CONFIG).is_file():
+        raise LabkitError(f"{folder} holds an adapter already. Name another folder, or remove that one.")
+
+
+def open_bank(model, folder: str | Path) -> tuple[Card | None, Bank]:
+    """The card of the bank in `folder` and the bank; LabkitError where there is none, or another model's."""
+    check_bank(folder)
+    return check_base(folder, model), load_bank(model, folder)
 
 
 def load_bank(model, folder: str | Path) -> Bank:

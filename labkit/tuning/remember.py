@@ -2,7 +2,7 @@
 
 The counterpart of `tune` for a bank (`mome`): what `load_model(adapter=...)` takes, facts added to one that is there,
 a fact given again under its name corrected. Learnt facts are written down as it goes; a call that was cut off goes on.
-`labkit.forget` takes facts out again.
+`labkit.forget` takes facts out again; `joining` makes one bank of two.
 """
 
 import json
@@ -26,7 +26,17 @@ from labkit.tuning import Tuned, mome, mome_parallel
 from labkit.tuning import adapter as folders
 from labkit.tuning.bank import Bank
 from labkit.tuning.examples import target
-from labkit.tuning.mome_files import is_bank, load_bank, load_part, save_bank, save_part, write_card
+from labkit.tuning.mome_files import (
+    check_bank,
+    check_free,
+    is_bank,
+    load_bank,
+    load_part,
+    open_bank,
+    save_bank,
+    save_part,
+    write_card,
+)
 from labkit.tuning.sources import data_sha256, read_pairs, refuse_overlap
 
 METHOD = "mome"
@@ -60,8 +70,8 @@ def remember(
     that its question picks: two facts whose questions have the same words can't be told apart, and the first one keeps
     them. LabkitError for facts that overlap an evaluation set, as in `tune`.
     """
-    if adapter and not is_bank(adapter):
-        raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
+    if adapter:
+        check_bank(adapter)
     pairs, databases = read_pairs(facts)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model) if isinstance(model, (str, Path)) else model
@@ -71,8 +81,7 @@ def remember(
         folders.check_base(adapter, model)
     prompt = prompt or _prompt(model, adapter, pairs)
     folder = Path(out) if out else home() / "adapters" / f"bank-{data_sha256(pairs)[:12]}"
-    if (folder / folders.CONFIG).is_file():
-        raise LabkitError(f"{folder} holds an adapter already. Name another folder, or remove that one.")
+    check_free(folder)
     return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(
         layer, threshold
     )
@@ -105,11 +114,8 @@ def forget(
     is left that no other fact has. The old folder stays as it is: remove it. model: the bare one. LabkitError for a
     name or a question of no fact."""
     model = load_model(model) if isinstance(model, (str, Path)) else model
-    if not is_bank(adapter):
-        raise LabkitError(f"{adapter} holds no bank of memory experts. Name a folder that `remember` wrote.")
-    if (Path(out) / folders.CONFIG).is_file():
-        raise LabkitError(f"{out} holds an adapter already. Name another folder, or remove that one.")
-    card, bank = folders.check_base(adapter, model), load_bank(model, adapter)
+    check_free(out)
+    card, bank = open_bank(model, adapter)
     ask = as_prompt(card.prompt if card else "chat")
     names = dict.fromkeys([*facts, *(_asked(model, bank, ask, question) for question in questions)])
     if not names:

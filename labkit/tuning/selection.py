@@ -18,6 +18,13 @@ far. So a word that a tenth of all facts have costs nothing, and time hangs on h
 how many there are.
 
 Words are read off token ids by a table, so this works inside a network as well, where no text is.
+
+This is no index over vectors, by product keys (Lample et al. 2019, arXiv 1907.05242) or faiss, as a mixture of memory
+experts would suggest, and it picks once a question, not at each position. Those were tried
+(`benchmarks/mome_trials.py`; EXPERIMENTS.md, "Which key, where, how strong?", "memory experts made in other ways",
+"product keys and faiss"). The model's states and a sentence encoder's vectors know which fact is meant, but a stranger
+asked about in the wording of a fact is nearer to it than the fact in other words, and no threshold parts them. That was
+exact search, which an index can only come near.
 """
 
 import math
