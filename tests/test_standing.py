@@ -25,8 +25,8 @@ def command(capsys, monkeypatch, *arguments):
 
 def measured(verdicts, finished=True, **about):
     store = RunStore()
-    about = {"mode": "execution", "model": "tiny"} | about
-    run = store.begin(Run("", "<b>dev</b>", total=len(verdicts), **about), fresh=True)
+    about = {"set": "<b>dev</b>", "mode": "execution", "model": "tiny"} | about
+    run = store.begin(Run("", total=len(verdicts), **about), fresh=True)
     store.add(run.id, [(i, Result(str(i), "SELECT 1", v, "", "", True, 0.1)) for i, v in enumerate(verdicts)])
     return store.finish(run.id) if finished else run
 
@@ -61,6 +61,29 @@ def test_each_question_set_has_a_ladder_of_its_own():
     told = labkit.progress().to_json()["climbs"]
     assert [rung["run"] for rung in told[0]["rungs"]] == [first.id, last.id, again.id]
     assert told[0]["change"]["fixed"] == 2 and told[0]["n"] == 3 and told[1]["change"] is None
+
+
+def test_the_figures_are_told_apart_and_facts_from_sql(capsys, monkeypatch):
+    text, other, league = {"mode": "text"}, {"database_hashes": {"clinic": "x"}}, {"database_hashes": {"league": "x"}}
+    sets = {"facts": text, "other words": text, "questions": other, "trained": league, "paraphrase": league, "dev": {}}
+    for name, more in sets.items():
+        measured(["right"], **more, set=name)
+    seen = labkit.progress()
+    wanted = ["held-out", "paraphrase", "recall", "second database", "facts", "facts in other words"]
+    assert [climb.figure for climb in seen.climbs] == wanted == list(standing.FIGURES)
+    told, page = command(capsys, monkeypatch, "progress"), standing._page(seen)
+    for text in (told, page):
+        places = [text.index(standing.FIGURES[figure]) for figure in wanted]
+        assert places == sorted(places) and len(places) == len(set(places))
+    assert [climb["figure"] for climb in seen.to_json()["climbs"]] == wanted
+
+
+def test_what_was_recorded_elsewhere_is_not_the_learners_climb():
+    recorded = measured(["right", "right"], device="recorded")
+    first, last = measured(["wrong", "wrong"]), measured(["right", "wrong"])
+    (climb,) = labkit.progress().climbs
+    assert [run.id for run in climb.runs] == [recorded.id, first.id, last.id]
+    assert (climb.change.before, climb.change.after) == (first.id, last.id)
 
 
 def test_the_pages_parts_hold_one_set_each():

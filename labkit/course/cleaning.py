@@ -44,7 +44,7 @@ def used() -> list[Use]:
         "copies": [folder / "copies"],
         "vectors": [folder / "vectors"],
         "left": [*abandoned(folder, MEASURING), *_nameless(folder)],
-        "unfinished": sorted((folder / "adapters").glob("*/unfinished")),
+        "unfinished": sorted((folder / "adapters").glob("**/unfinished")),
         "adapters": [folder / "adapters"],
         "runs": [*sorted(folder.glob("runs.db*")), folder / "ladders"],
     }
