@@ -75,7 +75,7 @@ EXCLUDE = () if DB else ("owners.phone",)
 FOLDER = ""  # where all that is made is kept, and found again; empty: a new folder of the kit
 
 temporary = Path(tempfile.mkdtemp(prefix="lab09-"))  # for copies that nobody needs later
-place = temporary if FOLDER else course.adapters_folder("lab09")
+place = temporary if FOLDER else course.workspace_folder("lab09")
 clinic = course.datasets() / "clinic"
 if DB:
     database, questions = Path(DB).expanduser().resolve(), QUESTIONS or None

@@ -253,7 +253,7 @@ def test_what_runs_beside_the_cells_leaves_no_trace(tool, small, tmp_path, own_h
     )
 
 
-WATCHED = '''# %%
+WATCHED = """# %%
 import time
 from types import SimpleNamespace
 from labkit.widgets import Curves, TrainingView
@@ -271,7 +271,7 @@ view.start()
 # %%
 view.wait()
 Curves({"line": [(0, 1), (1, 2)]}, "x", "y")
-'''
+"""
 
 
 def test_a_saved_notebook_shows_the_end_of_a_tuning_and_pictures_as_images(tool, tmp_path, own_home):

@@ -167,6 +167,21 @@ def test_clean_frees_runs_and_adapters_only_when_named(filled):
     assert (filled / "mine.txt").exists() and labkit.progress().passed == 1
 
 
+def test_clean_frees_labs_adapters_and_keeps_the_questions_beside_them(filled):
+    made = (
+        "labs/lab09-1/w/a/adapter_config.json",
+        "labs/lab09-1/w/accepted.jsonl",
+        "adapters/lab05-1/sql/unfinished/p",
+    )
+    for name in (*made, "labs/lab09-1/w/b/unfinished/p", "adapters/lab05-1/sql/weights"):
+        (filled / name).parent.mkdir(parents=True, exist_ok=True)
+        (filled / name).write_bytes(b"x" * 100)
+    sizes = {use.kind: use.bytes for use in cleaning.used()}
+    assert sizes["unfinished"] == 1000 + 200 and sizes["adapters"] == 1000 + 200
+    assert cleaning.free(("adapters",)) == 2400
+    assert [path.name for path in (filled / "labs").rglob("*") if path.is_file()] == ["accepted.jsonl"]
+
+
 def test_clean_frees_what_killed_measurements_left_and_no_living_ones(own_home):
     names = (".measuring-99999999-x", f".measuring-{os.getpid()}-x", "tmpabcdefgh", "tmpabcdefgi", "tmpabcdefgj")
     for name in names:

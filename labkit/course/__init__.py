@@ -7,7 +7,7 @@
 
 from labkit.course.bands import expected
 from labkit.course.checks import Exercise, Verdict, check, use
-from labkit.course.keeping import adapters_folder, files_folder, last_adapter
+from labkit.course.keeping import adapters_folder, files_folder, last_adapter, workspace_folder
 from labkit.course.places import datasets, league, recorded_runs, setup, shorter
 from labkit.course.steps import forget, progress
 
@@ -27,4 +27,5 @@ __all__ = [
     "shorter",
     "setup",
     "use",
+    "workspace_folder",
 ]

@@ -14,8 +14,17 @@ from labkit.runs import RunStore
 def adapters_folder(lab: str) -> Path:
     """A folder for the adapters of one pass through a lab, `adapters/LAB-1` and so on: a new one, or the last one
     where nothing was put into it yet."""
+    return _numbered(home() / "adapters", lab)
+
+
+def workspace_folder(lab: str) -> Path:
+    """A folder, numbered in the same way, for one pass through a lab that makes more than adapters: `labs/LAB-1`."""
+    return _numbered(home() / "labs", lab)
+
+
+def _numbered(parent: Path, lab: str) -> Path:
     for number in count(1):
-        folder = home() / "adapters" / f"{lab}-{number}"
+        folder = parent / f"{lab}-{number}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
