@@ -28,6 +28,7 @@ import labkit
 from labkit import course, curation, inspecting
 from labkit.agent import Agent, SqlGenerator
 from labkit.tuning.ready import ready
+from labkit.tuning.sources import old_pairs
 from labkit.tuning.starters import starter
 from labkit.widgets import Curves, LadderChart, TrainingView
 
@@ -240,16 +241,18 @@ print(made.report)
 for pair in made.pairs[:3]:
     print(f"{pair.question}\n    {pair.sql}")
 heard = io.StringIO()  # what the kit says meanwhile
+out = adapters / f"aimed-{labkit.QuestionSet('pairs', made.pairs).sha256[:6]}"  # other pairs, another adapter
 
 
 def tuning(watch):
     """A short instruction tuning on the new pairs; the same call again goes on where it was stopped."""
     with contextlib.redirect_stderr(heard):
-        return labkit.tune(model, made.pairs, adapter=begun, out=adapters / "aimed", prompt="question_only", rate=5e-4,
-                           store=store, seed=setting.seed, progress=False, watch=watch)  # fmt: skip
+        return labkit.tune(model, made.pairs, adapter=begun, out=out, prompt="question_only", rate=5e-4, store=store,
+                           seed=setting.seed, progress=False, watch=watch)  # fmt: skip
 
 
-turn = TrainingView(tuning, {pair.id: pair.question for pair in made.pairs})
+earlier = old_pairs(begun, list(made.pairs)) if begun else []
+turn = TrainingView(tuning, {pair.id: pair.question for pair in [*made.pairs, *earlier]})
 turn.start()
 
 # %% [markdown]
