@@ -2,7 +2,7 @@
 
 A generator is any callable `list[Question] -> list[str]`: this module loads no model. What decides the predictions (the
 generator's description, the questions, the databases, mode and batch size) makes a run's identity: the same call
-continues an unfinished run, and shows a finished one again.
+continues an unfinished run, and shows a finished one again. An adapter decides by its weights, in whatever folder.
 """
 
 import hashlib
@@ -191,7 +191,8 @@ def _describe(
         versions=_versions(),
         device=said.get("device") and str(said["device"]),
     )
-    decisive = (draft.set_hash, draft.database_hashes, said, mode, batch_size, draft.versions["labkit"])
+    decides = {key: value for key, value in said.items() if key != "adapter" or not draft.adapter_hash}
+    decisive = (draft.set_hash, draft.database_hashes, decides, mode, batch_size, draft.versions["labkit"])
     private = [name for path in databases.values() for name in excluded_of(path)]
     decisive += (private,) if private else ()
     identity = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -17,10 +17,8 @@
 # **Time** about 45 minutes. **You need** Lab 5.
 
 # %%
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -44,8 +42,8 @@ setting
 # Invented people climbed invented mountains. No model has read of them, so whatever it answers is made up.
 
 # %%
-folder = Path(tempfile.mkdtemp(prefix="lab06-"))  # what this lab makes
-store = labkit.RunStore(folder / "runs.db")
+folder = course.adapters_folder("lab06")  # what this lab makes stays there
+store = labkit.RunStore()  # your climb: `labkit progress` and the certificate show it
 model = labkit.load_model(setting.model)
 facts = labkit.random_facts(course.shorter(20, 3), seed=setting.seed)
 before = ReplyGenerator(model, "chat", 12)(facts[:4])

@@ -72,16 +72,17 @@ setting
 DB = ""  # your SQLite file, as in "~/data/shop.sqlite"; empty: a copy of the clinic
 QUESTIONS = ""  # questions of your own with their SQL, JSON lines as in Lab 2; empty: none yet
 EXCLUDE = () if DB else ("owners.phone",)
-FOLDER = ""  # where all that is made is kept; empty: a folder that is gone after a restart of the machine
+FOLDER = ""  # where all that is made is kept, and found again; empty: a new folder of the kit
 
-temporary = Path(tempfile.mkdtemp(prefix="lab09-"))
+temporary = Path(tempfile.mkdtemp(prefix="lab09-"))  # for copies that nobody needs later
+place = temporary if FOLDER else course.workspace_folder("lab09")
 clinic = course.datasets() / "clinic"
 if DB:
     database, questions = Path(DB).expanduser().resolve(), QUESTIONS or None
 else:
-    database, questions = temporary / "clinic.sqlite", clinic / "questions.jsonl"
+    database, questions = place / "clinic.sqlite", clinic / "questions.jsonl"
     shutil.copyfile(clinic / "clinic.sqlite", database)
-folder = Path(FOLDER).expanduser() if FOLDER else temporary / "workspace"
+folder = Path(FOLDER).expanduser() if FOLDER else place / "workspace"
 
 if not (folder / "workspace.toml").is_file():
     workspace.init(folder, database, questions, EXCLUDE)
@@ -401,7 +402,7 @@ table.rename_axis("accuracy now")
 MOST = 30
 SETS = {path.stem: labkit.load_questions(path, db_dir=config.database.parent) for path in config.sets()}
 MEASURED = {name: questions_of[: course.shorter(MOST, 1)] for name, questions_of in SETS.items()}
-store = labkit.RunStore(folder / "runs.db")
+store = labkit.RunStore()  # your climb: `labkit progress` and the certificate show it
 base = labkit.load_model(setting.model)
 RUNS = {name: {} for name in MEASURED}
 
@@ -678,9 +679,9 @@ print(f"{second.adapter.name} was asked: {question}", answer["sql"], answer["sen
 # - Set `DB` to your own file and `FOLDER` to a place that stays, and go through the lab again.
 # - The same without a hand, with 2,000 pairs and one page to send round: `labkit init FOLDER --db FILE`, edit
 #   `glossary.md`, `labkit run FOLDER`, `labkit serve FOLDER`.
-# - `labkit progress --runs FOLDER/runs.db --certificate PAGE.html` writes the page of what you climbed, each
-#   question set with a ladder of its own. The same, as text:
+# - `labkit progress --certificate PAGE.html` writes the page of what you climbed, each question set with a ladder of
+#   its own; `--runs FOLDER/runs.db` puts beside it what `labkit run` measured. The same, as text:
 
 # %%
-print(labkit.progress(others=[store]))
+print(labkit.progress())
 course.progress()

@@ -292,6 +292,18 @@ def test_a_training_is_started_stopped_goes_on_and_is_interrupted(lab):
         assert checkpoint.stat().st_mtime_ns > first and errors(page) == []
 
 
+def test_a_view_that_is_drawn_anew_by_a_later_cell_is_one_and_live(lab):
+    with lab.shown("view = showcase.running()", "view", "view.stop(); print(view.wait())") as page:
+        status = page.locator(".jp-OutputArea-output [role=status]")
+        status.get_by_text(re.compile("^stopped")).wait_for()
+        assert status.count() == 1
+        page.get_by_role("button", name="Start or go on").click()
+        status.get_by_text(re.compile("^running")).wait_for()
+        page.get_by_role("button", name="Stop", exact=True).click()
+        status.get_by_text(re.compile("^stopped")).wait_for()
+        assert errors(page) == []
+
+
 def step_of(status) -> int:
     return int(re.search(r"step (\d+)", status.inner_text())[1])
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -18,6 +19,26 @@ def boxes(svg):
 def canvas(svg):
     wide, high = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups()
     return int(wide), int(high)
+
+
+@pytest.mark.parametrize(
+    "drawn", [LowRank(576, 576, 16), LossCurve([3.0, 1.0]), Curves({"<a>": [(0, 1), (2, 3)]}, "n", "chance & more")]
+)
+def test_a_picture_stands_by_itself_on_paper_with_its_words(drawn):
+    bundle = drawn._repr_mimebundle_()
+    assert bundle["text/html"] == drawn.html() and bundle["text/plain"] == drawn.text()
+    picture = ElementTree.fromstring(bundle["image/svg+xml"])
+    paper = picture.find("{http://www.w3.org/2000/svg}rect")
+    assert paper.get("fill") == "#fff" and picture.get("color") == "#000"
+    texts = " ".join(text.text for text in picture.iter("{http://www.w3.org/2000/svg}text"))
+    assert drawn.caption() in texts and "http" not in bundle["image/svg+xml"].replace("http://www.w3.org/2000/svg", "")
+    high = float(picture.get("height"))
+    assert high > canvas(drawn.html())[1] and picture.get("viewBox").endswith(f" {high:.0f}")
+
+
+def test_words_only_are_no_picture():
+    told = TokenLosses(["a", "b"], [0.0, 1.0], 1)
+    assert told.picture() == "" and told._repr_mimebundle_().keys() == {"text/plain", "text/html"}
 
 
 @pytest.mark.parametrize("out, into, rank", [(576, 576, 16), (1536, 576, 16), (192, 576, 64), (8, 4096, 8), (1, 1, 1)])

@@ -253,6 +253,47 @@ def test_what_runs_beside_the_cells_leaves_no_trace(tool, small, tmp_path, own_h
     )
 
 
+WATCHED = """# %%
+import time
+from types import SimpleNamespace
+from labkit.widgets import Curves, TrainingView
+
+def run(watch):
+    while view.state != "running" or not view._shown:
+        time.sleep(0.01)
+    for step in (1, 2, 3):
+        watch(SimpleNamespace(step=step, total=3, seconds=1.0, tokens=9, losses={"a": 3.0 - step}, mastered=None))
+    return "done"
+
+view = TrainingView(run, {"a": "the fact"})
+view.start()
+
+# %%
+view.wait()
+Curves({"line": [(0, 1), (1, 2)]}, "x", "y")
+"""
+
+
+def test_a_saved_notebook_shows_the_end_of_a_tuning_and_pictures_as_images(tool, tmp_path, own_home):
+    source = tmp_path / "lab00_watched.py"
+    source.write_text(WATCHED)
+    first, last = tool.execute(source).cells
+    (output,), (curves,) = first.outputs, last.outputs
+    assert output.data["text/plain"].startswith("finished; step 3 of 3") and "running" not in str(output.data)
+    for data in (output.data, curves.data):
+        assert data.keys() == {"text/plain", "image/svg+xml"}  # GitHub drops pictures within HTML
+    assert "the fact" in output.data["image/svg+xml"] and "y, over x" in curves.data["image/svg+xml"]
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_no_saved_lab_shows_a_tuning_that_still_runs_or_a_picture_that_is_dropped(root, lab):
+    cells = nbformat.read(root / "solutions" / f"{lab}.ipynb", as_version=4).cells
+    bundles = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    assert not [text for data in bundles if (text := data.get("text/plain", "")).startswith("running; step")]
+    drawn = [data for data in bundles if "<svg" in data.get("text/html", "")]
+    assert all("<table" in data["text/html"] for data in drawn), "a picture without the words of a table"
+
+
 # --- they run
 
 
@@ -289,7 +330,9 @@ def test_an_untouched_learners_lab_runs_to_its_last_cell(root, tmp_path, kernel,
 def test_nbval_agrees_with_the_tagged_cells(root, kernel, lab):
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
     command += ["--override-ini=addopts=", "--override-ini=filterwarnings=", f"solutions/{lab}.ipynb"]
-    run = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    path = os.pathsep.join([str(root / "tests"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    command[4:4] = ["-p", "nbval_stills"]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
     assert run.returncode == 0, run.stdout[-5000:]
 
 

@@ -259,6 +259,16 @@ def test_lab_9s_adapters_follow_the_labs_recipe(root):
 
 @pytest.mark.real
 @pytest.mark.notebook
+def test_lab_8_begins_with_the_choice_and_tunes_all_the_same(own_home, with_replay):
+    shown = with_replay("lab08_iterate", ("before, failed", "aimed ="))
+    assert "begun with REPLAYED, not tuned here: smollm2-135m" in shown["before, failed"]
+    assert "finished; step" in shown["aimed ="] and "REPLAYED" not in shown["aimed ="] and "gain " in shown["aimed ="]
+    told = str(labkit.progress())
+    assert "-replayed + question_only" in told and "lab08-1/aimed-" in told
+
+
+@pytest.mark.real
+@pytest.mark.notebook
 def test_lab_9_runs_to_its_end_with_the_choice_and_marks_what_is_replayed(own_home, with_replay):
     shown = with_replay("lab09_own_database", ("first =", "second =", "Server("))
     for part in ("first =", "second ="):

@@ -25,8 +25,8 @@ def command(capsys, monkeypatch, *arguments):
 
 def measured(verdicts, finished=True, **about):
     store = RunStore()
-    about = {"mode": "execution", "model": "tiny"} | about
-    run = store.begin(Run("", "<b>dev</b>", total=len(verdicts), **about), fresh=True)
+    about = {"set": "<b>dev</b>", "mode": "execution", "model": "tiny"} | about
+    run = store.begin(Run("", total=len(verdicts), **about), fresh=True)
     store.add(run.id, [(i, Result(str(i), "SELECT 1", v, "", "", True, 0.1)) for i, v in enumerate(verdicts)])
     return store.finish(run.id) if finished else run
 
@@ -61,6 +61,29 @@ def test_each_question_set_has_a_ladder_of_its_own():
     told = labkit.progress().to_json()["climbs"]
     assert [rung["run"] for rung in told[0]["rungs"]] == [first.id, last.id, again.id]
     assert told[0]["change"]["fixed"] == 2 and told[0]["n"] == 3 and told[1]["change"] is None
+
+
+def test_the_figures_are_told_apart_and_facts_from_sql(capsys, monkeypatch):
+    text, other, league = {"mode": "text"}, {"database_hashes": {"clinic": "x"}}, {"database_hashes": {"league": "x"}}
+    sets = {"facts": text, "other words": text, "questions": other, "trained": league, "paraphrase": league, "dev": {}}
+    for name, more in sets.items():
+        measured(["right"], **more, set=name)
+    seen = labkit.progress()
+    wanted = ["held-out", "paraphrase", "recall", "second database", "facts", "facts in other words"]
+    assert [climb.figure for climb in seen.climbs] == wanted == list(standing.FIGURES)
+    told, page = command(capsys, monkeypatch, "progress"), standing._page(seen)
+    for text in (told, page):
+        places = [text.index(standing.FIGURES[figure]) for figure in wanted]
+        assert places == sorted(places) and len(places) == len(set(places))
+    assert [climb["figure"] for climb in seen.to_json()["climbs"]] == wanted
+
+
+def test_what_was_recorded_elsewhere_is_not_the_learners_climb():
+    recorded = measured(["right", "right"], device="recorded")
+    first, last = measured(["wrong", "wrong"]), measured(["right", "wrong"])
+    (climb,) = labkit.progress().climbs
+    assert [run.id for run in climb.runs] == [recorded.id, first.id, last.id]
+    assert (climb.change.before, climb.change.after) == (first.id, last.id)
 
 
 def test_the_pages_parts_hold_one_set_each():
@@ -142,6 +165,21 @@ def test_clean_frees_runs_and_adapters_only_when_named(filled):
     assert RunStore().list() == [] and (filled / "adapters").exists()
     assert cleaning.free(("adapters",)) == 2000 and not (filled / "adapters").exists()
     assert (filled / "mine.txt").exists() and labkit.progress().passed == 1
+
+
+def test_clean_frees_labs_adapters_and_keeps_the_questions_beside_them(filled):
+    made = (
+        "labs/lab09-1/w/a/adapter_config.json",
+        "labs/lab09-1/w/accepted.jsonl",
+        "adapters/lab05-1/sql/unfinished/p",
+    )
+    for name in (*made, "labs/lab09-1/w/b/unfinished/p", "adapters/lab05-1/sql/weights"):
+        (filled / name).parent.mkdir(parents=True, exist_ok=True)
+        (filled / name).write_bytes(b"x" * 100)
+    sizes = {use.kind: use.bytes for use in cleaning.used()}
+    assert sizes["unfinished"] == 1000 + 200 and sizes["adapters"] == 1000 + 200
+    assert cleaning.free(("adapters",)) == 2400
+    assert [path.name for path in (filled / "labs").rglob("*") if path.is_file()] == ["accepted.jsonl"]
 
 
 def test_clean_frees_what_killed_measurements_left_and_no_living_ones(own_home):

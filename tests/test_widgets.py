@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -329,6 +330,37 @@ def test_the_map_has_a_row_a_fact_a_cell_a_span_and_stands_still_too():
     )
     bundle = view._repr_mimebundle_()
     assert {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"} <= bundle.keys()
+
+
+def test_the_maps_picture_has_each_fact_its_last_loss_and_a_square_a_span():
+    view = TrainingView(slow_run({"step": 0}), labels={"a": "x" * 80})
+    assert "ready; step 0 of 0" in view.picture()
+    view.start().wait()
+    picture = ElementTree.fromstring(view.picture())
+    texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"x" * 45 + "…", "<b>", "0.10", "2.00", *training._WORDS} <= set(texts) and "finished" in texts[0]
+    squares = "".join(path.get("d") for path in picture.iter("{http://www.w3.org/2000/svg}path"))
+    assert squares.count("v13") == 2 * 20
+    wide, high = map(int, picture.get("viewBox").split()[2:])
+    assert all(int(x) + 12 <= wide - 40 and int(y) + 13 <= high for x, y in re.findall(r"M(\d+) (\d+)h12v", squares))
+
+
+def test_what_stands_in_a_cell_is_drawn_anew_where_the_state_is_another(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **how: drawn.append((data, how)))
+    view = TrainingView(slow_run({"step": 0}, steps=4))
+    view.wait()
+    assert not drawn, "nothing is shown yet"
+    view._ipython_display_()
+    view.wait()
+    assert len(drawn) == 1, "the same state"
+    view.start().wait()
+    view.wait()
+    (first, how), (last, again) = drawn
+    assert "ready" in first["text/plain"] and "finished; step 4 of 4" in last["text/plain"]
+    assert again == {**how, "update": True} and how["display_id"]
+    live = "application/vnd.jupyter.widget-view+json"
+    assert first[live] == last[live], "the same live view"
 
 
 def test_ink_stands_out_from_every_shade():

@@ -26,6 +26,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PICTURE = "image/svg+xml"
 CHECKED = "nbval-check-output"  # cells with this tag print the same on every machine; nbval compares them
 MOST_BYTES = 400_000
 BLANK = "raise NotImplementedError"
@@ -227,7 +228,10 @@ def clean(notebook: nbformat.NotebookNode) -> None:
         cell.metadata.pop("execution", None)
         cell.outputs = _joined([output for output in cell.outputs if not _is_progress(output)])
         for output in cell.outputs:
-            output.get("data", {}).pop(WIDGET, None)
+            data = output.get("data", {})
+            data.pop(WIDGET, None)
+            if PICTURE in data:  # GitHub would prefer the HTML, and drop the picture within it
+                data.pop("text/html", None)
 
 
 def _joined(outputs: list) -> list:

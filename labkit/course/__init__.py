@@ -7,20 +7,25 @@
 
 from labkit.course.bands import expected
 from labkit.course.checks import Exercise, Verdict, check, use
+from labkit.course.keeping import adapters_folder, files_folder, last_adapter, workspace_folder
 from labkit.course.places import datasets, league, recorded_runs, setup, shorter
 from labkit.course.steps import forget, progress
 
 __all__ = [
     "Exercise",
     "Verdict",
+    "adapters_folder",
     "check",
     "datasets",
     "expected",
+    "files_folder",
     "forget",
+    "last_adapter",
     "league",
     "progress",
     "recorded_runs",
     "shorter",
     "setup",
     "use",
+    "workspace_folder",
 ]

@@ -44,15 +44,16 @@ def used() -> list[Use]:
         "copies": [folder / "copies"],
         "vectors": [folder / "vectors"],
         "left": [*abandoned(folder, MEASURING), *_nameless(folder)],
-        "unfinished": sorted((folder / "adapters").glob("*/unfinished")),
-        "adapters": [folder / "adapters"],
+        "unfinished": sorted(path for part in ("adapters", "labs") for path in (folder / part).glob("**/unfinished")),
+        "adapters": [folder / "adapters", *sorted(c.parent for c in (folder / "labs").glob("**/adapter_config.json"))],
         "runs": [*sorted(folder.glob("runs.db*")), folder / "ladders"],
     }
     found = {
         kind: tuple(path for path in paths if path.exists() or path.is_symlink()) for kind, paths in places.items()
     }
     sizes = {kind: sum(map(_size, paths)) for kind, paths in found.items()}
-    sizes["adapters"] -= sizes["unfinished"]  # these lie in the adapters' folders, and are counted once
+    within = (path for path in found["unfinished"] if path.is_relative_to(folder / "adapters"))
+    sizes["adapters"] -= sum(map(_size, within))  # these lie in the adapters' folder, and are counted once
     return [Use(kind, KINDS[kind], paths, sizes[kind]) for kind, paths in found.items()]
 
 

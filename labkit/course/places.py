@@ -20,6 +20,8 @@ from labkit.errors import LabkitError
 from labkit.tiers import here
 
 DEFAULT_MODEL = "smollm2-135m"
+LEAGUE = "league"  # the course's first database
+RECORDED = "recorded"  # the device of a run whose answers were not generated here
 PACKAGES = ("torch", "transformers", "apsw", "sqlglot", "ipywidgets")
 
 
@@ -109,7 +111,7 @@ class Recording:
         """What the run store keeps: the model and its hash, the prompt, and that nothing was generated."""
         label = f"{self.model} (recorded {self.date})"
         answers = hashlib.sha256(json.dumps(self.predictions, sort_keys=True).encode()).hexdigest()
-        said = {"model": label, "sha256": self.sha256, "prompt": self.prompt, "answers": answers, "device": "recorded"}
+        said = {"model": label, "sha256": self.sha256, "prompt": self.prompt, "answers": answers, "device": RECORDED}
         return said | ({"adapter_sha256": self.adapter_sha256} if self.adapter_sha256 else {})
 
     def answered(self, sets: Sequence[QuestionSet]) -> QuestionSet:

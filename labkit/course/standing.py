@@ -12,15 +12,26 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from labkit.course import steps
+from labkit.course.places import LEAGUE, RECORDED
 from labkit.evaluation import Comparison, compare
-from labkit.home import write_atomically
+from labkit.home import home, write_atomically
 from labkit.runs import Run, RunStore
 from labkit.widgets import LadderChart
 
 _LABEL = 30  # characters of a rung's name in the chart
+FIGURES = {  # the course's figures, never mixed; facts are apart from SQL
+    "held-out": "Held-out: no question and no query in common with training",
+    "paraphrase": "Paraphrase: trained queries, asked in other words",
+    "recall": "Recall: questions that were trained on",
+    "second database": "Second database: the same recipe on another file",
+    "facts": "Facts, recall: as they were trained",
+    "facts in other words": "Facts, paraphrase: in other words than trained",
+}
+_SETS = {"paraphrase": "paraphrase", "trained": "recall", "retired": "recall"}  # name of a set -> its figure
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,17 @@ class Climb:
         return f"{run.set}, n={run.n} ({run.mode}{f', set {run.set_hash[:6]}' if run.set_hash else ''})"
 
     @property
+    def figure(self) -> str:
+        """Which figure of FIGURES it is, by mode, database and name of the set. The fifth one, an unseen database, is
+        not measured in the labs."""
+        run = self.runs[0]
+        if run.mode == "text":
+            return "facts in other words" if run.set == "other words" else "facts"
+        if run.database_hashes and LEAGUE not in run.database_hashes:
+            return "second database"
+        return _SETS.get(run.set, "held-out")
+
+    @property
     def rungs(self) -> dict[str, Run]:
         """Name -> run. The name is the model, its adapter and prompt; a number is put behind one that came before."""
         named, times = {}, Counter()
@@ -57,8 +79,9 @@ class Climb:
 
     @property
     def change(self) -> Comparison | None:
-        """From the first rung to the last one, question by question; None while there is one rung."""
-        return compare(self.runs[0], self.runs[-1]) if len(self.runs) > 1 else None
+        """From the first rung that was answered here to the last one, question by question; None while there is one."""
+        own = [run for run in self.runs if run.device != RECORDED]
+        return compare(own[0], own[-1]) if len(own) > 1 else None
 
     def to_json(self) -> dict:
         """The set, its rungs' runs by id, and what the last rung fixed and broke of the first."""
@@ -66,7 +89,7 @@ class Climb:
         about = {"set": self.runs[0].set, "mode": self.runs[0].mode, "n": self.runs[0].n, "rungs": rungs}
         change = self.change
         told = change and {"fixed": len(change.fixed), "broken": len(change.broken), "p_value": change.p_value}
-        return about | {"change": told}
+        return {"figure": self.figure} | about | {"change": told}
 
 
 @dataclass(frozen=True)
@@ -88,12 +111,13 @@ class Standing:
 
     @property
     def climbs(self) -> tuple[Climb, ...]:
-        """The runs by question set, sets in the order in which they were first measured."""
+        """The runs by question set: by the set's figure, then in the order in which sets were first measured."""
         groups: dict[str, list[Run]] = {}
         for run in self.runs:
             same = json.dumps([run.set, run.set_hash, run.mode, run.n, run.database_hashes], sort_keys=True)
             groups.setdefault(same, []).append(run)
-        return tuple(Climb(tuple(runs)) for runs in groups.values())
+        climbs = (Climb(tuple(runs)) for runs in groups.values())
+        return tuple(sorted(climbs, key=lambda climb: list(FIGURES).index(climb.figure)))
 
     def to_json(self) -> dict:
         """All of it as JSON values."""
@@ -107,10 +131,10 @@ class Standing:
     def __str__(self) -> str:
         lines = [f"{lab.name}: {len(lab.passed)} of {len(lab.exercises)} exercises passed" for lab in self.labs]
         lines.append(f"Together: {self.passed} of {self.of} exercises in the {len(self.labs)} labs present.")
-        for climb in self.climbs:
-            lines += ["", climb.name]
-            lines += [f"  {run}  {name}  run {run.id}" for name, run in climb.rungs.items()]
-            lines += [f"  first to last: {climb.change}"] if climb.change else []
+        for figure, climbs in groupby(self.climbs, key=lambda climb: climb.figure):
+            lines += ["", FIGURES[figure]]
+            for climb in climbs:
+                lines += _lines(climb)
         lines += [] if self.runs else ["No finished run yet."]
         return "\n".join(lines)
 
@@ -136,8 +160,19 @@ def certificate(path: str | Path, standing: Standing | None = None) -> Path:
     return write_atomically(path, _page(standing or progress()))
 
 
+def _lines(climb: Climb) -> list[str]:
+    rungs = [f"    {run}  {name}  run {run.id}" for name, run in climb.rungs.items()]
+    return [f"  {climb.name}", *rungs, *([f"    first to last: {climb.change}"] if climb.change else [])]
+
+
 def _what(run: Run) -> str:
-    return " + ".join(filter(None, [run.model, run.adapter and Path(run.adapter).name, run.prompt]))
+    return " + ".join(filter(None, [run.model, run.adapter and _named(Path(run.adapter)), run.prompt]))
+
+
+def _named(adapter: Path) -> str:
+    """The folder's name; of one in the kit's own folder its lab as well, as in "lab05-1/sql"."""
+    kits = home() / "adapters"
+    return adapter.relative_to(kits).as_posix() if adapter.is_relative_to(kits) else adapter.name
 
 
 def _page(standing: Standing) -> str:
@@ -145,7 +180,11 @@ def _page(standing: Standing) -> str:
         f"<tr><td>{html.escape(lab.name)}</td><td>{len(lab.passed)} of {len(lab.exercises)}</td></tr>"
         for lab in standing.labs
     )
-    climbs = "".join(map(_climb, standing.climbs)) or "<p>No finished run yet.</p>"
+    climbs = "".join(
+        f"<h2>{html.escape(FIGURES[figure])}</h2>{''.join(map(_climb, climbs))}"
+        for figure, climbs in groupby(standing.climbs, key=lambda climb: climb.figure)
+    )
+    climbs = climbs or "<p>No finished run yet.</p>"
     done = "all" if standing.of and standing.passed == standing.of else f"{standing.passed} of {standing.of}"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>labkit: what I climbed</title>
@@ -164,7 +203,8 @@ td {{ overflow-wrap: anywhere; }} td.n {{ font-variant-numeric: tabular-nums; }}
 <h2>Measured on this machine</h2>
 <p>Each question set has a ladder of its own; figures on different questions are not compared. A rung is a model with
 its adapter and prompt: share right with its Wilson 95 % interval, and the run's id in the run store. An adapter whose
-name ends in <em>replayed</em> was not tuned here: it is the kit's, taken to skip a wait, named by hash and date.</p>
+name ends in <em>replayed</em> was not tuned here: it is the kit's, taken to skip a wait, named by hash and date. A rung
+that says <em>recorded</em> was answered on another machine, and is not among the first and the last.</p>
 {climbs}</body></html>
 """
 

@@ -6,8 +6,10 @@ that it can be read without colour, and where no picture is shown.
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 
+from labkit.widgets.pictures import MIME, standalone
 from labkit.widgets.training import shaded
 
 _SIDE = 150  # pixels of the longer side of a weight matrix
@@ -15,7 +17,7 @@ _WIDE, _HIGH, _LEFT = 560, 160, 46  # of a curve
 
 
 class _Still:
-    """Shown as HTML where that can be, else as `text()`."""
+    """Shown as HTML where that can be, else as an image, where it is one, else as `text()`."""
 
     def text(self) -> str:
         raise NotImplementedError
@@ -23,8 +25,21 @@ class _Still:
     def html(self) -> str:
         raise NotImplementedError
 
+    def picture(self) -> str:
+        """Its drawing as an SVG file, what it says above it; "" where it is words only."""
+        drawing = re.search("<svg.*</svg>", self.html(), re.S)
+        return standalone(drawing[0], self.caption()) if drawing else ""
+
+    def caption(self) -> str:
+        """What stands above the picture where the page's own words are not shown."""
+        return self.text()
+
     def _repr_html_(self) -> str:
         return self.html()
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        image = self.picture()
+        return {"text/plain": self.text(), "text/html": self.html()} | ({MIME: image} if image else {})
 
     def __repr__(self) -> str:
         return self.text()
@@ -152,6 +167,9 @@ class Curves(_Still):
             some = [points[round(part * (len(points) - 1) / 4)] for part in range(5)] if len(points) > 5 else points
             told.append(f"{name}: " + ", ".join(f"{a:z.4g} → {b:z.3g}" for a, b in some))
         return "\n".join([*told, *(f"● {name}: {a:z.4g} → {b:z.3g}" for name, (a, b) in self.marks.items())])
+
+    def caption(self) -> str:
+        return self.text().splitlines()[0]
 
     def html(self) -> str:
         axes = f'<path d="M{_LEFT} 10V{10 + _HIGH}H{_WIDE - 10}" fill="none" stroke="currentColor"/>'

@@ -3,7 +3,8 @@
 The run itself is any callable that takes an observer and calls it after each step, as `labkit.tune(..., watch=)` does;
 it runs in a thread, so the cell returns at once. Stop ends it after the step it is in; what it has learnt is kept, and
 `start` goes on from there. No torch and no model here. Meanwhile the model belongs to the run: `wait()` before asking
-it. Where no widget can run the same figures come as a still table.
+it. Where no widget can run the same figures come as a still table and as a picture; `wait` shows them anew, so that a
+saved notebook holds the last state.
 """
 
 import asyncio
@@ -13,11 +14,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from uuid import uuid4
+
+from labkit.widgets.pictures import MIME, standalone
 
 _COLUMNS, _FACTS = 24, 40  # of the map: spans of time, facts shown
 _EVERY = 0.5  # seconds between two drawings
 _SHADES = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")  # one hue: the darker the more loss
 _STEPS = (0.02, 0.1, 0.5, 2.0)  # nats, where one shade ends
+_WORDS = ("under 0.02", "to 0.1", "to 0.5", "to 2", "above")
 
 
 class TrainingView:
@@ -34,8 +39,10 @@ class TrainingView:
         self.history: dict[str, list[tuple[int, float]]] = {}  # id -> (step, loss) of each time that it was trained
         self.step, self.total, self.mastered, self.speed = 0, 0, None, 0.0
         self._stop, self._done, self._view, self._buttons = threading.Event(), threading.Event(), None, ()
+        self._live = None  # the whole widget that is shown
         self._done.set()
         self._drawn, self._kept_handler = 0.0, None
+        self._shown, self._shown_state = "", ""  # the id of its display, and what state that shows
         self._loop = None  # outside of a notebook: wait() sees to Ctrl-C
         with contextlib.suppress(RuntimeError):  # of the cells; a button may be pressed in a thread without signals
             self._loop = asyncio.get_running_loop()
@@ -70,6 +77,7 @@ class TrainingView:
         except KeyboardInterrupt:
             self.stop()
             self._done.wait()
+        self._show_again()
         if self.error is not None:
             raise self.error
         return self.result
@@ -147,12 +155,34 @@ class TrainingView:
         head = f"<tr><th>fact</th><th colspan='{max(1, len(next(iter(self.rows()), ('', [0]))[1]))}'>time →</th>"
         ends = "".join(
             f"<span style='{_paint(shade)};display:inline-block;padding:0 .4em'>{words}</span> "
-            for shade, words in zip(_SHADES, ("under 0.02", "to 0.1", "to 0.5", "to 2", "above"), strict=True)
+            for shade, words in zip(_SHADES, _WORDS, strict=True)
         )
         status = f"<p role='status' aria-live='{'polite' if live else 'off'}'>{html.escape(self.summary())}</p>"
         label = "aria-label='loss of each fact over time'"
         table = f"<table {label}>{head}<th>loss now</th></tr>{body}</table>"
         return f"{status}<div style='overflow-x:auto'>{table}</div><p>loss in nats: {ends}</p>"
+
+    def picture(self) -> str:
+        """The map as an SVG file: a bar a fact, in the map's shades, with the last loss behind it."""
+        rows, cell = self.rows(), 12
+        side, high = 330, 16 * max(1, len(rows))
+        wide = side + cell * max([_COLUMNS, *(len(spans) for _, spans in rows)]) + 60
+        parts = [_told(10, 12, "fact"), _told(side, 12, "time →"), _told(wide - 6, 12, "loss now", "end")]
+        squares: dict[str, str] = {}  # shade -> the squares that have it, as one path
+        for at, (name, spans) in enumerate(rows):
+            top = 20 + 16 * at
+            label = name if len(name) <= 46 else name[:45] + "…"
+            parts += [_told(10, top + 11, label), _told(wide - 6, top + 11, f"{spans[-1]:.2f}", "end")]
+            for place, loss in enumerate(spans):
+                if loss is not None:
+                    shade = _shade(loss)
+                    squares[shade] = squares.get(shade, "") + f"M{side + cell * place} {top}h{cell}v13h-{cell}z"
+        parts += [f'<path d="{path}" fill="{shade}" stroke="#767676"/>' for shade, path in squares.items()]
+        for at, (shade, words) in enumerate(zip(_SHADES, _WORDS, strict=True)):
+            x, y = 10 + 110 * at, high + 30
+            parts += [f'<path d="M{x} {y}h14v12h-14z" fill="{shade}" stroke="#767676"/>', _told(x + 20, y + 11, words)]
+        size = f'viewBox="0 0 {wide} {high + 50}"'
+        return standalone(f"<svg {size}>{''.join(parts)}</svg>", f"{self.summary()}. Loss of each fact in nats:")
 
     def widget(self):
         """The live view: two buttons and the map. Both buttons are reached with Tab and pressed with Enter or Space."""
@@ -164,7 +194,8 @@ class TrainingView:
         end.on_click(lambda button: self.stop())
         self._view, self._buttons = w.HTML(), (begin, end)
         self._draw(now=True)
-        return w.VBox([w.HBox([begin, end]), self._view])
+        self._live = w.VBox([w.HBox([begin, end]), self._view])
+        return self._live
 
     def _draw(self, now: bool = False) -> None:
         if self._view is None or not (now or time.monotonic() - self._drawn >= _EVERY):
@@ -175,12 +206,31 @@ class TrainingView:
         self._view.value = self.table(live=True)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        """The widget where it can run; beside it the still table, for the places where it can't."""
-        still = {"text/plain": self.text(), "text/html": self.table()}
+        """The widget where it can run; beside it the still table and picture, for the places where it can't."""
         try:
-            return {**self.widget()._repr_mimebundle_(), **still}
+            return {**self.widget()._repr_mimebundle_(), **self._still()}
         except ImportError:
-            return still
+            return self._still()
+
+    def _still(self) -> dict:
+        return {"text/plain": self.text(), "text/html": self.table(), MIME: self.picture()}
+
+    def _ipython_display_(self) -> None:
+        """In a notebook the display gets a name, so that `_show_again` reaches it in whichever cell it stands."""
+        from IPython.display import display
+
+        self._shown, self._shown_state = self._shown or uuid4().hex, self.state
+        display(self._repr_mimebundle_(), raw=True, display_id=self._shown)
+
+    def _show_again(self) -> None:
+        """Where what stands in a cell is of another state than now: the same live view, and the still forms of now."""
+        if not self._shown or self._shown_state == self.state:
+            return
+        from IPython.display import display
+
+        self._shown_state = self.state
+        live = self._live._repr_mimebundle_() if self._live is not None else {}
+        display({**live, **self._still()}, raw=True, display_id=self._shown, update=True)
 
     def __repr__(self) -> str:
         return self.text()
@@ -198,7 +248,15 @@ def _cell(loss: float | None) -> str:
 
 def shaded(loss: float) -> str:
     """The style of a mark for a loss in nats: the darker the more."""
-    return _paint(_SHADES[sum(loss >= step for step in _STEPS)])
+    return _paint(_shade(loss))
+
+
+def _shade(loss: float) -> str:
+    return _SHADES[sum(loss >= step for step in _STEPS)]
+
+
+def _told(x: int, y: int, words: str, anchor: str = "start") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{html.escape(words)}</text>'
 
 
 def _paint(shade: str) -> str:
