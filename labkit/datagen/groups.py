@@ -20,6 +20,8 @@ from labkit.datagen.times import date_parts
 from labkit.datagen.vocabulary import SPENT, TAKINGS
 from labkit.datagen.world import Field, Path_
 
+_Measured = tuple[str, str, list[str]]  # SQL, noun phrase template of the number, tags
+
 
 class Grouped:
     """A subject and the column that its rows are grouped by, joined and known."""
@@ -76,8 +78,8 @@ def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
     return word + side
 
 
-def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> tuple[str, str, list[str]]:
-    """(SQL, noun phrase template of the number, tags): a count or an aggregate of the group's rows."""
+def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> _Measured:
+    """A count or an aggregate of the group's rows."""
     numbers = [f for f in d.facts(g.subject.view, ("number",)) if can_average(f) and f is not g.field]
     scoped = {ref.split(".")[0] for ref in d.speaker.glossary.implied}
     if g.subject.view.own and g.subject.view.root.table in scoped:
@@ -183,13 +185,7 @@ def group_extreme(d: Drawer) -> Intent | None:
 
 
 def _top_groups(
-    d: Drawer,
-    g: Grouped,
-    measured: tuple[str, str, list[str]],
-    columns: list[str],
-    order: list[str],
-    high: bool,
-    told: bool,
+    d: Drawer, g: Grouped, measured: _Measured, columns: list[str], order: list[str], high: bool, told: bool
 ) -> Intent:
     """The groups with the most or the least, so many of them, the number beside or not."""
     value, said, tags = measured
