@@ -20,6 +20,7 @@ from labkit.agent import SqlGenerator
 from labkit.candidates import Candidates
 from labkit.channel import Channel
 from labkit.datagen import aimed_at
+from labkit.datagen.glossary import glossary_text
 from labkit.dataset import QuestionSet
 from labkit.encoder import tuned_sha256
 from labkit.errors import LabkitError
@@ -109,6 +110,8 @@ class RerankedGenerator:
         told += f", channel {self.channel.model.adapter_sha256[:12]} x {EXPLAINS:g}" if self.channel else ""
         told += f", {len(self.known)} known" if self.known else ""
         told += ", aimed" if self.aimed else ""
+        if self.aimed and self.glossary:
+            told += f", glossary {hashlib.sha256(glossary_text(self.glossary).encode()).hexdigest()[:12]}"
         texts = "\n".join([*(f"{pair.question}\t{pair.sql}" for pair in self.pairs), *sorted(self.known)])
         pool = hashlib.sha256(texts.encode()).hexdigest()
         return {**said, "prompt": f"{said.get('prompt')}, reranked", "pool_sha256": pool, "reranking": told}

@@ -213,6 +213,19 @@ def test_the_best_by_likelihood_and_similarity_is_taken(tiny, league):
     assert "reranked" in said["prompt"] and "5 known" in said["reranking"]
 
 
+def test_a_run_with_drawn_pairs_is_known_by_the_glossarys_words(tiny, league, tmp_path):
+    words, pairs = tmp_path / "glossary.md", QuestionSet("pairs", tuple(PAIRS), db_dir=league.parent.parent)
+
+    def said(**how):
+        return RerankedGenerator(tiny, pairs, load=lambda: words_as_vectors, **how).describe()
+
+    words.write_text("| say | means |\n|---|---|\n| club | a row of `teams` |\n")
+    before = said(aimed=True, glossary=words)
+    assert said(aimed=True, glossary=words) == before and said(glossary=words) == said()
+    words.write_text(words.read_text() + "| squad | a row of `teams` |\n")
+    assert said(aimed=True, glossary=words) != before, "other words draw other pairs: another run"
+
+
 def test_what_the_channel_says_counts_beside_the_likelihood(tiny, league):
     """By hand again, for a channel that finds the question explained by one query alone, whichever one that is."""
     pairs = QuestionSet("pool", PAIRS, db_dir=league.parent.parent)
