@@ -24,6 +24,7 @@ from labkit.dataset import Question, load_questions, save_questions
 from labkit.decoding import next_token_logits, prompt_tokens
 from labkit.divergence import divergences
 from labkit.errors import LabkitError
+from labkit.home import alone
 from labkit.kvcache import KeyValues, compute_prefix, shared_prefix_attention
 from labkit.likelihood import log_probabilities, log_probability_after
 from labkit.models import load_model
@@ -731,6 +732,29 @@ def test_a_bank_is_continued_new_facts_join_and_known_ones_are_corrected(tiny, t
     assert card["pairs"] == 30 and card["continued_from"] == str(first.adapter)
 
 
+def test_a_fact_whose_question_is_corrected_is_found_by_the_new_one_alone(tiny, tiny_model_dir, tmp_path):
+    rows = climbs(40)
+    first = remember(tiny, questions(rows), tmp_path / "a", progress=False)
+    name, old_person, old_peak, _ = rows[7]
+    changed = [(name, "Zeno Quirk", "Slate Needle", "2024"), (*rows[9][:3], "2025")]
+    second = remember(tiny, questions(changed), tmp_path / "b", adapter=first.adapter, progress=False)
+    before, after = (load_model(tiny_model_dir, adapter=m.adapter, dtype="float32") for m in (first, second))
+    assert (second.recalled, second.of, len(after.experts)) == (2, 2, 40) and recalled(after, changed) == 2
+    (old,) = asked(tiny, [f"What year did {old_person} climb {old_peak}?"])
+    assert before.experts.pick(old) == before.experts.names[name] and after.experts.pick(old) is None
+    assert after.experts.names["c9"] == before.experts.names["c9"], "an answer alone is corrected where it stands"
+    others = [row for row in rows if row[0] not in (name, "c9")]
+    heard = [[next_token_logits(model, CHAT(q.question, "")) for q in questions(others)] for model in (before, after)]
+    assert all(map(torch.equal, *heard))
+    again = remember(
+        tiny, [Question(name, "In what year did Zeno Quirk climb up Slate Needle?", answer="2026")],
+        tmp_path / "c", adapter=second.adapter, progress=False,
+    )  # fmt: skip
+    reworded = load_model(tiny_model_dir, adapter=again.adapter, dtype="float32")
+    assert reworded.experts.names[name] == after.experts.names[name], "in words that find it, it keeps its key"
+    assert recalled(reworded, [(*changed[0][:3], "2026")]) == 1
+
+
 def test_facts_are_asked_as_those_of_the_bank_and_as_its_adapter_was_tuned(tiny, tmp_path):
     def asked_by(made):
         return json.loads((made.adapter / "card.json").read_text())["prompt"]
@@ -745,7 +769,7 @@ def test_facts_are_asked_as_those_of_the_bank_and_as_its_adapter_was_tuned(tiny,
     ]  # fmt: skip
 
 
-def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, tmp_path, monkeypatch):
+def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, tmp_path, monkeypatch, capsys):
     module = importlib.import_module("labkit.tuning.remember")
     monkeypatch.setattr(module.mome, "BLOCK", 8)
     whole = remember(tiny, questions(climbs(30)), tmp_path / "whole", progress=False)
@@ -760,14 +784,17 @@ def test_remembering_that_was_cut_off_goes_on_and_ends_with_the_same_bits(tiny, 
     monkeypatch.setattr(module.mome_parallel, "learn", cut)
     with pytest.raises(KeyboardInterrupt):
         remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
+    assert "Stopped: 16 of 30 facts are kept. The same call goes on from there." in capsys.readouterr().err
     with pytest.raises(LabkitError, match="of other facts, cut off"):
         remember(tiny, questions(climbs(29)), tmp_path / "cut", progress=False)
     with pytest.raises(LabkitError, match="of other settings, cut off"):
         remember(tiny, questions(climbs(30)), tmp_path / "cut", margin=2.0, progress=False)
     unfinished = tmp_path / "cut" / "unfinished"
     assert sorted(p.name for p in unfinished.iterdir()) == [
-        "call.json", "card.json", "part-00000000.safetensors", "part-00000008.safetensors",
+        "call.json", "card.json", "in-use.lock", "part-00000000.safetensors", "part-00000008.safetensors",
     ]  # fmt: skip
+    with alone(unfinished), pytest.raises(LabkitError, match="Something is at work in"):
+        remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     save_part(unfinished, 16, [torch.zeros(3, 8)])  # a part that was killed before its card was written
     made = remember(tiny, questions(climbs(30)), tmp_path / "cut", progress=False)
     assert calls == [8, 8, 8, 8, 6] and (made.recalled, made.tokens) == (whole.recalled, whole.tokens)
@@ -876,6 +903,10 @@ def test_what_remember_refuses(tiny, tmp_path):
         remember(tiny, questions(climbs(4)), tmp_path / "bank", progress=False)
     with pytest.raises(LabkitError, match="holds no bank"):
         remember(tiny, questions(climbs(4)), tmp_path / "b", adapter=tmp_path, progress=False)
+    half = shutil.copytree(made.adapter, tmp_path / "half") / "adapter_config.json"
+    half.write_text(half.read_text()[:60])
+    with pytest.raises(LabkitError, match="half/adapter_config.json is no adapter's configuration"):
+        remember(tiny, questions(climbs(4)), tmp_path / "b", adapter=tmp_path / "half", progress=False)
     config = made.adapter / "card.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"base_sha256": "0" * 64}))
     with pytest.raises(LabkitError, match="was made for"):

@@ -2,10 +2,10 @@
 
 After "Banishing LLM Hallucinations Requires Rethinking Generalization" (Li et al. 2024, arXiv 2406.17642), which gives
 an outline: many experts, a few picked by similarity, the backbone frozen, the picked ones stepped until the fact's loss
-is near zero. It is silent on the key, the expert's shape, where it sits and when none is picked. Chosen here: the key
-is the set of words that a fact's wordings share (`selection`); an expert is one vector for each token of its answer,
-added to the hidden states behind a layer, at the position that predicts the token; below a threshold none is picked,
-and nothing is added. Since no two facts share an expert, they are learnt one by one and don't disturb each other: a
+is near zero. It is silent on the key, the expert's shape, where it sits, how it is stepped and when none is picked.
+Chosen here: the key is the set of words that a fact's wordings share (`selection`); an expert is one vector for each
+token of its answer, added to the hidden states behind a layer, at the position that predicts the token, and stepped by
+normalised gradient descent, which keeps no state; below a threshold none is picked, and nothing is added. Since no two facts share an expert, they are learnt one by one and don't disturb each other: a
 fact that is exact with a margin is done for good.
 
 One expert a question, one layer a bank and an index over words, where the outline suggests several experts for a
@@ -83,6 +83,15 @@ def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Correct facts by name: new answers under the keys that they have."""
     bank.check_known(fact.name for fact in facts)
     return reached(bank, facts, learn(bank, facts, margin))
+
+
+def asked_anew(bank: Bank, fact: Fact) -> bool:
+    """Whether the bank knows a fact of this name by other words than these, which don't pick it: its question was
+    corrected, not its answer alone."""
+    expert = bank.names.get(fact.name)
+    if expert is None or all(bank.pick(wording) == expert for wording in fact.wordings):
+        return False
+    return frozenset.intersection(*map(bank.words.of, fact.wordings)) != bank.selection.words(expert)
 
 
 def reached(bank: Bank, facts: Sequence[Fact], learnt: Learnt) -> Learnt:

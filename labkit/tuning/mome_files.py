@@ -21,7 +21,7 @@ from torch import Tensor
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
-from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card, check_base, standing
+from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card, check_base, read_config, standing
 from labkit.tuning.bank import Bank, step_of
 
 KIND = "LABKIT_MOME"
@@ -152,8 +152,10 @@ def is_bank(folder: str | Path) -> bool:
 
 
 def check_bank(folder: str | Path) -> None:
-    """LabkitError for a folder that holds no bank."""
+    """LabkitError for a folder that holds no bank, or a damaged one's configuration."""
     if not is_bank(folder):
+        if (Path(folder) / CONFIG).is_file():
+            read_config(folder)  # says so where it is damaged
         raise LabkitError(f"{folder} holds no bank of memory experts. Name a folder that `remember` wrote.")
 
 

@@ -19,8 +19,9 @@ from labkit.agent import Prompt, as_prompt
 from labkit.dataset import Question, QuestionSet
 from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
-from labkit.home import home, write_atomically
+from labkit.home import alone, home, write_atomically
 from labkit.models import DEFAULT, Model, load_model
+from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.tuning import Tuned, mome, mome_parallel
 from labkit.tuning import adapter as folders
@@ -62,8 +63,9 @@ def remember(
 
     facts: a JSONL file, a set or questions, each with a plain answer or a query; a fact's name is its id. prompt: how
     they are asked: by default as the bank's facts, or as the model's adapter was tuned, or "chat" for plain answers and
-    "question_only" for queries. adapter: a bank to continue: new facts join it, one whose id it knows is corrected. A
-    model that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
+    "question_only" for queries. adapter: a bank to continue: new facts join it, one whose id it knows is corrected,
+    and where its question no longer finds it, it gets a new key, and the old question finds nothing any more. A model
+    that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
     layer: behind which the experts sit (the last one by default); threshold: the share of a key's weight that a
     question must hold; margin: by how many nats each answer token must lead for the fact to count as recalled, as it is
     saved; processes: that learn side by side, on a CPU. What is not recalled stands in the card (`hard`), with the fact
@@ -178,21 +180,33 @@ class _Work:
 
     def run(self, layer: int | None, threshold: float) -> Tuned:
         bank = load_bank(self.model, self.adapter) if self.adapter else Bank(self.model, layer, threshold)
-        unfinished, facts, card = self.folder / "unfinished", self._facts(), self._begun(self._card(bank))
-        begun, quiet = time.monotonic() - card.seconds, not self.progress or bool(os.environ.get("CI"))
-        done = self._restore(bank, facts, card)
-        with tqdm(total=len(facts), initial=done, desc="remembering", unit="fact", disable=quiet) as bar:
-            at_once = mome.BLOCK * self.processes
-            for start in range(done, len(facts), at_once):
-                part = facts[start : start + at_once]
-                card = self._learn(bank, part, card)
-                save_part(unfinished, start, [bank.vectors[bank.names[fact.name]] for fact in part])
-                card = replace(card, seconds=round(time.monotonic() - begun, 1))
-                write_card(unfinished, card)
-                bar.update(len(part))
-        save_bank(self.folder, bank, card, self.under)
+        unfinished = self.folder / "unfinished"
+        with alone(unfinished):
+            card = self._learn_all(bank, unfinished)
+            save_bank(self.folder, bank, card, self.under)
         shutil.rmtree(unfinished, ignore_errors=True)
         return Tuned(self.folder, METHOD, card.seconds, card.tokens, len(self.pairs), card.recalled, card.of)
+
+    def _learn_all(self, bank: Bank, unfinished: Path) -> folders.Card:
+        """Facts into the bank, a block at a time; each is written down before the next one begins."""
+        facts, card = self._facts(), self._begun(self._card(bank))
+        begun, quiet = time.monotonic() - card.seconds, not self.progress or bool(os.environ.get("CI"))
+        done = self._restore(bank, facts, card)
+        at_once = mome.BLOCK * self.processes
+        try:
+            with tqdm(total=len(facts), initial=done, desc="remembering", unit="fact", disable=quiet) as bar:
+                while done < len(facts):
+                    part = facts[done : done + at_once]
+                    card = self._learn(bank, part, card)
+                    save_part(unfinished, done, [bank.vectors[bank.names[fact.name]] for fact in part])
+                    card = replace(card, seconds=round(time.monotonic() - begun, 1))
+                    write_card(unfinished, card)
+                    done += len(part)
+                    bar.update(len(part))
+        except KeyboardInterrupt:
+            notice(f"Stopped: {done:,} of {len(facts):,} facts are kept. The same call goes on from there.")
+            raise
+        return card
 
     def _begun(self, fresh: folders.Card) -> folders.Card:
         """The card of work that was cut off, or else this one. LabkitError where that work was another."""
@@ -234,9 +248,12 @@ class _Work:
         return start
 
     def _reserve(self, bank: Bank, facts: Sequence[mome.Fact]) -> None:
-        """Keys for those that are new, a block at a time, whatever is learnt at once."""
+        """Keys for those that are new, and new keys for those that are asked in words that don't find them any more; a
+        block at a time, whatever is learnt at once."""
         for start in range(0, len(facts), mome.BLOCK):
-            mome.reserve(bank, [f for f in facts[start : start + mome.BLOCK] if f.name not in bank.names])
+            block = facts[start : start + mome.BLOCK]
+            bank.forget([fact.name for fact in block if mome.asked_anew(bank, fact)])
+            mome.reserve(bank, [fact for fact in block if fact.name not in bank.names])
 
     def _facts(self) -> list[mome.Fact]:
         ask, tokenizer = as_prompt(self.prompt), self.model.tokenizer
