@@ -5,8 +5,9 @@ an outline: many experts, a few picked by similarity, the backbone frozen, the p
 is near zero. It is silent on the key, the expert's shape, where it sits, how it is stepped and when none is picked.
 Chosen here: the key is the set of words that a fact's wordings share (`selection`); an expert is one vector for each
 token of its answer, added to the hidden states behind a layer, at the position that predicts the token, and stepped by
-normalised gradient descent, which keeps no state; below a threshold none is picked, and nothing is added. Since no two facts share an expert, they are learnt one by one and don't disturb each other: a
-fact that is exact with a margin is done for good.
+normalised gradient descent, which keeps no state; below a threshold none is picked, and nothing is added. Since no two
+facts share an expert, they are learnt one by one and don't disturb each other: a fact that is exact with a margin is
+done for good.
 
 One expert a question, one layer a bank and an index over words, where the outline suggests several experts for a
 question or a position, several layers and an index over vectors (product keys, faiss): whatever is picked second is
