@@ -350,8 +350,7 @@ pd.DataFrame(diagnoses)
 # and calls it so. The class should say what to mend.
 #
 # `labkit.evaluate` collects the predictions of a model, and `labkit.diagnose_run` diagnoses all that failed.
-# First the model on your machine. If you did Lab 0, its run is in the store and comes back at once. (A line on a red
-# ground says so. It is no error.)
+# First the model on your machine. If you did Lab 0, its run is in the store and comes back at once. (A line says so.)
 
 # %%
 questions = labkit.load_questions(course.datasets() / "league" / "start.jsonl")

@@ -1,5 +1,6 @@
 """The still pictures of tuning: figures as given, readable without colour, escaped, and nothing drawn outside."""
 
+import itertools
 import math
 import re
 from xml.etree import ElementTree
@@ -173,6 +174,17 @@ def test_a_name_does_not_stand_on_its_line(at, rise):
     on_it = [(a + (c - a) * part / 500, b + (d - b) * part / 500) for part in range(501)]
     assert not any(left <= x <= right and top <= y <= bottom for x, y in on_it)
     assert left >= 46 and right <= 560 and top >= 0 and bottom <= 172
+
+
+@pytest.mark.parametrize("names", [["questions", "accepted"], ["first", "second", "third"]])
+@pytest.mark.parametrize("at", [2, 10, 18])
+def test_the_names_of_marks_close_together_do_not_cover_each_other(names, at):
+    line = [(n, 20 / (n + 1)) for n in range(21)]
+    marks = {name: (at + 0.1 * place, 20 / (at + 1)) for place, name in enumerate(names)}
+    boxes = named(Curves({"line": line}, "x", "y", marks))
+    assert len(boxes) == len(names)
+    for (left, top, right, bottom), (x, y, z, w) in itertools.combinations(boxes, 2):
+        assert right <= x or z <= left or bottom <= y or w <= top
 
 
 def test_what_is_as_good_as_nothing_is_said_as_0():

@@ -149,7 +149,9 @@ def test_a_run_with_it_is_told_as_replayed_in_the_progress_and_on_the_certificat
     seen = labkit.progress()
     assert f"{tiny.name} + {played.name} + question_only" in str(seen)
     page = standing._page(seen)
-    assert played.name in page and "replayed + question_only" in re.search(r"<svg.*</svg>", page, re.S)[0]
+    shown, rest = page.split("<details>")
+    assert played.name in rest and "replayed + question_only" in re.search(r"<svg.*?</svg>", rest, re.S)[0]
+    assert "replayed" in re.search(r"<svg.*?</svg>", shown, re.S)[0] and "was not tuned here" in shown
 
 
 # --- refused

@@ -25,7 +25,7 @@ def command(capsys, monkeypatch, *arguments):
 
 def measured(verdicts, finished=True, **about):
     store = RunStore()
-    about = {"set": "<b>dev</b>", "mode": "execution", "model": "tiny"} | about
+    about = {"set": "<b>dev</b>", "mode": "execution", "model": "tiny", "device": "cpu"} | about
     run = store.begin(Run("", total=len(verdicts), **about), fresh=True)
     store.add(run.id, [(i, Result(str(i), "SELECT 1", v, "", "", True, 0.1)) for i, v in enumerate(verdicts)])
     return store.finish(run.id) if finished else run
@@ -84,6 +84,34 @@ def test_what_was_recorded_elsewhere_is_not_the_learners_climb():
     (climb,) = labkit.progress().climbs
     assert [run.id for run in climb.runs] == [recorded.id, first.id, last.id]
     assert (climb.change.before, climb.change.after) == (first.id, last.id)
+
+
+def test_the_certificate_shows_one_own_climb_a_figure_and_folds_the_rest():
+    measured(["wrong"] * 9, set="start"), measured(["right"] * 9, set="start")  # more questions, but nothing tuned
+    measured(["right"] * 30, device="recorded"), measured(["right"] * 8)  # no own run; nothing to compare with
+    first = measured(["wrong"] * 4, prompt="plain")
+    made_up = measured(["right"] * 4, device=None, model="parrot")
+    last = measured(["right"] * 3 + ["wrong"], adapter="/x/starters/0123456789ab")
+    alone = measured(["right"], mode="text", set="other words")
+    seen = labkit.progress()
+    assert [[run.id for run in climb.runs] for climb in seen.foremost] == [[first.id, last.id], [alone.id]]
+    shown, rest = standing._page(seen).split("<details>")
+    assert shown.count("<svg") == 2 and "0.00 → 0.75" in shown and "starter 01234567" in shown and "target" not in shown
+    assert all(run.id in rest for run in (first, last, alone)) and made_up.id not in rest and "parrot" not in rest
+    assert made_up.id in str(seen), "all that was measured stands in the progress"
+
+
+def test_what_a_made_up_generator_answered_is_no_end_of_a_climb():
+    measured(["right", "right"], device=None, model="parrot")
+    first, last = measured(["wrong", "wrong"]), measured(["right", "wrong"])
+    measured(["wrong", "wrong"], device=None, model="parrot")
+    (climb,) = labkit.progress().climbs
+    assert (climb.change.before, climb.change.after) == (first.id, last.id) and len(climb.runs) == 4
+
+
+def test_a_page_without_a_model_has_nothing_to_show():
+    measured(["right"], device=None, model="parrot")
+    assert "No finished run of a model here yet." in standing._page(labkit.progress())
 
 
 def test_the_pages_parts_hold_one_set_each():

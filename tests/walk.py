@@ -288,6 +288,7 @@ def finish(folder: Path, clone: Path) -> list[str]:
                 page = browser.new_page(viewport=size, color_scheme=scheme)
                 page.goto(certificate.as_uri())
                 page.screenshot(path=folder / f"certificate-{scheme}-{size['width']}.png", full_page=True)
+                page.locator("summary").click()  # what is folded is looked at too
                 pale = page.locator("body").evaluate(CONTRASTS)
                 stumbles += [f"certificate, {scheme}: pale: {words}" for words in pale]
                 if page.evaluate("document.documentElement.scrollWidth > innerWidth"):

@@ -78,9 +78,19 @@ class Climb:
         return named
 
     @property
+    def asked(self) -> tuple[Run, ...]:
+        """The runs that a model answered: none of a made-up generator, such as Lab 2's parrot."""
+        return tuple(run for run in self.runs if run.device)
+
+    @property
+    def own(self) -> "Climb":
+        """The runs that a model answered for this learner: none that was recorded elsewhere."""
+        return Climb(tuple(run for run in self.asked if run.device != RECORDED))
+
+    @property
     def change(self) -> Comparison | None:
-        """From the first rung that was answered here to the last one, question by question; None while there is one."""
-        own = [run for run in self.runs if run.device != RECORDED]
+        """From the first own rung to the last one, question by question; None where there are not two."""
+        own = self.own.runs
         return compare(own[0], own[-1]) if len(own) > 1 else None
 
     def to_json(self) -> dict:
@@ -118,6 +128,16 @@ class Standing:
             groups.setdefault(same, []).append(run)
         climbs = (Climb(tuple(runs)) for runs in groups.values())
         return tuple(sorted(climbs, key=lambda climb: list(FIGURES).index(climb.figure)))
+
+    @property
+    def foremost(self) -> tuple[Climb, ...]:
+        """Of each figure the one climb to show: rather with a change than without, rather of a tuned model, rather of
+        many questions, and among those alike the first. Own runs alone; a figure without one is left out."""
+        best: dict[str, Climb] = {}
+        for climb in (each.own for each in self.climbs if each.own.runs):
+            if climb.figure not in best or _weight(climb) > _weight(best[climb.figure]):
+                best[climb.figure] = climb
+        return tuple(best.values())
 
     def to_json(self) -> dict:
         """All of it as JSON values."""
@@ -170,43 +190,85 @@ def _what(run: Run) -> str:
 
 
 def _named(adapter: Path) -> str:
-    """The folder's name; of one in the kit's own folder its lab as well, as in "lab05-1/sql"."""
+    """The folder's name; of one in the kit's own folder its lab as well, as in "lab05-1/sql". The kit's starters lie
+    in folders named by what they were made from."""
+    if adapter.parent.name == "starters":
+        return f"starter {adapter.name[:8]}"
     kits = home() / "adapters"
     return adapter.relative_to(kits).as_posix() if adapter.is_relative_to(kits) else adapter.name
 
 
+def _weight(climb: Climb) -> tuple[bool, bool, int]:
+    return climb.change is not None, any(run.adapter for run in climb.runs), climb.runs[0].n
+
+
 def _page(standing: Standing) -> str:
+    """First what the learner climbed, a ladder a figure; folded below it every set that a model was asked, by run."""
     labs = "".join(
-        f"<tr><td>{html.escape(lab.name)}</td><td>{len(lab.passed)} of {len(lab.exercises)}</td></tr>"
-        for lab in standing.labs
+        f"<li>Lab {int(lab.name[3:])}: {len(lab.passed)} of {len(lab.exercises)}</li>" for lab in standing.labs
     )
-    climbs = "".join(
-        f"<h2>{html.escape(FIGURES[figure])}</h2>{''.join(map(_climb, climbs))}"
-        for figure, climbs in groupby(standing.climbs, key=lambda climb: climb.figure)
-    )
-    climbs = climbs or "<p>No finished run yet.</p>"
     done = "all" if standing.of and standing.passed == standing.of else f"{standing.passed} of {standing.of}"
+    shown = "".join(map(_shown, standing.foremost)) or "<p>No finished run of a model here yet.</p>"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>labkit: what I climbed</title>
 <meta name="viewport" content="width=device-width"><style>
 :root {{ color-scheme: light dark; background: Canvas; color: CanvasText; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 16px/1.45 system-ui, sans-serif; max-width: 54rem; margin: 1.5rem auto; padding: 0 1rem; }}
+h1, h2, h3, p {{ margin: .6rem 0; }} h2 {{ font-size: 1.15rem; }} h3 {{ font-size: 1rem; }}
+section {{ break-inside: avoid; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td, th {{ text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #8888; }}
 td {{ overflow-wrap: anywhere; }} td.n {{ font-variant-numeric: tabular-nums; }}
 @media (min-width: 50rem) {{ td.n {{ white-space: nowrap; }} }}
-.chart {{ overflow-x: auto; margin: .6rem 0; }}
+.chart {{ overflow-x: auto; }}
+.labs {{ display: flex; flex-wrap: wrap; gap: 0 1.5rem; list-style: none; padding: 0; }}
+@media print {{ body {{ font-size: 11px; }} svg {{ width: 32rem; height: auto; }} }}
 </style></head><body>
 <h1>What I climbed</h1>
 <p>Passed {done} exercises of the {len(standing.labs)} labs present. {datetime.now(UTC):%Y-%m-%d}.</p>
-<table><tr><th scope="col">Lab</th><th scope="col">Exercises passed</th></tr>{labs}</table>
-<h2>Measured on this machine</h2>
+<ul class="labs">{labs}</ul>
+<p>Measured by the labs as they ran: the share right, with its Wilson 95 % interval and the number of questions. Each
+figure is on questions of its own.</p>
+{shown}
+{_rest(standing)}
+</body></html>
+"""
+
+
+def _shown(climb: Climb) -> str:
+    """A figure's one climb: from where to where, of what it was asked, and its chart without a target. A rung's name is
+    its adapter, without one its prompt."""
+    names = [_named(Path(run.adapter)) if run.adapter else f"{run.prompt or run.model}" for run in climb.runs]
+    rungs = {_short(number, name): run for number, (name, run) in enumerate(zip(names, climb.runs, strict=True), 1)}
+    way = " → ".join(f"{run.accuracy:.2f}" for run in (climb.runs[0], *climb.runs[1:][-1:]))
+    change = f" From the first to the last: {climb.change}." if climb.change else ""
+    models = ", ".join(sorted({run.model for run in climb.runs}))
+    replayed = any("replayed" in name for name in names)
+    note = " What says <em>replayed</em> was not tuned here: it is the kit's, taken to skip a wait." if replayed else ""
+    return f"""<section><h2>{html.escape(FIGURES[climb.figure])}</h2>
+<p><b>{way}</b>, {html.escape(f"{models} on {climb.name}.{change}")}{note}</p>
+<div class="chart">{LadderChart(rungs).svg(aim=False)}</div></section>"""
+
+
+def _rest(standing: Standing) -> str:
+    """All that a model was asked, folded: each set's ladder with its runs."""
+    climbs = [Climb(climb.asked) for climb in standing.climbs if climb.asked]
+    if not climbs:
+        return ""
+    parts = "".join(
+        f"<h2>{html.escape(FIGURES[figure])}</h2>{''.join(map(_climb, of))}"
+        for figure, of in groupby(climbs, key=lambda climb: climb.figure)
+    )
+    made_up = sum(not run.device for run in standing.runs)
+    left = (
+        f" {made_up} of programs that are no model are left out: see <code>labkit progress</code>." if made_up else ""
+    )
+    return f"""<details><summary>All {sum(len(climb.runs) for climb in climbs)} runs, set by set</summary>
 <p>Each question set has a ladder of its own; figures on different questions are not compared. A rung is a model with
 its adapter and prompt: share right with its Wilson 95 % interval, and the run's id in the run store. An adapter whose
 name ends in <em>replayed</em> was not tuned here: it is the kit's, taken to skip a wait, named by hash and date. A rung
-that says <em>recorded</em> was answered on another machine, and is not among the first and the last.</p>
-{climbs}</body></html>
-"""
+that says <em>recorded</em> was answered on another machine, and is not among the first and the last.{left}</p>
+{parts}</details>"""
 
 
 def _climb(climb: Climb) -> str:

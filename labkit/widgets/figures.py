@@ -224,13 +224,12 @@ class Curves(_Still):
         return [f'<polyline points="{path}" {style}/>' for path, style in paths]
 
     def _dots(self) -> list[str]:
-        """The marks, each name where it covers least of the lines."""
-        parts, taken = [], self._inked()
+        """The marks, each with its name."""
+        parts, inked, names = [], self._inked(), []
         for name, point in self.marks.items():
             x, y = self._at(*point)
-            sides = ("end", "start") if x > (_LEFT + _WIDE) / 2 else ("start", "end")
-            places = [(side, down) for down in (-6, 17) for side in sides] + [("middle", -12), ("middle", 23)]
-            side, down = min(places, key=lambda place: _covered(_room(x, y, name, *place), taken))
+            side, down = _place(x, y, name, inked, names)
+            names.append(_room(x, y, name, side, down))
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="currentColor"/>')
             parts.append(_words(x + _ASIDE[side], max(y + down, 12), name, side))
         return parts
@@ -274,6 +273,28 @@ def _room(x: float, y: float, name: str, side: str, down: float) -> tuple[float,
     wide = 7 * len(name)
     left = x + _ASIDE[side] - {"start": 0, "middle": wide / 2, "end": wide}[side]
     return left, max(y + down, 12) - 11, left + wide, max(y + down, 12) + 3
+
+
+def _place(x: float, y: float, name: str, inked: list[tuple[float, float]], names: list) -> tuple[str, int]:
+    """Where a mark's name stands, by `_ASIDE` and pixels down: where it covers least of what is drawn; where that is
+    on a name before it, the marks lie close together, and there a line further off will do as well."""
+    sides = ("end", "start") if x > (_LEFT + _WIDE) / 2 else ("start", "end")
+    near = [(side, down) for down in (-6, 17) for side in sides] + [("middle", -12), ("middle", 23)]
+    far = [(side, down) for down in (-27, 38) for side in sides]
+
+    def clear(place) -> bool:
+        return not any(_overlap(_room(x, y, name, *place), other) for other in names)
+
+    def covered(place) -> int:
+        return _covered(_room(x, y, name, *place), inked)
+
+    best = min(near, key=covered)
+    return best if clear(best) else min(filter(clear, [*near, *far]), key=covered, default=best)
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Whether two boxes have any point in common."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _covered(box: tuple[float, float, float, float], taken: list[tuple[float, float]]) -> int:

@@ -48,10 +48,7 @@ class LadderChart:
         """The rungs as lines of text."""
         rows = self.rows(**settings)
         wide = max(len(row[0]) for row in rows)
-        lines = [
-            f"{name:<{wide}}  {share:.2f} [{low:.2f}, {high:.2f}] n={n}  {_words(more)}"
-            for name, share, low, high, n, more in rows
-        ]
+        lines = [f"{row[0]:<{wide}}  {_interval(row)}  {_words(row[-1])}" for row in rows]
         return "\n".join([*lines, f"next target: {self._goal(settings):.2f}"])
 
     def table(self, **settings) -> str:
@@ -65,16 +62,17 @@ class LadderChart:
         head = "".join(f"<th>{text}</th>" for text in heads)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
-    def svg(self, **settings) -> str:
-        """The chart. Shape and words say what colour says; text and lines take the page's own colour."""
+    def svg(self, aim: bool = True, **settings) -> str:
+        """The chart, without the target where not `aim`. Shape and words say what colour says; text and lines take the
+        page's own colour."""
         rows, goal = self.rows(**settings), self._goal(settings)
         bottom = _ROW * len(rows) + 10
         parts = [_line(_x(mark), bottom, 0.25) + _label(_x(mark), bottom + 16, f"{mark:g}") for mark in _MARKS]
-        parts += [_line(_x(goal), bottom, 1, "6 4"), _label(_x(goal), bottom + 34, f"next target {goal:.2f}")]
-        for at, row in enumerate(rows):
-            parts.append(_rung(22 + _ROW * at, row))
-        size = f'viewBox="0 0 740 {bottom + 44}" width="740" style="color:inherit"'
-        title = html.escape(self.text(**settings))
+        if aim:
+            parts += [_line(_x(goal), bottom, 1, "6 4"), _label(_x(goal), bottom + 34, f"next target {goal:.2f}")]
+        parts += [_rung(22 + _ROW * at, row, aim) for at, row in enumerate(rows)]
+        size = f'viewBox="0 0 740 {bottom + (44 if aim else 24)}" width="740" style="color:inherit"'
+        title = html.escape(self.text(**settings) if aim else "\n".join(f"{row[0]}  {_interval(row)}" for row in rows))
         font = 'font-size="13" font-family="sans-serif"'
         return f'<svg role="img" {size} {font}><title>{title}</title>{"".join(parts)}</svg>'
 
@@ -142,15 +140,21 @@ def _x(share: float) -> float:
     return _LEFT + _WIDTH * share
 
 
-def _rung(y: int, row: tuple) -> str:
+def _rung(y: int, row: tuple, aim: bool) -> str:
     """A bar for the interval; a diamond for a rung that has reached the target, a dot for one that has not."""
     name, share, low, high, n, more = row
     x = _x(share)
     bar = f'<path d="M{_x(low):.1f} {y}H{_x(high):.1f}" stroke="#4b93d1" stroke-width="6"/>'
     dot = f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="currentColor"/>'
     diamond = f'<path d="M{x:.1f} {y - 8}l8 8l-8 8l-8 -8z" fill="#d98200" stroke="currentColor"/>'
-    told = _label(_LEFT - 12, y + 4, name, "end")
-    return bar + (dot if more else diamond) + told + _label(_x(1) + 14, y + 4, f"{share:.2f}, {_words(more)}", "start")
+    told = f"{share:.2f}, {_words(more)}" if aim else _interval(row)
+    names = _label(_LEFT - 12, y + 4, name, "end") + _label(_x(1) + 14, y + 4, told, "start")
+    return bar + (dot if more or not aim else diamond) + names
+
+
+def _interval(row: tuple) -> str:
+    _, share, low, high, n, _ = row
+    return f"{share:.2f} [{low:.2f}, {high:.2f}] n={n}"
 
 
 def _line(x: float, bottom: int, opacity: float, dash: str = "none") -> str:
