@@ -29,6 +29,7 @@ from labkit.terminal import (
     check_ranking,
     databases_of,
     frame,
+    glossary_of,
     print_json,
     private,
     ranked,
@@ -112,8 +113,8 @@ def evaluate(
         from labkit.dataset import overlap
 
         local = chat_model(model, adapter, base_url)
-        where = db_dir or questions.parent
-        generator = ranked(local, candidates, known, encoder, where, prompt, aimed, channel=channel)
+        where, words = db_dir or questions.parent, glossary_of(questions)
+        generator = ranked(local, candidates, known, encoder, where, prompt, aimed, channel, words)
         shared = {item.text for item in overlap(generator.pairs, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)

@@ -91,7 +91,7 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
     climbed, diagnosed = [], []
     for questions in sets:
         say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
-        given = {**ranked, "glossary": _glossary(config), "pairs": pairs, "store": store}
+        given = {**ranked, "glossary": config.glossary, "pairs": pairs, "store": store}
         climbed.append(ladder(config.model, questions, config.rungs, {"tuned": adapter}, **given))
         diagnosed.append(diagnose_run(climbed[-1].rungs[-1].run, questions))
     found = check.findings(read_schema(config.database))
@@ -130,7 +130,7 @@ def ranking(folder: str | Path) -> Ranking:
     known = config.file(config.known) if config.known else None
     encoder = _newest(config, f"encoder-*/{ENCODER}") if config.encoder else None
     channel = _newest(config, f"channel-*/{CONFIG}") if config.channel else None
-    return Ranking(known if known and known.is_file() else None, encoder, channel, config.aimed, _glossary(config))
+    return Ranking(known if known and known.is_file() else None, encoder, channel, config.aimed, config.glossary)
 
 
 def _newest(config: Config, pattern: str) -> Path | None:
@@ -190,23 +190,16 @@ def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say, wordings: 
     """`n` generated pairs, so many wordings a query, kept apart from all question sets; None for none."""
     if not n:
         return None
-    glossary = _glossary(config)
-    words = glossary_text(glossary) if glossary else ""
+    words = glossary_text(config.glossary) if config.glossary else ""
     told = [str(config.database), n, config.seed, list(config.exclude), words, [s.sha256 for s in sets]]
     file = config.file(f"{'pairs' if wordings == 1 else 'wordings'}-{n}-{_hash(told)}.jsonl")
     if not file.is_file():
         say(f"Generating {n:,} pairs from {config.database.name} ...")
-        given = {"glossary": glossary} if words else {}
+        given = {"glossary": config.glossary} if words else {}
         made = generate(config.database, n, config.seed, sets, config.exclude, wordings=wordings, **given)
         say(str(made.report))
         made.save(file)
     return _generated(config, file)
-
-
-def _glossary(config: Config) -> Path | None:
-    """The workspace's glossary, where it has one."""
-    file = config.file("glossary.md")
-    return file if file.is_file() else None
 
 
 def _generated(config: Config, file: Path) -> QuestionSet:
