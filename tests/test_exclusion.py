@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import labkit
-from labkit import cli_measuring
+from labkit import cli, cli_measuring
 from labkit.agent import SqlGenerator
 from labkit.datagen.reading import read_world
 from labkit.dataset import Question, QuestionSet, save_questions
@@ -290,6 +290,36 @@ def test_evaluate_keeps_to_the_option_and_to_the_workspace_of_its_set(people, as
     cli_measuring.evaluate(tmp_path / "set.jsonl")
     assert "SECRET" not in heard[-1].heard and "vault" not in heard[-1].heard
     assert "invalid_column" in capsys.readouterr().out
+
+
+def test_sql_score_and_lint_keep_to_it(people, asked, tmp_path, capsys):
+    sql, other = "SELECT passport FROM people WHERE id = 4", "SELECT city FROM people WHERE id = 4"
+    record = {"id": "1", "question": "Which?", "gold": other, "pred": sql, "database": str(people)}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(record) + "\n")
+    save_questions(tmp_path / "set.jsonl", asked.questions)
+
+    def told(exclude) -> list[str]:
+        """What the three commands print, with the exit code before it."""
+        texts = []
+        for command, about in (
+            (cli.sql, {"query": sql, "db": str(people)}),
+            (cli_measuring.score, {"pairs": tmp_path / "pairs.jsonl"}),
+            (cli_measuring.lint, {"questions": tmp_path / "set.jsonl"}),
+        ):
+            code = command(**about, exclude=exclude, as_json=True)
+            texts.append(f"{code} {capsys.readouterr().out}")
+        return texts
+
+    queried, scored, linted = told(None)
+    assert queried.startswith("0") and "x4-SECRET" in queried and "excluded" not in queried + scored + linted
+    for exclude in (["people.passport"], None):
+        queried, scored, linted = told(exclude)
+        assert queried.startswith("1") and "reads people.passport, which is excluded by" in queried
+        assert '"class": "invalid_column"' in scored and "excluded" in scored
+        assert linted.startswith("1") and '"question_id": "q1"' in linted and "excluded" in linted
+        assert "SECRET" not in queried + scored + linted
+        config = f"database = {json.dumps(str(people))}\nexclude = {json.dumps(HIDDEN)}\n"
+        (tmp_path / "workspace.toml").write_text(config)  # the second time it is this that says so
 
 
 def test_a_worker_of_a_cluster_keeps_to_it(people, asked):
