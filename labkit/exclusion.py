@@ -119,8 +119,8 @@ class Watch:
         return f"{table}.{column}" if column and hidden else ""
 
     def finds(self, action: int, table: str | None, column: str | None, view: str | None) -> str:
-        """The name of what is hidden in what SQLite's authorizer is told, "" for nothing. It is told of each SELECT in a
-        view, even where none of its columns is read: so no view runs that compares a hidden column."""
+        """The name of what is hidden in what SQLite's authorizer is told, "" for nothing. It is told of each SELECT in
+        a view, even where none of its columns is read: so no view runs that compares a hidden column."""
         if view and view.lower() in self.comparing:
             return view
         return self.reads(table, column or "") if action == apsw.SQLITE_READ else ""
