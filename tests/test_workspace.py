@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import labkit
-from labkit import cli_measuring, cli_tuning, workspace
+from labkit import cli_measuring, cli_tuning, cli_workspace, workspace
 from labkit.dataset import Question, load_questions, save_questions
 from labkit.errors import LabkitError
 from labkit.prompting import few_shot
@@ -618,6 +618,20 @@ def test_drift_is_told_and_nothing_is_mixed(ready, shop):
     assert (aside / old.name).is_file() and not any(
         "day" in p.sql for p in load_questions(next(ready.glob("pairs-12-*.jsonl")))
     )
+
+
+def test_serving_says_that_the_schema_has_drifted(ready, shop, monkeypatch, capsys):
+    monkeypatch.setattr(workspace, "made", lambda folder: (shop, "model", Path("adapter"), None))
+    monkeypatch.setattr(cli_workspace, "chat_model", lambda *_: (_ for _ in ()).throw(LabkitError("enough")))
+    assert workspace.stale(ready) == ""
+    with sqlite3.connect(shop) as connection:
+        connection.execute("ALTER TABLE orders RENAME COLUMN day TO date")
+    with pytest.raises(LabkitError, match="enough"):
+        cli_workspace.serve(ready)
+    told = capsys.readouterr().err
+    assert "tuned for (orders: column day is gone, column date is new" in told and "--regenerate" in told
+    (ready / "schema.json").unlink()  # of an old workspace: it is not known
+    assert workspace.stale(ready) == ""
 
 
 def test_an_adapter_that_lacks_its_last_file_is_none(ready):

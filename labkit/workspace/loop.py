@@ -133,6 +133,19 @@ def ranking(folder: str | Path) -> Ranking:
     return Ranking(known if known and known.is_file() else None, encoder, channel, config.aimed, config.glossary)
 
 
+def stale(folder: str | Path) -> str:
+    """A sentence where the schema is no longer the one that the newest adapter was tuned for; "" where it is."""
+    config = read_config(folder)
+    now, kept = drift.shape(declared_schema(config.database)), config.file("schema.json")
+    changed = drift.changes(drift.read_shape(kept), now) if kept.exists() else {}
+    if not changed:
+        return ""
+    return (
+        f"The schema is no longer the one that the adapter was tuned for ({drift.said(changed)}): answers about these "
+        f"tables will be wrong. `labkit run {config.folder} --regenerate` makes a new one."
+    )
+
+
 def _newest(config: Config, pattern: str) -> Path | None:
     """The folder of the newest file of the workspace that fits."""
     found = sorted(config.folder.glob(pattern), key=lambda path: path.stat().st_mtime)
@@ -150,7 +163,7 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     changed = drift.changes(drift.read_shape(kept), drift.shape(schema))
     if not changed:
         return
-    told = "; ".join(f"{table}: {', '.join(what)}" for table, what in list(changed.items())[:8])
+    told = drift.said(changed)
     made = [path for kind in ("pairs", "wordings") for path in sorted(config.folder.glob(f"{kind}-*.jsonl"))]
     if not regenerate:
         stale = sum(drift.touched(list(_generated(config, path)), changed) for path in made)
