@@ -136,10 +136,12 @@ def sql(
     db: Database,
     seconds: Annotated[float, typer.Option(help="Wall-clock limit.")] = 2.0,
     rows: Annotated[int, typer.Option(help="Row limit; a longer result is truncated.")] = 10_000,
+    exclude: Exclude = None,
     as_json: Json = False,
 ) -> int:
     """Run one untrusted query, read-only and bounded. Exit 1 when it fails or is refused."""
-    result = labkit.execute(db, query, labkit.Limits(seconds=seconds, rows=rows))
+    with private([db], exclude, db):
+        result = labkit.execute(db, query, labkit.Limits(seconds=seconds, rows=rows))
     if as_json:
         print_json(result.to_json())
     elif result.error is None:

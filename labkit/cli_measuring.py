@@ -29,6 +29,7 @@ from labkit.terminal import (
     check_ranking,
     databases_of,
     frame,
+    glossary_of,
     print_json,
     private,
     ranked,
@@ -49,6 +50,7 @@ def score(
     diagnose: Annotated[
         bool, typer.Option("--diagnose/--no-diagnose", help="Say of each failure what class it is of; or be faster.")
     ] = True,
+    exclude: Exclude = None,
     as_json: Json = False,
 ) -> int:
     """Score a JSONL file of pairs (id, question, gold, pred, database), each failure with its class and evidence."""
@@ -59,8 +61,9 @@ def score(
     from labkit.scoring import score_many
 
     loaded = load_pairs(pairs, db_dir=db_dir)
-    scores = score_many(loaded, mode=mode)
-    found = diagnose_many(loaded, scores) if diagnose else [Diagnosis("")] * len(loaded)
+    with private([pair.database for pair in loaded], exclude, pairs):
+        scores = score_many(loaded, mode=mode)
+        found = diagnose_many(loaded, scores) if diagnose else [Diagnosis("")] * len(loaded)
     records = [
         {
             "id": pair.question.id,
@@ -112,8 +115,8 @@ def evaluate(
         from labkit.dataset import overlap
 
         local = chat_model(model, adapter, base_url)
-        where = db_dir or questions.parent
-        generator = ranked(local, candidates, known, encoder, where, prompt, aimed, channel=channel)
+        where, words = db_dir or questions.parent, glossary_of(questions)
+        generator = ranked(local, candidates, known, encoder, where, prompt, aimed, channel, words)
         shared = {item.text for item in overlap(generator.pairs, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)
@@ -181,11 +184,13 @@ def lint(
     db_dir: Annotated[
         Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")
     ] = None,
+    exclude: Exclude = None,
     as_json: Json = False,
 ) -> int:
     """Find what is wrong with a gold set. Exit 1 when something is found."""
     loaded = labkit.load_questions(questions, db_dir=db_dir)
-    findings = labkit.lint(loaded, [labkit.load_questions(path, db_dir=db_dir) for path in avoid or []])
+    with private(databases_of(loaded), exclude, questions):
+        findings = labkit.lint(loaded, [labkit.load_questions(path, db_dir=db_dir) for path in avoid or []])
     for finding in findings:
         if as_json:
             keys = ("question_id", "rule", "detail", "file", "line")

@@ -127,9 +127,11 @@ def serve(
     if (folder is None) == (db is None):
         raise LabkitError("Name a workspace, or a database with --db.")
     if folder:
-        from labkit.workspace import made, ranking
+        from labkit.workspace import made, ranking, stale
 
         db, model, adapter, candidates = made(folder)
+        if told := stale(folder):
+            print(told, file=sys.stderr, flush=True)
         decided = ranking(folder)
         known, encoder = known or decided.known, encoder or decided.encoder
         channel, aimed = channel or decided.channel, aimed or decided.aimed

@@ -4,7 +4,8 @@ schema shows them. It opens no file and runs no query of a user's.
 `execution` hands on what is in force to its child, where `guard` asks a `Watch` about each column that SQLite is about
 to read; `schema` leaves out what the same `Watch` hides. SQLite's authorizer is told of each column that a query names,
 through views, aliases, `*` and `rowid` too. What it is not told of is seen to here: columns that USING and NATURAL
-compare, generated columns, the index and the shadow tables of a full-text table, statistics that hold values.
+compare, in a view as well, generated columns, the index and the shadow tables of a full-text table, statistics that
+hold values.
 """
 
 import os
@@ -84,14 +85,24 @@ class Watch:
         self.tables: set[str] = set()  # hidden as a whole
         self.columns: set[tuple[str, str]] = set()
         found = connection.execute(_TABLES).fetchall()
+        views = {name.lower(): sql for name, kind, sql in found if kind == "view"}
+        self.telling = {name.rpartition(".")[2] for name in self.excluded.names}  # and views whose text has such a name
+        while more := {view for view, sql in views.items() if _names(sql) & self.telling} - self.telling:
+            self.telling |= more
         for name, kind, sql in found:
             self._look_at(name, kind, sql or "", _columns(connection, name), [n for n, k, _ in found if k == "shadow"])
+        self.comparing = {view for view, sql in views.items() if self._compares_hidden(sql)}
+
+    def _compares_hidden(self, view: str) -> bool:
+        """Whether a view's text compares a hidden column. NATURAL does no harm where all columns of its tables show."""
+        what, tables = self.compares(view), {table for table, _ in self.columns}
+        return what.startswith("USING") or bool(what and tables & _names(view))
 
     def _look_at(self, table: str, kind: str, sql: str, columns: list[tuple[str, int]], shadows: list[str]) -> None:
         hides = self.excluded.hides
         private = {column.lower() for column, _ in columns if hides(table, column)}
-        bare = {name.rpartition(".")[2] for name in self.excluded.names}
-        if kind == "virtual" and bare & {*(column.casefold() for column, _ in columns), table.casefold(), *_names(sql)}:
+        named = {*(column.casefold() for column, _ in columns), table.casefold(), *_names(sql)}
+        if kind == "virtual" and self.telling & named:
             self.tables |= {table.lower(), *(s.lower() for s in shadows if s.lower().startswith(f"{table.lower()}_"))}
             private = {column.lower() for column, _ in columns}
         generated = {column.lower() for column, hidden in columns if hidden in _GENERATED} - private if private else ()
@@ -106,6 +117,13 @@ class Watch:
             return table
         hidden = (name, column.lower()) in self.columns or self.excluded.hides(table, column)
         return f"{table}.{column}" if column and hidden else ""
+
+    def finds(self, action: int, table: str | None, column: str | None, view: str | None) -> str:
+        """The name of what is hidden in what SQLite's authorizer is told, "" for nothing. It is told of each SELECT in
+        a view, even where none of its columns is read: so no view runs that compares a hidden column."""
+        if view and view.lower() in self.comparing:
+            return view
+        return self.reads(table, column or "") if action == apsw.SQLITE_READ else ""
 
     def compares(self, sql: str) -> str:
         """The part of a query that may compare a hidden column without the authorizer being told, "" for none."""
@@ -125,6 +143,8 @@ class Watch:
         """Why a query that reads `what` is refused."""
         if what.startswith(("USING", "NATURAL")):
             return f"{what} compares columns that are excluded by {self.excluded.where}. Write JOIN ... ON instead."
+        if what.lower() in self.comparing:
+            return f"The view {what} compares columns that are excluded by {self.excluded.where}. Read its tables."
         if what.lower().startswith("sqlite_"):
             return f"The query reads {what}, which may hold what is excluded by {self.excluded.where}. Leave it out."
         return f"The query reads {what}, which is excluded by {self.excluded.where}. Name other columns, and no *."

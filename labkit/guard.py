@@ -107,7 +107,7 @@ class Guard:
             self.reason = f"the function {second}() is not on the list of those that only compute"
         elif action == apsw.SQLITE_READ and self._made_up(first):
             self.reason = f"the table {first} is about the connection or the file, not about the data"
-        elif action == apsw.SQLITE_READ and self.watch and (what := self.watch.reads(first, second or "")):
+        elif self.watch and (what := self.watch.finds(action, first, second, source)):
             self.reason = Withheld(self.watch.sentence(what))
         elif action not in _ALLOWED_ACTIONS and not (self.running and (action, first) == _FTS5_LOOK):
             name = apsw.mapping_authorizer_function[action].removeprefix("SQLITE_").replace("_", " ")

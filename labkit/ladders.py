@@ -107,8 +107,9 @@ def ladder(
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
     ranked against its own (`reranking`), found by the tuned `encoder` where one is named, and by how well they
     explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that are
-    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`,
-    worded by the `glossary`.
+    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`.
+    glossary: a Markdown file that retrieval shows lines of, and that words generated and drawn pairs; None: the one
+    beside the database.
     LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
     """
     adapters = dict(adapters or {})
@@ -116,7 +117,7 @@ def ladder(
     _check_adapters(model, adapters)
     store = store if isinstance(store, RunStore) else RunStore(store)
     climb = _Climb(questions, mode, store, fresh, batch_size)
-    found = material(questions, pairs, climb.folder, store) if {*rungs} & {*LOOKING_UP} else None
+    found = material(questions, pairs, climb.folder, store, glossary) if {*rungs} & {*LOOKING_UP} else None
     if candidates is not None and not isinstance(candidates, QuestionSet):
         candidates = load_questions(candidates, db_dir=questions.db_dir or (questions.path and questions.path.parent))
     parts = [each for each in (candidates, known) if each is not None]

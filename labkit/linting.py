@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from labkit.canonical import Unseen
 from labkit.dataset import Question, QuestionSet, overlap
 from labkit.errors import LabkitError
+from labkit.exclusion import said
 from labkit.lint_rules import RULES
 from labkit.probes import Gold
 from labkit.schema import Schema, read_schema
@@ -81,7 +82,7 @@ def lint(questions: QuestionSet, others: Sequence[QuestionSet] = (), progress: b
 def flaws(question: Question, schema: Schema, rules: Sequence[str] | None = None) -> list[Flaw]:
     """What the rules (all, or those named) find in one gold, whatever its note says."""
     bare = replace(question, id="", question="", note="", tags=(), line=None)
-    key = (bare, schema.database, schema.database.stat().st_mtime_ns, Unseen(schema))
+    key = (bare, schema.database, schema.database.stat().st_mtime_ns, tuple(said(schema.database)), Unseen(schema))
     names = _RULES if rules is None else rules
     return [Flaw(name, detail) for name in names for detail in dict.fromkeys(_details(name, *key))]
 
@@ -100,7 +101,7 @@ def _details(name: str, *key) -> tuple[str, ...]:
 
 
 @lru_cache(256)
-def _gold(question: Question, _database: Path, _changed: int, unseen: Unseen) -> Gold:
+def _gold(question: Question, _database: Path, _changed: int, _excluded: tuple[str, ...], unseen: Unseen) -> Gold:
     return Gold(question, unseen.schema)
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from labkit.agent import SqlGenerator
+from labkit.datagen.glossary import entries, glossary_text
 from labkit.dataset import Question, QuestionSet, load_questions, overlap
 from labkit.errors import LabkitError
 from labkit.exclusion import Excluded, in_force, said
@@ -167,12 +168,17 @@ def _encoder() -> Encode:
 
 
 def material(
-    questions: QuestionSet, pairs: str | Path | Sequence[Question] | None = None, keep: Path | None = None, store=None
+    questions: QuestionSet,
+    pairs: str | Path | Sequence[Question] | None = None,
+    keep: Path | None = None,
+    store=None,
+    glossary: str | Path | None = None,
 ) -> Material:
-    """The database's schema, the glossary beside it, and solved pairs: a set's file, questions, or generated here.
+    """The database's schema, a glossary, and solved pairs: a set's file, questions, or generated here.
 
-    Generated pairs stay in the folder `keep`, so that the next call has the same. LabkitError when the questions are on
-    several databases, or when pairs share a question or a query with them.
+    `glossary`: a Markdown file; None: `glossary.md` beside the database, if there is one. Generated pairs stay in the
+    folder `keep`, so that the next call has the same. LabkitError when the questions are on several databases, when
+    pairs share a question or a query with them, for a glossary that cannot be read.
     """
     paths = {questions.database_path(q) for q in questions}
     if len(paths) != 1:
@@ -181,24 +187,20 @@ def material(
             "about one: part the set by database, or leave out those rungs."
         )
     (database,) = paths
+    if glossary is None and (beside := database.parent / "glossary.md").is_file():
+        glossary = beside
+    words = glossary_text(glossary) if glossary else ""
     if pairs is None:
-        solved, seconds = _generated(database, questions, keep, store)
+        solved, seconds = _generated(database, questions, keep, store, glossary)
     else:
         solved, seconds = load_questions(pairs) if isinstance(pairs, (str, Path)) else pairs, 0.0
     _refuse(solved, questions, database)
-    glossary = database.parent / "glossary.md"
-    lines = tuple(_glossary_lines(glossary.read_text("utf-8", "replace"))) if glossary.is_file() else ()
+    lines = tuple(f"{terms}: {meaning}" for terms, meaning in entries(words))
     if excluded := in_force(database):
         lines = tuple(line for line in lines if not _names_one(line, excluded))
         results = execute_many(database, [pair.sql for pair in solved])
         solved = [pair for pair, r in zip(solved, results, strict=True) if r.limit != "excluded"]
     return Material(read_schema(database), lines, tuple(solved), seconds)
-
-
-def _glossary_lines(text: str) -> list[str]:
-    from labkit.datagen.glossary import entries
-
-    return [f"{terms}: {meaning}" for terms, meaning in entries(text)]
 
 
 def _names_one(line: str, excluded: Excluded) -> bool:
@@ -207,21 +209,23 @@ def _names_one(line: str, excluded: Excluded) -> bool:
     return bool(hidden & {name.casefold() for name in re.findall(r"[^`\s.]+", " ".join(re.findall("`([^`]+)`", line)))})
 
 
-def _generated(database: Path, questions: QuestionSet, keep: Path | None, store) -> tuple[Sequence[Question], float]:
-    """PAIRS pairs and the seconds that they took; read again where they were kept."""
+def _generated(
+    database: Path, questions: QuestionSet, keep: Path | None, store, glossary: str | Path | None
+) -> tuple[Sequence[Question], float]:
+    """PAIRS pairs in the words of the glossary and the seconds that they took; read again where they were kept."""
     from labkit.datagen import generate
     from labkit.dataset import save_questions
     from labkit.home import write_atomically
     from labkit.scoring import database_hash
 
-    name = hashlib.sha256(" ".join([database_hash(database), questions.sha256, *said(database)]).encode()).hexdigest()[
-        :16
-    ]
+    words = [glossary_text(glossary)] if glossary else []
+    told = " ".join([database_hash(database), questions.sha256, *said(database), *words])
+    name = hashlib.sha256(told.encode()).hexdigest()[:16]
     file = keep / f"pairs-{name}.jsonl" if keep else None
     if file and file.is_file() and file.with_suffix(".json").is_file():
         return load_questions(file), json.loads(file.with_suffix(".json").read_text())["seconds"]
     begun = time.perf_counter()
-    made = generate(database, PAIRS, avoid=[questions], store=store)
+    made = generate(database, PAIRS, avoid=[questions], glossary=glossary, store=store)
     seconds = time.perf_counter() - begun
     if file:
         save_questions(file, made.pairs)

@@ -179,9 +179,8 @@ def _without(schema: Schema, watch: Watch, connection: apsw.Connection) -> Schem
 def _may_be_read(view: Table, watch: Watch, connection: apsw.Connection) -> bool:
     """Whether a view compiles where nothing hidden may be read."""
 
-    def allows(action: int, table: str | None, column: str | None, *_) -> int:
-        hidden = action == apsw.SQLITE_READ and watch.reads(table, column or "")
-        return apsw.SQLITE_DENY if hidden else apsw.SQLITE_OK
+    def allows(action: int, table: str | None, column: str | None, _schema: str | None, source: str | None) -> int:
+        return apsw.SQLITE_DENY if watch.finds(action, table, column, source) else apsw.SQLITE_OK
 
     connection.set_authorizer(allows)
     try:

@@ -103,7 +103,8 @@ class _Handler(RequestHandler):
     def write_error(self, status: int, **kwargs) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
         told = str(error) if isinstance(error, LabkitError) else getattr(error, "reason", None) or self._reason
-        self.set_status(400 if isinstance(error, LabkitError) else status)
+        status = 400 if isinstance(error, LabkitError) else status
+        self.set_status(status)
         self.finish({"error": {"message": told, "type": "invalid_request_error" if status < 500 else "server_error"}})
 
     def log_exception(self, kind, error, trace) -> None:

@@ -73,6 +73,14 @@ def private(databases: Iterable[str | Path], exclude: list[str] | None, near: st
         yield
 
 
+def glossary_of(near: str | Path) -> Path | None:
+    """The glossary of the workspace in whose folder the file `near` lies; None where there is no such."""
+    from labkit.workspace.config import FILE, read_config
+
+    folder = Path(near).parent
+    return read_config(folder).glossary if (folder / FILE).is_file() else None
+
+
 def databases_of(questions) -> set[Path]:
     """The database files of a question set."""
     return {questions.database_path(question) for question in questions if question.database}

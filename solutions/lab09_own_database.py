@@ -34,7 +34,6 @@ from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
-from sqlglot import exp
 
 import labkit
 from labkit import course, curation, workspace
@@ -43,9 +42,9 @@ from labkit.datagen.glossary import entries, read_glossary
 from labkit.datagen.reading import read_world
 from labkit.dataset import overlap
 from labkit.execution import execute_many
-from labkit.schema import sql_name
+from labkit.schema import declared_schema, sql_name
 from labkit.serving import Server
-from labkit.sqltext import normalise_sql, parse
+from labkit.sqltext import normalise_sql
 from labkit.tuning.ready import ready
 from labkit.tuning.sources import old_pairs
 from labkit.tuning.starters import starter
@@ -63,7 +62,9 @@ setting
 # read-only. Names of tables and columns, and values, leave it only if you ask a model behind an endpoint.
 #
 # But what is trained on is learnt by heart. So decide **now** which columns nobody shall ever look at: `EXCLUDE` takes
-# `"column"`, `"table.column"` or `"table"`. For the clinic these are its clients' phone numbers.
+# `"column"`, `"table.column"` or `"table"`. For the clinic these are its clients' phone numbers. From the cell below to
+# the lab's end no schema shows them, this page's as little as a prompt's, and a query that reads them is refused: so
+# it is in `labkit run` and `labkit serve`, too. (In other Python code, put it under `with config.private():`.)
 #
 # `labkit init FOLDER --db FILE` makes a **workspace**, here from Python. It holds what you decide (`workspace.toml`,
 # `glossary.md`), what was found (`schema.md`), draft questions, and later pairs, adapters, runs and a report.
@@ -87,6 +88,8 @@ folder = Path(FOLDER).expanduser() if FOLDER else place / "workspace"
 if not (folder / "workspace.toml").is_file():
     workspace.init(folder, database, questions, EXCLUDE)
 config = workspace.read_config(folder)
+closed = contextlib.ExitStack()  # what is excluded stays closed until the kernel ends, or this cell runs again
+closed.enter_context(config.private())
 print(*sorted(path.name for path in folder.iterdir()), sep="\n")
 
 # %% [markdown]
@@ -96,10 +99,10 @@ print(*sorted(path.name for path in folder.iterdir()), sep="\n")
 # checks below, on the values of all visible columns (5,000 rows a table at most).
 
 # %% tags=["nbval-check-output"]
-schema = labkit.read_schema(config.database)
-found = check.findings(schema, config.exclude)
+schema = labkit.read_schema(config.database)  # what a model is shown: nothing of EXCLUDE
+found = check.findings(schema)
 VALUES = {}
-for table in check.visible(schema, config.exclude):
+for table in schema.tables:
     columns = [column.name for column in table.columns]
     listed = ", ".join(map(sql_name, columns))
     read = labkit.execute(config.database, f"SELECT {listed} FROM {sql_name(table.name)} LIMIT 5000")
@@ -239,7 +242,7 @@ glossary = folder / "glossary.md"
 if not DB:
     shutil.copyfile(clinic / "glossary.md", glossary)
 text = glossary.read_text("utf-8")
-not_read = read_glossary(text, read_world(config.database, config.exclude)).not_understood
+not_read = read_glossary(text, read_world(config.database)).not_understood
 print(f"{len(list(entries(text)))} lines, {len(not_read)} of them not understood:", *not_read, sep="\n  ")
 
 # %% [markdown]
@@ -336,7 +339,6 @@ for draft in explorer.kept() if ACCEPT_THE_REST else explorer.accepted():
 decisions = folder / "workspace.toml"
 decisions.write_text(decisions.read_text("utf-8").replace('"draft.jsonl"]', '"accepted.jsonl"]'), "utf-8")
 config = workspace.read_config(folder)
-private = [name.split(".")[-1] for name in config.exclude]
 SETS = {path.stem: labkit.load_questions(path, db_dir=config.database.parent) for path in config.sets()}
 for name, questions_of in SETS.items():
     print(f"{name}: {len(questions_of)} questions")
@@ -344,14 +346,15 @@ for name, questions_of in SETS.items():
         print(f"  {finding.question_id}: {finding.detail} [{finding.rule}]")
         if name == "accepted":
             print(f"  {curation.mark(finding.question_id, folder / 'accepted.jsonl', finding.detail)}")
-    hidden = [q.question for q in questions_of if any(re.search(rf"\b{column}\b", q.sql) for column in private)]
-    print(f"  {len(hidden)} need an excluded column", *hidden, sep="\n    ")
+    ran = execute_many(config.database, [question.sql for question in questions_of])
+    closed_to = [q.question for q, result in zip(questions_of, ran, strict=True) if result.limit == "excluded"]
+    print(f"  {len(closed_to)} need an excluded column", *closed_to, sep="\n    ")
 
 # %% [markdown]
 # The linter read every gold once more (Lab 2). It knows ties under a `LIMIT`, which reading backwards does not show
 # where there is an `ORDER BY`. What it names of the accepted is set aside here: mend it, or leave it out. And what is
-# excluded is gone from training, not from people's minds: questions that need it will be answered wrong, and that is
-# the price.
+# excluded is gone from training and from every query, not from people's minds: of your own questions, those that need
+# it cannot be answered, and count as not right. That is the price.
 #
 # ### Exercise 5: are these enough questions?
 #
@@ -443,9 +446,8 @@ def pairs_for(n, **more):
 
 made = pairs_for(course.shorter(PAIRS, 6), seed=setting.seed)
 print(made.report)
-excluded = {name.casefold() for name in private}
-used = {column.name.casefold() for pair in made.pairs for column in parse(pair.sql).find_all(exp.Column)}
-print("excluded columns in the pairs:", len(excluded & used))
+ran = execute_many(config.database, [pair.sql for pair in made.pairs])
+print("pairs that read what is excluded:", sum(result.limit == "excluded" for result in ran))
 DataExplorer.of(made)
 
 # %% [markdown]
@@ -610,13 +612,13 @@ for name, values in VALUES.items():
     texts = {value for value in values if isinstance(value, str) and len(value) > 3}
     rows.append((name, len(texts), sum(f"'{text}'" in told for text in texts)))
 kept = pd.DataFrame(rows, columns=["column", "different texts", "in training"]).sort_values("in training")
-print("excluded, never read:", ", ".join(config.exclude) or "nothing")
+print("excluded, not to be read:", ", ".join(config.exclude) or "nothing")
 kept[kept["in training"] > 0][::-1].head(10)
 
 # %% [markdown]
 # What can't be done: taking one person out of an adapter. Tune a new one without the pairs, and delete the old folder.
-# (Facts in a memory bank, Lab 7, can be forgotten by name.) And mind the prompt: `EXCLUDE` keeps a column out of pairs,
-# but the base model's prompt shows the whole schema. docs/privacy.md has it all.
+# (Facts in a memory bank, Lab 7, can be forgotten by name.) And mind copies: `EXCLUDE` closes a column, not a value
+# that an open column repeats, such as a number in a remark. docs/privacy.md has it all.
 #
 # ## 10. When the schema changes
 #
@@ -626,13 +628,14 @@ kept[kept["in training"] > 0][::-1].head(10)
 # %% tags=["nbval-check-output"]
 changed_file = temporary / f"changed-{config.database.name}"
 shutil.copyfile(config.database, changed_file)
-one = next(table for table in schema.tables if not table.is_view)
+whole = declared_schema(config.database)
+one = next(table for table in whole.tables if not table.is_view)
 last = one.columns[-1].name
 with contextlib.closing(sqlite3.connect(changed_file)) as connection:
     connection.execute(f"ALTER TABLE {sql_name(one.name)} RENAME COLUMN {sql_name(last)} TO {sql_name(last + '_old')}")
     connection.execute(f"ALTER TABLE {sql_name(one.name)} ADD COLUMN remark TEXT")
     connection.commit()
-changed = drift.changes(drift.shape(schema), drift.shape(labkit.read_schema(changed_file)))
+changed = drift.changes(drift.shape(whole), drift.shape(declared_schema(changed_file)))
 print(*(f"{table}: {', '.join(what)}" for table, what in changed.items()), sep="\n")
 for name, questions_of in SETS.items():
     print(f"{name}: {drift.touched(list(questions_of), changed)} of {len(questions_of)} ask of these tables")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import labkit
-from labkit import cli_measuring
+from labkit import cli, cli_measuring
 from labkit.agent import SqlGenerator
 from labkit.datagen.reading import read_world
 from labkit.dataset import Question, QuestionSet, save_questions
@@ -34,6 +34,19 @@ SCRIPT = """
     CREATE VIEW cards AS SELECT name, passport AS card FROM people;
     CREATE VIEW of_cards AS SELECT name FROM cards;
     CREATE VIEW plain AS SELECT name, city FROM people;
+    CREATE VIEW same AS SELECT people.name FROM people JOIN (SELECT 'x1-SEC' || 'RET' AS passport) USING (passport);
+    CREATE VIEW "like, same" AS WITH seen AS (SELECT passport, day FROM visits)
+        SELECT day, name FROM seen /* USING (x) */ LEFT JOIN people USING([PASSPORT]);
+    CREATE VIEW both AS SELECT person FROM visits NATURAL JOIN people;
+    CREATE VIEW of_same(who) AS SELECT upper(name) FROM same WHERE name <> '';
+    CREATE VIEW opened AS SELECT worth FROM (SELECT 'v-SEC' || 'RET' AS code) JOIN vault USING (code);
+    CREATE VIEW within AS WITH q AS (
+        SELECT 1 AS one FROM people JOIN (SELECT 'x1-SEC' || 'RET' AS passport) USING (passport)) SELECT one FROM q;
+    CREATE VIEW either AS SELECT 1 AS one FROM people JOIN (SELECT 'x1-SEC' || 'RET' AS passport) USING (passport)
+        UNION ALL SELECT 2;
+    CREATE VIEW words AS SELECT n, word FROM counted NATURAL JOIN (SELECT 77 AS n);
+    CREATE VIEW named AS SELECT a.name FROM people a JOIN plain b USING (name, city);
+    CREATE VIRTUAL TABLE renamed USING fts5(card, content='cards');
     CREATE VIRTUAL TABLE found USING fts5(passport, content='people', content_rowid='id');
     CREATE VIRTUAL TABLE kept USING fts5(passport, remark);
     CREATE VIRTUAL TABLE codes USING fts5(words, content = "vault");
@@ -54,6 +67,7 @@ def people(tmp_path) -> Path:
         connection.execute("INSERT INTO vault VALUES ('v-SECRET', 5)")
         connection.execute("INSERT INTO counted VALUES (77, 'a')")
         connection.execute("INSERT INTO found (found) VALUES ('rebuild')")
+        connection.execute("INSERT INTO renamed (rowid, card) VALUES (1, 'x1-SECRET')")
         connection.execute("INSERT INTO kept VALUES ('x1-SECRET', 'a')")
         connection.execute("ANALYZE")
         connection.commit()
@@ -99,6 +113,31 @@ SELECT person FROM visits LEFT JOIN people USING ([passport])
 SELECT person FROM visits NATURAL JOIN people
 SELECT person FROM visits NATURAL LEFT OUTER JOIN people
 SELECT person FROM visits LEFT NATURAL /* */ JOIN people
+SELECT name FROM same
+SELECT count(*) FROM same
+SELECT 1 WHERE EXISTS (SELECT 1 FROM main.SAME)
+SELECT 'Person 1' IN same
+SELECT city FROM plain WHERE name IN (SELECT name FROM "same")
+WITH q AS (SELECT * FROM same) SELECT count(*) FROM q
+SELECT who FROM of_same
+SELECT count(*) FROM of_same
+SELECT day FROM "like, same"
+SELECT count(*) FROM within
+SELECT 1 FROM within AS words
+SELECT count(*) FROM either
+SELECT one FROM either LIMIT 1
+SELECT (SELECT count(*) FROM either) > 1
+SELECT day FROM visits LEFT JOIN same ON 1
+SELECT max(1) OVER () FROM same
+VALUES ((SELECT count(*) FROM same))
+WITH RECURSIVE q(n) AS (SELECT 1 UNION SELECT n + 1 FROM q, same WHERE n < 3) SELECT count(*) FROM q
+SELECT count(*) FROM visits WHERE day > (SELECT 1 FROM same)
+SELECT person FROM both
+SELECT count(*) FROM both, visits
+SELECT worth FROM opened
+SELECT rowid FROM renamed WHERE renamed MATCH 'x1'
+SELECT count(*) FROM renamed
+SELECT block FROM renamed_data
 SELECT rowid FROM found WHERE found MATCH 'x1'
 SELECT passport FROM found
 SELECT * FROM found_data
@@ -127,6 +166,8 @@ HARMLESS = {
     "SELECT max(p.name) FROM people p JOIN visits v ON v.person = p.id": (("Person 2",),),
     "SELECT count(*) FROM people JOIN (SELECT 'Velden' AS city) USING (city)": ((15,),),
     "SELECT word FROM counted": (("a",),),
+    "SELECT word FROM words": (("a",),),
+    "SELECT count(*) FROM named": ((30,),),
 }
 
 
@@ -172,7 +213,7 @@ def test_a_schema_shows_nothing_of_it(people):
     with excluding(people, HIDDEN):
         schema, world = read_schema(people), read_world(people)
     text = schema.to_prompt()
-    assert {t.name for t in schema.tables} == {"people", "visits", "counted", "plain"}
+    assert {t.name for t in schema.tables} == {"people", "visits", "counted", "plain", "words", "named"}
     assert [c.name for c in schema.table("people").columns] == ["id", "name", "city", "born", "loud"]
     assert "upper" not in text and "vault" not in text and "card" not in text and text.count("passport") == 1
     assert "vault" not in world.entities and len(schema.foreign_keys) == 1
@@ -290,6 +331,36 @@ def test_evaluate_keeps_to_the_option_and_to_the_workspace_of_its_set(people, as
     cli_measuring.evaluate(tmp_path / "set.jsonl")
     assert "SECRET" not in heard[-1].heard and "vault" not in heard[-1].heard
     assert "invalid_column" in capsys.readouterr().out
+
+
+def test_sql_score_and_lint_keep_to_it(people, asked, tmp_path, capsys):
+    sql, other = "SELECT passport FROM people WHERE id = 4", "SELECT city FROM people WHERE id = 4"
+    record = {"id": "1", "question": "Which?", "gold": other, "pred": sql, "database": str(people)}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(record) + "\n")
+    save_questions(tmp_path / "set.jsonl", asked.questions)
+
+    def told(exclude) -> list[str]:
+        """What the three commands print, with the exit code before it."""
+        texts = []
+        for command, about in (
+            (cli.sql, {"query": sql, "db": str(people)}),
+            (cli_measuring.score, {"pairs": tmp_path / "pairs.jsonl"}),
+            (cli_measuring.lint, {"questions": tmp_path / "set.jsonl"}),
+        ):
+            code = command(**about, exclude=exclude, as_json=True)
+            texts.append(f"{code} {capsys.readouterr().out}")
+        return texts
+
+    queried, scored, linted = told(None)
+    assert queried.startswith("0") and "x4-SECRET" in queried and "excluded" not in queried + scored + linted
+    for exclude in (["people.passport"], None):
+        queried, scored, linted = told(exclude)
+        assert queried.startswith("1") and "reads people.passport, which is excluded by" in queried
+        assert '"class": "invalid_column"' in scored and "excluded" in scored
+        assert linted.startswith("1") and '"question_id": "q1"' in linted and "excluded" in linted
+        assert "SECRET" not in queried + scored + linted
+        config = f"database = {json.dumps(str(people))}\nexclude = {json.dumps(HIDDEN)}\n"
+        (tmp_path / "workspace.toml").write_text(config)  # the second time it is this that says so
 
 
 def test_a_worker_of_a_cluster_keeps_to_it(people, asked):

@@ -169,6 +169,29 @@ def test_retrieval_shows_the_nearest_pairs_their_tables_and_the_glossary(questio
     assert "- crowd: `capacity` of an arena" in crowd and "arenas(arena TEXT" in crowd
 
 
+def test_a_glossary_that_is_given_stands_for_the_one_beside_the_database(questions, tmp_path, monkeypatch):
+    words, texts = tmp_path / "words.md", []
+    words.write_text("crowd: how many fit into an arena\n")
+    shown = material(questions, PAIRS, glossary=words)
+    assert shown.glossary == ("crowd: how many fit into an arena",)
+    assert material(questions, PAIRS).glossary == ("crowd: `capacity` of an arena",)
+    words.write_bytes(b"crowd: Zuschauerpl\xe4tze\n")
+    with pytest.raises(LabkitError, match="words.md, line 1: not UTF-8"):
+        material(questions, PAIRS, glossary=words)
+    with pytest.raises(LabkitError, match="gone.md cannot be read"):
+        material(questions, PAIRS, glossary=tmp_path / "gone.md")
+
+    def generate(*_, glossary, **__):
+        texts.append(Path(glossary).read_text())
+        return type("Generated", (), {"pairs": PAIRS})
+
+    monkeypatch.setattr("labkit.datagen.generate", generate)
+    for text in ("crowd: `capacity`", "crowd: `capacity`", "crowd: `titles`"):
+        words.write_text(text)
+        material(questions, keep=tmp_path / "kept", glossary=words)
+    assert texts == ["crowd: `capacity`", "crowd: `titles`"]  # kept for the same words, made anew for others
+
+
 def test_retrieval_that_finds_nothing_shows_the_whole_schema(questions):
     text = said(RetrievalPrompt(material(questions, PAIRS))("Hm?"))
     assert "teams(" in text and "arenas(" in text

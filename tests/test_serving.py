@@ -89,7 +89,8 @@ def test_hostile_sql_is_refused_and_the_database_stays(league):
 )
 def test_what_means_nothing_is_told(serving, path, body, told):
     status, reply = call(serving, path, body)
-    assert status == 400 and told in json.loads(reply)["error"]["message"]
+    error = json.loads(reply)["error"]
+    assert status == 400 and told in error["message"] and error["type"] == "invalid_request_error"
     assert call(serving, "/v1/models")[0] == 200  # and it goes on
 
 

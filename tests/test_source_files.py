@@ -251,10 +251,31 @@ def test_parquet(tmp_path):
     assert {t.table: t.rows for t in made.tables} == {"nums": 1, "nums_2": 30_000, "parted": 9}
     assert rows(made.file, "SELECT SUM(id), SUM(x) FROM nums_2") == [(449_985_000, 674_977_500.0)]
     assert rows(made.file, "SELECT part, COUNT(*) FROM parted GROUP BY 1") == [(0, 3), (1, 3), (2, 3)]
+    assert {t.table: t.key for t in made.tables} == {"nums": (), "nums_2": ("id",), "parted": ()}
+    assert ("key", "") in told(made)  # and it is said that this was a guess
     (folder / "broken.parquet").write_bytes(b"PAR1 and nothing more")
     with pytest.raises(LabkitError, match="DuckDB cannot read"):
         convert(folder, tmp_path / "two.sqlite", progress=False)
     assert left(tmp_path) == {"lake", "out.sqlite"}
+
+
+def test_a_key_that_nobody_declared_is_one_where_the_rows_say_so(tmp_path):
+    """As in CSV files: warehouses keep no keys."""
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute(
+            "CREATE TABLE orders AS SELECT i AS order_id, i % 2 AS shop_id FROM range(5) r(i);"
+            "CREATE TABLE twice AS SELECT i % 2 AS id FROM range(5) r(i);"
+            "CREATE TABLE holes AS SELECT CASE WHEN i > 1 THEN i END AS id, i AS hole_no FROM range(5) r(i);"
+            "CREATE TABLE reals AS SELECT i * 1.5::DOUBLE AS id FROM range(5) r(i); CREATE TABLE none (id INT)"
+        )
+    made = convert(tmp_path / "w.duckdb", tmp_path / "out.sqlite", progress=False)
+    keys = {t.table: t.key for t in made.tables}
+    assert keys == {"orders": ("order_id",), "twice": (), "holes": ("hole_no",), "reals": (), "none": ()}
+    assert {n.table: n.text.split(":")[0] for n in made.notes if n.kind == "key"} == {
+        "orders": "order_id taken for the key",
+        "holes": "hole_no taken for the key",
+        "twice": "id looks like a key but holds a value twice",
+    }
 
 
 def test_a_missing_extra_is_a_sentence(duck, tmp_path, monkeypatch):

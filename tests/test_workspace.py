@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 import labkit
-from labkit import workspace
+from labkit import cli_measuring, cli_tuning, cli_workspace, workspace
 from labkit.dataset import Question, load_questions, save_questions
 from labkit.errors import LabkitError
+from labkit.prompting import few_shot
 from labkit.schema import read_schema
 from labkit.workspace import check, drift
 from labkit.workspace.config import read_config
@@ -461,6 +462,40 @@ def test_own_questions_measure_and_never_train(ready, shop):
         assert "SELECT COUNT(*) FROM orders" not in {pair.sql for pair in load_questions(file)}
 
 
+def test_retrieval_reads_the_workspaces_own_glossary(ready, shop, monkeypatch):
+    (ready / "glossary.md").write_text("customer: whoever buys, MINE\ncard: a customer's `customers.passport`\n")
+    (shop.parent / "glossary.md").write_text("customer: whoever buys, BESIDE\n")
+    config = ready / "workspace.toml"
+    config.write_text(config.read_text().replace('rungs = ["prompt"]', 'rungs = ["retrieval-bm25"]'))
+    asked = Question("mine-1", "Which customer's card is it?", "SELECT count(*) FROM customers", str(shop))
+    save_questions(ready / "questions.jsonl", [asked])
+    shown = []
+    monkeypatch.setattr("labkit.rungs.few_shot", lambda *given: shown.append(given[1]) or few_shot(*given))
+    outcome = workspace.run(ready, say=lambda text: None)
+    assert outcome.ladders[0].rungs[0].name == "retrieval-bm25"
+    assert any("customer: whoever buys, MINE" in text for text in shown)
+    assert not any("BESIDE" in text or "card" in text for text in shown)
+
+
+def test_commands_about_a_set_of_a_workspace_take_its_glossary(ready, tmp_path, monkeypatch):
+    taken = []
+
+    def take(*_, glossary=None, **__):
+        taken.append(glossary)
+        raise LabkitError("enough")
+
+    monkeypatch.setattr(labkit, "ladder", take)
+    monkeypatch.setattr(cli_measuring, "chat_model", lambda *_: None)
+    monkeypatch.setattr(cli_measuring, "ranked", lambda *given: take(glossary=given[-1]))
+    shutil.copy(ready / "draft.jsonl", tmp_path / "draft.jsonl")
+    for path in (ready / "draft.jsonl", tmp_path / "draft.jsonl"):
+        with pytest.raises(LabkitError, match="enough"):
+            cli_tuning.ladder(path, db_dir=tmp_path)
+        with pytest.raises(LabkitError, match="enough"):
+            cli_measuring.evaluate(path, candidates=path, db_dir=tmp_path)
+    assert taken == [ready / "glossary.md"] * 2 + [None] * 2
+
+
 def test_killed_at_any_moment_it_goes_on(ready, tmp_path):
     """Killed while it tunes; the same command ends with what an unbroken run gives."""
     whole = tmp_path / "whole"
@@ -583,6 +618,20 @@ def test_drift_is_told_and_nothing_is_mixed(ready, shop):
     assert (aside / old.name).is_file() and not any(
         "day" in p.sql for p in load_questions(next(ready.glob("pairs-12-*.jsonl")))
     )
+
+
+def test_serving_says_that_the_schema_has_drifted(ready, shop, monkeypatch, capsys):
+    monkeypatch.setattr(workspace, "made", lambda folder: (shop, "model", Path("adapter"), None))
+    monkeypatch.setattr(cli_workspace, "chat_model", lambda *_: (_ for _ in ()).throw(LabkitError("enough")))
+    assert workspace.stale(ready) == ""
+    with sqlite3.connect(shop) as connection:
+        connection.execute("ALTER TABLE orders RENAME COLUMN day TO date")
+    with pytest.raises(LabkitError, match="enough"):
+        cli_workspace.serve(ready)
+    told = capsys.readouterr().err
+    assert "tuned for (orders: column day is gone, column date is new" in told and "--regenerate" in told
+    (ready / "schema.json").unlink()  # of an old workspace: it is not known
+    assert workspace.stale(ready) == ""
 
 
 def test_an_adapter_that_lacks_its_last_file_is_none(ready):

@@ -6,8 +6,20 @@ diagnose), `report` (one page of it all). No module knows a database.
 """
 
 from labkit.workspace.config import Config, read_config
-from labkit.workspace.loop import Outcome, Ranking, made, ranking, run
+from labkit.workspace.loop import Outcome, Ranking, made, ranking, run, stale
 from labkit.workspace.sources import Converted, convert
 from labkit.workspace.start import init
 
-__all__ = ["Config", "Converted", "Outcome", "Ranking", "convert", "init", "made", "ranking", "read_config", "run"]
+__all__ = [
+    "Config",
+    "Converted",
+    "Outcome",
+    "Ranking",
+    "convert",
+    "init",
+    "made",
+    "ranking",
+    "read_config",
+    "run",
+    "stale",
+]

@@ -70,6 +70,12 @@ class Config:
         """Within this block nothing reads or shows what is excluded of the database."""
         return private(self.folder, self.database, self.exclude)
 
+    @property
+    def glossary(self) -> Path | None:
+        """The workspace's glossary, where it has one."""
+        file = self.file("glossary.md")
+        return file if file.is_file() else None
+
     def sets(self) -> list[Path]:
         """The question sets that are there."""
         found = [self.folder / name for name in self.questions]

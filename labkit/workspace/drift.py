@@ -51,6 +51,11 @@ def changes(before: Shape, now: Shape) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
+def said(changed: dict[str, list[str]]) -> str:
+    """The first eight tables that have changed, for a sentence."""
+    return "; ".join(f"{table}: {', '.join(what)}" for table, what in list(changed.items())[:8])
+
+
 def touched(pairs: list[Question], changed: dict[str, list[str]]) -> int:
     """How many pairs ask something of a table that has changed."""
     from sqlglot import exp

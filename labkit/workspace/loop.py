@@ -91,7 +91,7 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
     climbed, diagnosed = [], []
     for questions in sets:
         say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
-        given = {**ranked, "glossary": _glossary(config), "pairs": pairs, "store": store}
+        given = {**ranked, "glossary": config.glossary, "pairs": pairs, "store": store}
         climbed.append(ladder(config.model, questions, config.rungs, {"tuned": adapter}, **given))
         diagnosed.append(diagnose_run(climbed[-1].rungs[-1].run, questions))
     found = check.findings(read_schema(config.database))
@@ -130,7 +130,20 @@ def ranking(folder: str | Path) -> Ranking:
     known = config.file(config.known) if config.known else None
     encoder = _newest(config, f"encoder-*/{ENCODER}") if config.encoder else None
     channel = _newest(config, f"channel-*/{CONFIG}") if config.channel else None
-    return Ranking(known if known and known.is_file() else None, encoder, channel, config.aimed, _glossary(config))
+    return Ranking(known if known and known.is_file() else None, encoder, channel, config.aimed, config.glossary)
+
+
+def stale(folder: str | Path) -> str:
+    """A sentence where the schema is no longer the one that the newest adapter was tuned for; "" where it is."""
+    config = read_config(folder)
+    now, kept = drift.shape(declared_schema(config.database)), config.file("schema.json")
+    changed = drift.changes(drift.read_shape(kept), now) if kept.exists() else {}
+    if not changed:
+        return ""
+    return (
+        f"The schema is no longer the one that the adapter was tuned for ({drift.said(changed)}): answers about these "
+        f"tables will be wrong. `labkit run {config.folder} --regenerate` makes a new one."
+    )
 
 
 def _newest(config: Config, pattern: str) -> Path | None:
@@ -150,7 +163,7 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
     changed = drift.changes(drift.read_shape(kept), drift.shape(schema))
     if not changed:
         return
-    told = "; ".join(f"{table}: {', '.join(what)}" for table, what in list(changed.items())[:8])
+    told = drift.said(changed)
     made = [path for kind in ("pairs", "wordings") for path in sorted(config.folder.glob(f"{kind}-*.jsonl"))]
     if not regenerate:
         stale = sum(drift.touched(list(_generated(config, path)), changed) for path in made)
@@ -190,23 +203,16 @@ def _pairs(config: Config, n: int, sets: list[QuestionSet], say: Say, wordings: 
     """`n` generated pairs, so many wordings a query, kept apart from all question sets; None for none."""
     if not n:
         return None
-    glossary = _glossary(config)
-    words = glossary_text(glossary) if glossary else ""
+    words = glossary_text(config.glossary) if config.glossary else ""
     told = [str(config.database), n, config.seed, list(config.exclude), words, [s.sha256 for s in sets]]
     file = config.file(f"{'pairs' if wordings == 1 else 'wordings'}-{n}-{_hash(told)}.jsonl")
     if not file.is_file():
         say(f"Generating {n:,} pairs from {config.database.name} ...")
-        given = {"glossary": glossary} if words else {}
+        given = {"glossary": config.glossary} if words else {}
         made = generate(config.database, n, config.seed, sets, config.exclude, wordings=wordings, **given)
         say(str(made.report))
         made.save(file)
     return _generated(config, file)
-
-
-def _glossary(config: Config) -> Path | None:
-    """The workspace's glossary, where it has one."""
-    file = config.file("glossary.md")
-    return file if file.is_file() else None
 
 
 def _generated(config: Config, file: Path) -> QuestionSet:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.workspace.sources.dialect import SPOKEN, Dialect, find_dialect, find_encoding, open_text
-from labkit.workspace.sources.tables import Column, Note, Private, Table, distinct
+from labkit.workspace.sources.tables import Column, Note, Private, Table, called_like_key, distinct
 
 _CELL = 1 << 20  # characters: a longer one is a quote that nobody closed
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?")
@@ -217,11 +217,8 @@ def _tell(scan: _Scan, names: list[str], table: str, notes: list[Note]) -> None:
 
 
 def _key(table: str, columns: list[Column], shapes: list[Shape]) -> tuple[str, ...]:
-    """The first column that is called like a key of this table and never empty; whether it is one, the rows say."""
+    """The first column that is called like a key of this table and never empty."""
     for column, shape in zip(columns, shapes, strict=True):
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column.name).casefold().replace("_", " ").split()
-        called = words[-1:] in (["id"], ["key"], ["code"], ["no"], ["nr"]) or words == ["uuid"]
-        own = len(words) == 1 or "".join(words[:-1]).startswith(table.casefold().replace("_", "")[:3])
-        if called and own and shape.filled and not shape.empty and column.type != "REAL":
+        if called_like_key(table, column.name) and shape.filled and not shape.empty and column.type != "REAL":
             return (column.name,)
     return ()

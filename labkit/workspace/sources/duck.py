@@ -9,7 +9,16 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.schema import quote
-from labkit.workspace.sources.tables import BATCH, Column, Note, Private, Reference, Source, Table
+from labkit.workspace.sources.tables import (
+    BATCH,
+    Column,
+    Note,
+    Private,
+    Reference,
+    Source,
+    Table,
+    called_like_key,
+)
 
 _WHOLE = {
     "TINYINT",
@@ -71,6 +80,8 @@ def duckdb_file(path: Path, exclude: Private, schema: str | None = None) -> Iter
             count = _ask(connection, f"SELECT COUNT(*) FROM {relation}")[0][0]
             read = _reader(connection, f"SELECT {select} FROM {relation}")
             keys = _keys(connection, schema, name)
+            if not keys["key"]:
+                keys |= _guessed_key(connection, name, relation, columns)
             tables.append(Table(name, columns, read, rows=count, **keys))
             notes += found
         yield Source(str(path), tuple(tables), tuple(notes))
@@ -88,7 +99,9 @@ def parquet_files(files: dict[str, list[Path]], shown: str, exclude: Private) ->
             relation = f"read_parquet([{listed}], hive_partitioning = {len(paths) > 1}, union_by_name = true)"
             columns, select, found = _columns(connection, name, relation, exclude)
             count = _ask(connection, f"SELECT COUNT(*) FROM {relation}")[0][0]
-            tables.append(Table(name, columns, _reader(connection, f"SELECT {select} FROM {relation}"), rows=count))
+            read = _reader(connection, f"SELECT {select} FROM {relation}")
+            key = _guessed_key(connection, name, relation, columns)
+            tables.append(Table(name, columns, read, rows=count, **key))
             notes += found
         yield Source(shown, tuple(tables), tuple(notes))
 
@@ -166,6 +179,16 @@ def _keys(connection, schema: str, table: str) -> dict:
         elif kind == "FOREIGN KEY":
             references.append(Reference(tuple(mine), other, tuple(others)))
     return {"key": key, "unique": tuple(unique), "references": tuple(references)}
+
+
+def _guessed_key(connection, table: str, relation: str, columns: tuple[Column, ...]) -> dict:
+    """The first column that is called like a key of this table and never NULL."""
+    for column in columns:
+        if called_like_key(table, column.name) and column.type in ("INTEGER", "TEXT"):
+            counts = f"SELECT COUNT(*) > 0 AND COUNT(*) = COUNT({quote(column.name)}) FROM {relation}"
+            if _ask(connection, counts)[0][0]:
+                return {"key": (column.name,), "key_guessed": True}
+    return {}
 
 
 def _left_behind(connection, schema: str) -> Iterator[Note]:

@@ -5,6 +5,7 @@ Python has them; what SQLite has no type for is narrowed here, in one place, and
 """
 
 import os
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +50,14 @@ class Table:
     unique: tuple[tuple[str, ...], ...] = ()
     references: tuple[Reference, ...] = ()
     rows: int | None = None  # for the progress bar
+
+
+def called_like_key(table: str, column: str) -> bool:
+    """Whether a column bears the name of a key of its own table (`id`, `order_id` in `orders`); whether it is one, the
+    rows say."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).casefold().replace("_", " ").split()
+    own = len(words) == 1 or "".join(words[:-1]).startswith(table.casefold().replace("_", "")[:3])
+    return own and (words[-1:] in (["id"], ["key"], ["code"], ["no"], ["nr"]) or words == ["uuid"])
 
 
 @dataclass(frozen=True)
