@@ -4,7 +4,7 @@ people ask, filter, count what each filter dropped.
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` with `columns.txt` (English),
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
-`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`; `slips` (of the pen); `filters`,
+`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`, `selves`, `months`; `slips` (of the pen); `filters`,
 `known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand
 `aimed`. No code here knows a database.
 """
@@ -24,8 +24,10 @@ from labkit.datagen import (
     groups,
     lists,
     lookups,
+    months,
     nested,
     numbers,
+    selves,
     sides,
 )
 from labkit.datagen.aimed import Aimed
@@ -50,7 +52,7 @@ from labkit.schema import read_schema
 
 FAMILIES = {
     f: w
-    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers, comparing)
+    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers, comparing, selves, months)
     for f, w in m.FAMILIES.items()
 }
 _NAMES = tuple(family.__name__ for family in FAMILIES)

@@ -20,7 +20,10 @@ from labkit.datagen.times import date_parts
 from labkit.datagen.vocabulary import SPENT, TAKINGS
 from labkit.datagen.world import Field, Path_
 
-_Measured = tuple[str, str, list[str]]  # SQL, noun phrase template of the number, tags
+Measured = tuple[str, str, list[str]]  # SQL, noun phrase template of the number, tags
+
+
+OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "(yearly|annual)"}  # numbers that each of them has
 
 
 class Grouped:
@@ -78,7 +81,7 @@ def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
     return word + side
 
 
-def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> _Measured:
+def measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> Measured:
     """A count or an aggregate of the group's rows."""
     numbers = [f for f in d.facts(g.subject.view, ("number",)) if can_average(f) and f is not g.field]
     scoped = {ref.split(".")[0] for ref in d.speaker.glossary.implied}
@@ -119,9 +122,12 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
 def group(d: Drawer) -> Intent | None:
     """A number for each group."""
     g = _grouped(d)
-    if not g:
-        return None
-    value, said, tags = _measured(d, g)
+    return each_group(d, g) if g else None
+
+
+def each_group(d: Drawer, g: Grouped) -> Intent:
+    """A number for each of these groups."""
+    value, said, tags = measured(d, g)
     order, tail = [], ""
     if d.chance(0.35):
         down = d.chance(0.75)
@@ -132,6 +138,8 @@ def group(d: Drawer) -> Intent | None:
     query = g.subject.source.select(g.column, value, group=[g.column], order=order)
     fills = {"word": g.word, "plurals": plural(g.word), "tail": tail}
     asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
+    if often := OFTEN.get(g.word):
+        asked += frames("group often", often=often, said=said, word=g.word, tail=tail)
     f = next((f for f in d.facts(g.subject.view) if value == f"SUM({g.subject.read(f)})"), None)
     if f and d.speaker.words(f).counts and d.speaker.words(f).verbs and is_plain(g.subject):
         asked += _sums(d, f, g, tail) * 2
@@ -158,9 +166,12 @@ def group_extreme(d: Drawer) -> Intent | None:
     """The group with the most or the least; all of them in case of a tie, where asked."""
     owned = _owned(d) if d.chance(0.2) else None
     g = owned or _grouped(d)
-    if not g:
-        return None
-    value, said, tags = _measured(d, g, counting=not owned, kinds=("SUM",) if owned else ("AVG", "SUM"))
+    return best_group(d, g, bool(owned)) if g else None
+
+
+def best_group(d: Drawer, g: Grouped, owned: bool = False) -> Intent:
+    """Of these groups the one with the most or the least, or the top few."""
+    value, said, tags = measured(d, g, counting=not owned, kinds=("SUM",) if owned else ("AVG", "SUM"))
     high, (beside, told), source = d.chance(0.8), d.figure(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
@@ -185,7 +196,7 @@ def group_extreme(d: Drawer) -> Intent | None:
 
 
 def _top_groups(
-    d: Drawer, g: Grouped, measured: _Measured, columns: list[str], order: list[str], high: bool, told: bool
+    d: Drawer, g: Grouped, measured: Measured, columns: list[str], order: list[str], high: bool, told: bool
 ) -> Intent:
     """The groups with the most or the least, so many of them, the number beside or not."""
     value, said, tags = measured
