@@ -1,5 +1,6 @@
 """Families of intents about one year's months and quarters: a number for each of them, the one with the most."""
 
+import re
 from dataclasses import replace
 
 from labkit.datagen import times
@@ -10,15 +11,15 @@ from labkit.datagen.intents import Intent
 from labkit.datagen.subjects import View
 from labkit.datagen.world import Field
 
-_SOME = 3  # months with rows that a year must have, else there is nothing to compare
+_MONTHS, _ROWS = 3, 8  # months with rows, and rows, that a year must have, else there is nothing to compare
 
 
 def _years(f: Field) -> list[str]:
-    """The years with rows in several months."""
-    months: dict[str, set[str]] = {}
+    """The years with enough rows, in several months."""
+    months: dict[str, list[str]] = {}
     for value in f.numbers:
-        months.setdefault(value[:4], set()).add(value[5:7])
-    return sorted(year for year, some in months.items() if len(some) >= _SOME)
+        months.setdefault(value[:4], []).append(value[5:7])
+    return sorted(year for year, some in months.items() if len(set(some)) >= _MONTHS and len(some) >= _ROWS)
 
 
 def _grouped(d: Drawer) -> Grouped:
@@ -32,7 +33,7 @@ def _grouped(d: Drawer) -> Grouped:
     weights = [d.favoured(f) * (2 if d.speaker.measures(v.root) else 1) for v, f, _ in found]
     view, f, years = d.rng.choices(found, weights)[0]
     unit = d.rng.choice(("month", "month", "quarter"))
-    g = Grouped(d, view, times.part_of_year(d.speaker, f, unit), ())
+    g = Grouped(d, view, times.part_of_year(f, unit), ())
     condition = _in(d, view, f, d.rng.choice(years))
     g.subject.conditions.append(condition)
     g.subject.source.where(condition)
@@ -54,7 +55,10 @@ def by_month(d: Drawer) -> Intent | None:
 
 def best_month(d: Drawer) -> Intent | None:
     """The month, or quarter, of a year with the most or the least."""
-    return best_group(d, _grouped(d))
+    g = _grouped(d)
+    intent, parts = best_group(d, g), 4 if g.field.called == "quarter" else 12
+    k = re.search(r"LIMIT (\d+)$", intent.sql)
+    return None if k and int(k[1]) >= parts else intent
 
 
 FAMILIES = {by_month: 2.5, best_month: 1.5}

@@ -89,7 +89,7 @@ def date_parts(speaker: Speaker, field: Field) -> list[DatePart]:
     return kept
 
 
-def part_of_year(speaker: Speaker, field: Field, unit: str) -> DatePart:
+def part_of_year(field: Field, unit: str) -> DatePart:
     """The "month" or the "quarter" of a date, whose year is known."""
     sql = field.format.month
     if unit == "quarter":
@@ -97,7 +97,7 @@ def part_of_year(speaker: Speaker, field: Field, unit: str) -> DatePart:
     elif field.format.year == "SUBSTR({c}, 1, 4)":
         sql = "SUBSTR({c}, 1, 7)"
     own = {name: getattr(field, name) for name in Field.__dataclass_fields__} | {"kind": "period", "missing": ()}
-    return DatePart(**own, part=sql, called=_part_of(speaker, field, unit))
+    return DatePart(**own, part=sql, called=unit)
 
 
 def _part_of(speaker: Speaker, field: Field, unit: str) -> str:
