@@ -41,7 +41,9 @@ class Above:
             who = "who" if self.view.who.person else "that"
             return Condition((), (), post=(f"{who} {self.verb} {name}",), verb=(self.verb + f" {name}",))
         own = f"with {name} as [their] {self.noun}"
-        return Condition((), (), post=(own, f"whose {self.noun} is {name}"), verb=(f"have {name} as their {self.noun}",))
+        return Condition(
+            (), (), post=(own, f"whose {self.noun} is {name}"), verb=(f"have {name} as their {self.noun}",)
+        )
 
 
 def _above(d: Drawer) -> Above:
@@ -118,7 +120,11 @@ def below_each(d: Drawer) -> Intent | None:
     things, person = plural(d.speaker.nouns(a.view.who)[0]), a.view.who.person
     name = d.speaker.label(a.view.label, a.view.who)
     fills = {"whos": things, "cols": f"{name} and number", "above": a.noun, "aboves": plural(a.noun or "one")}
-    fills |= {"verb": a.verb, "verbs": third(a.verb) if a.verb else "", "asks": "Who" if person else f"(Which|What) {singular(things)}"}
+    fills |= {
+        "verb": a.verb,
+        "verbs": third(a.verb) if a.verb else "",
+        "asks": "Who" if person else f"(Which|What) {singular(things)}",
+    }
     fills |= {"thing": "person" if person else singular(things)}
     fills["who"] = "who" if person else f"which {singular(things)}"
     fills["ordered"] = "(, most first|, from most to fewest|, highest number first)" if order else ""
@@ -160,7 +166,9 @@ def beyond_above(d: Drawer) -> Intent | None:
     source.where(*f.known(source.at()), *f.known(up), f"{f.read(source.at())} {op} {f.read(up)}")
     words, noun = d.speaker.words(f), d.speaker.words(f).nouns[0]
     person = a.view.who.person
-    them = f"the {'person' if person else d.speaker.nouns(a.view.who)[0]} they {a.verb}" if a.verb else f"their {a.noun}"
+    them = (
+        f"the {'person' if person else d.speaker.nouns(a.view.who)[0]} they {a.verb}" if a.verb else f"their {a.noun}"
+    )
     side = ("higher", "lower") if f.kind == "number" else ("later", "earlier")
     verb = [f"have a {side[op == '<']} {noun} than {them}"]
     verb += [f"are {more} than {them}" for _, more, _ in (words.high if op == ">" else words.low)]
