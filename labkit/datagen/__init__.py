@@ -4,9 +4,9 @@ people ask, filter, count what each filter dropped.
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` with `columns.txt` (English),
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
-`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`, `selves`, `months`, `totals`, `ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`,
-`known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand
-`aimed`. No code here knows a database.
+`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`, `selves`, `months`, `totals`,
+`ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query
+log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here knows a database.
 """
 
 import random

@@ -16,9 +16,12 @@ from labkit.datagen.vocabulary import BUYERS, DEALS, MAKERS, SORTS
 from labkit.datagen.world import Entity, Field, Path_, World
 
 
+_ORDERED = ("position", "sort order", "sequence", "ordinal", "place")  # a number that says which comes first
+
+
 @dataclass(frozen=True)
 class Bond:
-    """`deal`: (present, past) of what the holders did to get the things, where rows are a trade; else they have them."""
+    """`deal`: (present, past) of what the holders did to get the things, if rows are a trade; else they have some."""
 
     world: World
     root: Entity
@@ -80,26 +83,25 @@ def bonds(d: Drawer) -> list[Bond]:
         near = [p for p in d.world.paths(root.table, 1)[1:] if not p[0].role]
         ways = [(p, q) for p in near for q in near if p[0] != q[0] and p[0].other != q[0].other]
         for p, q in ways if not root.label else ():
-            if is_links(d.world, root):
-                found.append(Bond(d.world, root, p, q))
-            elif (deal := _deal(d.world, root, p)) and (bought := _buyer(d.world, root, p)):
+            deal = deal_of(root) or deal_of(d.world.end(root.table, p)) or deal_of(d.world.end(root.table, q))
+            if deal and (bought := _buyer(d.world, root, p)):
                 found.append(Bond(d.world, root, bought, q, deal))
+            elif not deal and is_links(d.world, root):
+                found.append(Bond(d.world, root, p, q))
     return [b for b in found if b.thing.label and b.who.label]
 
 
 def is_links(world: World, root: Entity) -> bool:
-    """Whether the table's rows are links and little more: two links, and at most one more column beside a key."""
+    """Whether the table's rows are links and little more: two links, and at most one more column, that measures
+    nothing: who rates a film does not have it."""
     links = [link for link in world.links if link.table == root.table]
-    return len(links) == 2 and sum(f.kind not in ("link", "id") for f in root.fields) <= 1
+    more = [f for f in root.fields if f.kind not in ("link", "id")]
+    return len(links) == 2 and len(more) <= 1 and all(f.kind != "number" or f.words in _ORDERED for f in more)
 
 
 def deal_of(entity: Entity) -> tuple[str, str] | None:
     """What one does by a row of the table, if it is a trade."""
     return next((DEALS[word] for word in entity.noun.split() if word in DEALS), None)
-
-
-def _deal(world: World, root: Entity, path: Path_) -> tuple[str, str] | None:
-    return deal_of(root) or deal_of(world.end(root.table, path))
 
 
 def _buyer(world: World, root: Entity, path: Path_) -> Path_ | None:

@@ -67,7 +67,7 @@ def _without(d: Drawer, who: Entity, below: Entity, path: Path_) -> Condition:
     between = d.world.end(below.table, path[:1])
     if deal and len(path) == 2 and not deal_of(between):
         one, past = d.speaker.nouns(between)[0], "sold" if deal[1] == BOUGHT else deal[1]
-        verb = (f"have no {plural(one)} that (were|have) ever {past}".replace("have)", "have been)"),)
+        verb = (f"have no {plural(one)} that (were ever|have ever been) {past}",)
         return Condition(
             (), (), post=(f"of which no {one} was ever {past}", f"with no {plural(one)} {past}"), verb=verb
         )
