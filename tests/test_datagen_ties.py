@@ -118,7 +118,7 @@ def test_who_has_things_of_a_named_one(speaker, drawn, ask):
 
 def test_one_but_never_another(speaker, drawn, ask):
     checked = 0
-    for sql, rows, texts in drawn(speaker, ties.never, 12):
+    for sql, rows, texts in drawn(speaker, ties.tied_never, 12):
         (table, one), (_, other) = _compared(sql)
         whole, who = (BOUGHT, "name") if "purchase" in sql else (SHELVED, "shelf")
         column = COLUMNS[table]
@@ -134,7 +134,7 @@ def test_one_but_never_another(speaker, drawn, ask):
 
 def test_how_various_the_things_are(speaker, drawn, ask):
     kinds = set()
-    for sql, rows, texts in drawn(speaker, ties.variety, 30):
+    for sql, rows, texts in drawn(speaker, ties.tied_variety, 30):
         table = re.search(r"COUNT\(DISTINCT \w+\.(\w+)_id\)", sql)[1]
         whole, who = (BOUGHT, "name") if "purchase" in sql else (SHELVED, "shelf")
         counts = dict(ask(f"SELECT {who}, COUNT(DISTINCT {COLUMNS[table]}) FROM ({whole}) GROUP BY 1"))
@@ -323,6 +323,18 @@ def test_a_column_that_says_what_one_does():
     noun = selves.Above(view, Link("a", "manager_id", "a", "id"), noun="manager").theirs("Ann")
     assert verb.verb == ("report to Ann",) and verb.post == ("who report to Ann",)
     assert noun.verb == ("have Ann as their manager",) and "whose manager is Ann" in noun.post
+
+
+def test_a_link_to_the_own_table_is_found_undeclared(tmp_path):
+    with sqlite3.connect(tmp_path / "crew.sqlite") as connection:
+        connection.execute(
+            "CREATE TABLE sailor (id INTEGER PRIMARY KEY, name TEXT UNIQUE, age INTEGER, boss_id INTEGER)"
+        )
+        connection.executemany(
+            "INSERT INTO sailor VALUES (?, ?, ?, ?)", [(i, f"Sailor {chr(65 + i)}", i, i // 3) for i in range(9)]
+        )
+    connection.close()
+    assert read_world(tmp_path / "crew.sqlite").links == (Link("sailor", "boss_id", "sailor", "id"),)
 
 
 # --- rows without others ----------------------------------------------------------------------------------------------

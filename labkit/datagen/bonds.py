@@ -15,7 +15,6 @@ from labkit.datagen.phrases import literal, plural
 from labkit.datagen.vocabulary import BUYERS, DEALS, MAKERS, SORTS
 from labkit.datagen.world import Entity, Field, Path_, World
 
-
 _ORDERED = ("position", "sort order", "sequence", "ordinal", "place")  # a number that says which comes first
 
 

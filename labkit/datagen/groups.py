@@ -23,7 +23,7 @@ from labkit.datagen.world import Field, Path_
 Measured = tuple[str, str, list[str]]  # SQL, noun phrase template of the number, tags
 
 
-OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "(yearly|annual)"}  # numbers that each of them has
+OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "yearly"}  # numbers that each of them has
 
 
 class Grouped:
@@ -125,6 +125,7 @@ def measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] 
             "MAX": ("highest", "top"),
         }[kind]
     ]
+    said = [s for s in said if s != "total total"] or said
     said += d.speaker.sums(f) * 2 if kind == "SUM" else []
     said += SPENT if kind == "SUM" and d.speaker.sums(f) and g.paid else []
     of = "" if is_plain(g.subject) else " of [the] {np}"

@@ -50,7 +50,7 @@ def _in(d: Drawer, view: View, f: Field, year: str) -> Condition:
 
 def by_month(d: Drawer) -> Intent | None:
     """A number for each month, or quarter, of a year."""
-    return each_group(d, _grouped(d))
+    return replace(each_group(d, _grouped(d)), family="by_month")
 
 
 def best_month(d: Drawer) -> Intent | None:
@@ -58,7 +58,7 @@ def best_month(d: Drawer) -> Intent | None:
     g = _grouped(d)
     intent, parts = best_group(d, g), 4 if g.field.called == "quarter" else 12
     k = re.search(r"LIMIT (\d+)$", intent.sql)
-    return None if k and int(k[1]) >= parts else intent
+    return None if k and int(k[1]) >= parts else replace(intent, family="best_month")
 
 
 FAMILIES = {by_month: 2.5, best_month: 1.5}

@@ -82,7 +82,7 @@ def tied(d: Drawer) -> Intent | None:
     return _asked(d, b, source, b.had(some), [])
 
 
-def never(d: Drawer) -> Intent | None:
+def tied_never(d: Drawer) -> Intent | None:
     """Who has things of one named row and none of another."""
     b = _bond(d, lambda b: bool(b.beyond) and not b.inside and b.who.label.unique)
     path = d.rng.choice(b.beyond)
@@ -103,7 +103,7 @@ def never(d: Drawer) -> Intent | None:
     return finished("tied_never", query, asked, slots, ["join", "set", "except"])
 
 
-def variety(d: Drawer) -> Intent | None:
+def tied_variety(d: Drawer) -> Intent | None:
     """Who has things of more than so many kinds; or of how many kinds one has them."""
     b = _bond(d, lambda b: bool(b.beyond) and not b.inside and b.who.label.unique)
     path = d.rng.choice(b.beyond)
@@ -124,13 +124,13 @@ def variety(d: Drawer) -> Intent | None:
     beyond = sum(c > n or (op == ">=" and c == n) for c in counts)
     if n < 2 or not 0 < beyond <= min(_LISTED, len(counts) - 1):
         return None
-    beside, told = d.figure(0.3)
+    beside = d.chance(0.3)
     many = many_things(op, str(n), f"(different|) {kinds}")
     had = [b.had(f"{things} {by} {m}") for m in many]
     said = Condition((), (), post=tuple(p for c in had for p in c.post), verb=tuple(v for c in had for v in c.verb))
     view, facts = View(b.who, b.who), f"number of {kinds}"
     asked = list_frames(d, view)
-    if beside and told:
+    if beside:
         asked = frames("list with facts", cols=f"({b.who.noun}|{b.who.noun}|name) and {facts}", facts=facts, ordered="")
     query = source.select(*[label, number][: 1 + beside], group=[label], having=f"{number} {op} {n}")
     tags = ["join", "distinct", "group", "having"]
@@ -217,4 +217,4 @@ def sold(d: Drawer) -> Intent | None:
     return finished("sold", query, frames(section, **fills), lambda rng: {}, tags, probe, ranked=not all_)
 
 
-FAMILIES = {tied: 4, never: 0.6, variety: 1, per_kind: 1.2, most_things: 2, sold: 1.2}
+FAMILIES = {tied: 4, tied_never: 0.6, tied_variety: 1, per_kind: 1.2, most_things: 2, sold: 1.2}

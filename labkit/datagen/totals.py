@@ -73,7 +73,7 @@ def total_bound(d: Drawer) -> Intent | None:
     beside, told = d.figure(0.4)
     columns = [g.column, *([value] if beside else [])]
     query = g.subject.source.select(*columns, group=[g.column], having=f"{value} {op} {quoted(bound)}")
-    v = say(bound, f.format) if f else f"{bound:,}"
+    v = say(bound, f.format) if f else f"{bound:,.10g}"
     tail = shown_beside(f"{g.word} and {_of(value)}") if beside and told else ""
     asked = _bound_frames(d, g, f, op, v, value, said, tail)
     if op == "<" and value.startswith("SUM"):
