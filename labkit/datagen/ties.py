@@ -76,9 +76,7 @@ def tied(d: Drawer) -> Intent | None:
     source.where(_named(source, d.world.end(b.root.table, path), path, value))
     things = things_of(d, b, path, value)
     one = things_of(d, b, path, value, many=False)
-    some = (
-        f"({things}|{one}|at least one {one.replace('a ', '', 1)})" if path != b.item and "(a " not in one else things
-    )
+    some = f"({things}|{one}|at least one {one[2:]})" if path != b.item and "(a " not in one else things
     return _asked(d, b, source, b.had(some), [])
 
 
