@@ -43,7 +43,7 @@ def childless(d: Drawer) -> Intent | None:
     found = _lines(d)
     if not found:
         raise NothingToAsk
-    view, path = d.rng.choice(found)
+    view, path = d.rng.choices(found, [3 / len(path) for _, path in found])[0]
     below = d.world.entities[path[0].table]
     subject = d.subject(view, (4, 1))
     subject.source.where(_none(d, path, subject.source.at()))
