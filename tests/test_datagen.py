@@ -140,7 +140,7 @@ def test_a_glossary_may_have_ranks_answered_by_name_and_number(shop):
     ranks = {"extreme", "top", "nth", "group_extreme", "having"}
 
     def ranked(glossary):
-        made = generate(shop, 400, seed=2, wordings=1, progress=False, glossary=glossary)
+        made = generate(shop, 500, seed=2, wordings=1, progress=False, glossary=glossary)
         return [q for q in made if q.tags[0] in ranks]
 
     with_rule, without = ranked(rule), ranked("# nothing\n")

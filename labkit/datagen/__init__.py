@@ -4,9 +4,9 @@ people ask, filter, count what each filter dropped.
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` with `columns.txt` (English),
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
-`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`; `slips` (of the pen); `filters`,
-`known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand
-`aimed`. No code here knows a database.
+`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`, `selves`, `months`, `totals`,
+`ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query
+log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here knows a database.
 """
 
 import random
@@ -18,15 +18,20 @@ from tqdm.auto import tqdm
 from labkit.datagen import (
     careers,
     changes,
+    childless,
     comparing,
     computed,
     extremes,
     groups,
     lists,
     lookups,
+    months,
     nested,
     numbers,
+    selves,
     sides,
+    ties,
+    totals,
 )
 from labkit.datagen.aimed import Aimed
 from labkit.datagen.coverage import Coverage, coverage
@@ -50,7 +55,24 @@ from labkit.schema import read_schema
 
 FAMILIES = {
     f: w
-    for m in (lookups, lists, extremes, numbers, computed, groups, nested, sides, changes, careers, comparing)
+    for m in (
+        lookups,
+        lists,
+        extremes,
+        numbers,
+        computed,
+        groups,
+        nested,
+        sides,
+        changes,
+        careers,
+        comparing,
+        selves,
+        months,
+        totals,
+        ties,
+        childless,
+    )
     for f, w in m.FAMILIES.items()
 }
 _NAMES = tuple(family.__name__ for family in FAMILIES)

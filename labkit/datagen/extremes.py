@@ -22,8 +22,8 @@ from labkit.schema import sql_name
 
 def extreme(d: Drawer) -> Intent | None:
     """The row with the most or the least of something; the value beside it, now and then; ties all, where asked."""
-    view = d.view(lambda v: v.one_each and bool(_ranked(d, v)))
-    f = d.pick(_ranked(d, view))
+    view = d.view(lambda v: v.one_each and bool(ranked_facts(d, v)))
+    f = d.pick(ranked_facts(d, view))
     if f is None:
         return None
     subject = d.subject(view, (5, 6, 1), without=[f])
@@ -96,7 +96,7 @@ def _where(f: Field) -> str:
     return f" WHERE {' AND '.join(known)}" if known else ""
 
 
-def _ranked(d: Drawer, view: View) -> list[Field]:
+def ranked_facts(d: Drawer, view: View) -> list[Field]:
     """Facts that have a most and a least worth asking for."""
     found = [f for f in d.facts(view, ("number", "year", "date")) if len(set(f.numbers)) > 3]
     return [f for f in found if not re.search(r"\b(jersey|code|number|room)\b", f.words)]
@@ -248,8 +248,8 @@ _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8:
 
 def top(d: Drawer) -> Intent | None:
     """The top few, in order; or the second, the third."""
-    view = d.view(lambda v: v.one_each and v.root.rows > 8 and bool(_ranked(d, v)))
-    f = d.pick(_ranked(d, view))
+    view = d.view(lambda v: v.one_each and v.root.rows > 8 and bool(ranked_facts(d, v)))
+    f = d.pick(ranked_facts(d, view))
     if f is None:
         return None
     subject = d.subject(view, (6, 3), without=[f])
@@ -318,7 +318,7 @@ def full_name(d: Drawer) -> Intent | None:
 
 
 def _extreme_full(d: Drawer, subject: Subject, whole: str, first: Field, second: Field) -> Intent | None:
-    f, high = d.pick(_ranked(d, subject.view)), d.chance(0.7)
+    f, high = d.pick(ranked_facts(d, subject.view)), d.chance(0.7)
     inner = Subject(d.speaker, subject.view, subject.conditions)
     subject.source.where(
         f"{subject.read(f)} = {subquery(inner.source.select(('MAX' if high else 'MIN') + f'({inner.read(f)})'))}"

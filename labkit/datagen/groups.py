@@ -17,10 +17,13 @@ from labkit.datagen.numbers import can_average, can_sum, plain_unit
 from labkit.datagen.phrases import counted, one_of, plural, singular
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.times import date_parts
-from labkit.datagen.vocabulary import SPENT, TAKINGS
+from labkit.datagen.vocabulary import SPENT, TAKINGS, TRADES
 from labkit.datagen.world import Field, Path_
 
-_Measured = tuple[str, str, list[str]]  # SQL, noun phrase template of the number, tags
+Measured = tuple[str, str, list[str]]  # SQL, noun phrase template of the number, tags
+
+
+OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "yearly"}  # numbers that each of them has
 
 
 class Grouped:
@@ -33,6 +36,8 @@ class Grouped:
         self.column = field.column(source.at(path))
         source.where(*field.known(source.at(path), null_matters=True))
         self.word = group_word(d, field, path)
+        payer = d.world.entities[field.table].person and path
+        self.paid = bool(payer) and all({*d.world.entities[link.table].noun.split()} & TRADES for link in path)
 
 
 def _grouped(d: Drawer) -> Grouped | None:
@@ -55,13 +60,25 @@ def _columns(d: Drawer, view: View) -> list[tuple[Field, Path_]]:
     ]
     numbers = [f for f in view.root.fields if f.kind == "number" and not can_average(f)]
     found += [(f, ()) for f in numbers if len(f.values) > 3 or None not in f.missing]
+    for path in above(d, view):
+        if path != view.path and d.world.end(view.root.table, path).label.unique:
+            found += [(d.world.end(view.root.table, path).label, path)] * (3 if len(path) < 3 else 1)
     for path in d.ways(view)[1:]:
-        entity = d.world.end(view.root.table, path)
-        if len(path) > 1 and any(link.role for link in path):
-            continue
-        if entity.label and entity.label.unique and path != view.path:
-            found += [(entity.label, path)] * 3
-        found += [(f, path) for f in entity.fields if f.kind == "category" and not f.names]
+        if len(path) == 1 or not any(link.role for link in path):
+            fields = d.world.end(view.root.table, path).fields
+            found += [(f, path) for f in fields if f.kind == "category" and not f.names]
+    return found
+
+
+def above(d: Drawer, view: View) -> list[Path_]:
+    """Ways to what the rows belong to and has names: of rows without a name, such as the lines of a bill, up to three
+    links away, but not by way of a person: whose team's arena it is, is no fact of a contract."""
+    found = []
+    for path in d.ways(view, 2 if view.root.label else 3)[1:]:
+        passed = [d.world.entities[link.other] for link in path[:-1]]
+        plain = len(path) == 1 or not any(link.role for link in path)
+        if plain and d.world.end(view.root.table, path).label and (len(path) < 3 or not any(e.person for e in passed)):
+            found.append(path)
     return found
 
 
@@ -78,19 +95,18 @@ def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
     return word + side
 
 
-def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> _Measured:
+def measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str] = ()) -> Measured:
     """A count or an aggregate of the group's rows."""
     numbers = [f for f in d.facts(g.subject.view, ("number",)) if can_average(f) and f is not g.field]
     scoped = {ref.split(".")[0] for ref in d.speaker.glossary.implied}
     if g.subject.view.own and g.subject.view.root.table in scoped:
         numbers = []  # facts that the glossary takes from some rows only are asked of owners
     counting = counting and founded(g.subject.view, g.subject.conditions)
-    persons = {e.table for e in d.world.entities.values() if e.person}
     takings = [m for m in d.speaker.measures(g.subject.view.root) if m.nouns[0] == TAKINGS[0]]
     if takings and "SUM" in (kinds or ("SUM",)) and d.chance(0.4):
         at, m = g.subject.source.at(), d.rng.choice(takings)
         g.subject.source.where(*[k for f in m.fields for k in f.known(at)])
-        names = [*TAKINGS, *(SPENT if g.field.table in persons else ())]
+        names = [*TAKINGS, *(SPENT if g.paid else ())]
         of = "" if is_plain(g.subject) else " of [the] {np}"
         return f"SUM({m.sql.replace('{a}', at)})", f"({'|'.join(names)}){of}{{when}}", ["sum", "computed"]
     if not numbers or (counting and d.chance(0.45)):
@@ -109,8 +125,9 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
             "MAX": ("highest", "top"),
         }[kind]
     ]
+    said = [s for s in said if s != "total total"] or said
     said += d.speaker.sums(f) * 2 if kind == "SUM" else []
-    said += SPENT if kind == "SUM" and d.speaker.sums(f) and g.field.table in persons else []
+    said += SPENT if kind == "SUM" and d.speaker.sums(f) and g.paid else []
     of = "" if is_plain(g.subject) else " of [the] {np}"
     unit = plain_unit(f) if f.format.stored_as_text and (kind == "MAX" or f.format.unit == "ft") else ""
     return f"{kind}({g.subject.read(f)})", f"({'|'.join(said)}){of}{{when}}{unit}", [kind.lower()]
@@ -119,9 +136,12 @@ def _measured(d: Drawer, g: Grouped, counting: bool = True, kinds: Sequence[str]
 def group(d: Drawer) -> Intent | None:
     """A number for each group."""
     g = _grouped(d)
-    if not g:
-        return None
-    value, said, tags = _measured(d, g)
+    return each_group(d, g) if g else None
+
+
+def each_group(d: Drawer, g: Grouped) -> Intent:
+    """A number for each of these groups."""
+    value, said, tags = measured(d, g)
     order, tail = [], ""
     if d.chance(0.35):
         down = d.chance(0.75)
@@ -132,6 +152,8 @@ def group(d: Drawer) -> Intent | None:
     query = g.subject.source.select(g.column, value, group=[g.column], order=order)
     fills = {"word": g.word, "plurals": plural(g.word), "tail": tail}
     asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
+    if often := OFTEN.get(g.word):
+        asked += frames("group often", often=often, said=said, word=g.word, tail=tail)
     f = next((f for f in d.facts(g.subject.view) if value == f"SUM({g.subject.read(f)})"), None)
     if f and d.speaker.words(f).counts and d.speaker.words(f).verbs and is_plain(g.subject):
         asked += _sums(d, f, g, tail) * 2
@@ -158,9 +180,12 @@ def group_extreme(d: Drawer) -> Intent | None:
     """The group with the most or the least; all of them in case of a tie, where asked."""
     owned = _owned(d) if d.chance(0.2) else None
     g = owned or _grouped(d)
-    if not g:
-        return None
-    value, said, tags = _measured(d, g, counting=not owned, kinds=("SUM",) if owned else ("AVG", "SUM"))
+    return best_group(d, g, bool(owned)) if g else None
+
+
+def best_group(d: Drawer, g: Grouped, owned: bool = False) -> Intent:
+    """Of these groups the one with the most or the least, or the top few."""
+    value, said, tags = measured(d, g, counting=not owned, kinds=("SUM",) if owned else ("AVG", "SUM"))
     high, (beside, told), source = d.chance(0.8), d.figure(0.5), g.subject.source
     order = [f"{value}{' DESC' if high else ''}"]
     columns = [g.column, *([value] if beside else [])]
@@ -185,7 +210,7 @@ def group_extreme(d: Drawer) -> Intent | None:
 
 
 def _top_groups(
-    d: Drawer, g: Grouped, measured: _Measured, columns: list[str], order: list[str], high: bool, told: bool
+    d: Drawer, g: Grouped, measured: Measured, columns: list[str], order: list[str], high: bool, told: bool
 ) -> Intent:
     """The groups with the most or the least, so many of them, the number beside or not."""
     value, said, tags = measured
@@ -235,18 +260,14 @@ def _owned(d: Drawer) -> Grouped | None:
         return None
     view = d.rng.choice(found)
     g = Grouped(d, View(view.root, view.root), view.who.label, view.path, plain=True)
-    words = plural(view.period.words.split()[-1])
-    g.subject.conditions.append(
-        Condition(
-            (),
-            (),
-            time=(
-                f"(over|across) all {words}",
-                f"(over|in) all {words} together",
-            ),
-        )
-    )
+    g.subject.conditions.append(over_all(view.period))
     return g
+
+
+def over_all(period: Field) -> Condition:
+    """No season or year in particular, in words."""
+    words = plural(period.words.split()[-1])
+    return Condition((), (), time=(f"(over|across) all {words}", f"(over|in) all {words} together"))
 
 
 def _extreme_group_frames(word: str, said: str, counting: bool, high: bool, tail: str, also: str) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ _FLAGS = (
 _NAMING = ("nickname", "name", "title", "full name", "label", "username", "model")
 _FIRST = re.compile(r"(first|given|fore) ?name|fname")
 _LAST = re.compile(r"(last|family|sur) ?name|lname")
+_ABOVE = re.compile(
+    r"reports? to|(parent|manager|boss|supervisor|superior|mentor) (id|key|code|no)"
+)  # in its own table
 _PERSONS = frozenset(
     [
         "player",
@@ -152,7 +155,12 @@ def _by_inclusion(schema: Schema, kept: dict, values: dict) -> Iterator[tuple[st
         present = {value for value, _ in rows if value is not None}
         for other, key in keys:
             related = column.casefold() == key.casefold() != "id" or _speaks_of(column, other)
-            if other != table and related and len(present) > 1 and present <= {v for v, _ in values[other, key]}:
+            above = column != key and _ABOVE.fullmatch(spaced(column))
+            if (
+                (above if other == table else related)
+                and len(present) > 1
+                and present <= {v for v, _ in values[other, key]}
+            ):
                 yield table, column, other, key
 
 

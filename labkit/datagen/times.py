@@ -89,6 +89,17 @@ def date_parts(speaker: Speaker, field: Field) -> list[DatePart]:
     return kept
 
 
+def part_of_year(field: Field, unit: str) -> DatePart:
+    """The "month" or the "quarter" of a date, whose year is known."""
+    sql = field.format.month
+    if unit == "quarter":
+        sql = f"(CAST({sql} AS INTEGER) + 2) / 3"
+    elif field.format.year == "SUBSTR({c}, 1, 4)":
+        sql = "SUBSTR({c}, 1, 7)"
+    own = {name: getattr(field, name) for name in Field.__dataclass_fields__} | {"kind": "period", "missing": ()}
+    return DatePart(**own, part=sql, called=unit)
+
+
 def _part_of(speaker: Speaker, field: Field, unit: str) -> str:
     """'year' for rows that took place then, else of what: 'birth year', 'signing year'."""
     noun = speaker.words(field).nouns[0].removeprefix(f"{speaker.world.entities[field.table].noun} ")
@@ -118,9 +129,12 @@ def dated(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     """A date: in a year or month, on a day of any year, before or after a day or year."""
     day = rng.choice(field.numbers)
     year, month, name = day[:4], int(day[5:7]), MONTHS[int(day[5:7]) - 1]
-    kind = rng.choices(("year", "month", "years", "day", "any year", "birthday"), (4, 3, 3, 2, 1, 1))[0]
-    if field.format.kind == "month" and kind in ("day", "any year", "birthday"):
+    kinds = ("year", "month", "years", "day", "any year", "birthday", "quarter")
+    kind = rng.choices(kinds, (4, 3, 3, 2, 1, 1, 1))[0]
+    if field.format.kind == "month" and kind in ("day", "any year", "birthday", "quarter"):
         kind = "years"
+    if kind == "quarter":
+        return _quarter(speaker, field, year, (month + 2) // 3, path)
     if kind == "month":
         pattern = field.format.in_month.format(y=year, m=f"{month:02d}", name=name[:3])
         test = Test(field, "=" if field.format.kind == "month" else "month", pattern)
@@ -151,3 +165,13 @@ def dated(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     return _when(
         speaker, field, Test(field, f"year{op}", year), year_words(op, int(year)), path, year if op == "=" else ""
     )
+
+
+def _quarter(speaker: Speaker, field: Field, year: str, quarter: int, path: Path_) -> Condition:
+    """A date in three months of a year."""
+    monthly = replace(field, format=replace(field.format, year=field.format.month))
+    first, last = f"{3 * quarter - 2:02d}", f"{3 * quarter:02d}"
+    nth = {1: "first|1st", 2: "second|2nd", 3: "third|3rd", 4: "fourth|4th|last"}[quarter]
+    said = f"in (the ({nth}) quarter of {year}|Q{quarter} {year}|Q{quarter} of {year})"
+    condition = _when(speaker, field, Test(field, "year=", year), said, path)
+    return replace(condition, tests=(*condition.tests, Test(monthly, "year>=", first), Test(monthly, "year<=", last)))

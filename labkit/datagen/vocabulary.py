@@ -50,3 +50,21 @@ TRADES = frozenset(
 QUANTITIES = frozenset(("quantity", "qty", "units", "pieces"))
 TAKINGS = ("revenue", "sales", "turnover", "total revenue", "total sales")
 SPENT = ["total spend", "total spending", "money spent"]  # the same of those who pay
+
+# Who gets things by a trade, and what that is called: verbs of the present and of the past.
+BUYERS = frozenset(("customer", "client", "buyer", "shopper", "member", "guest", "user", "subscriber", "patron"))
+BUY, BOUGHT = "(buy|purchase|buy)", "(bought|purchased|bought)"
+DEALS = {
+    "rental": ("rent", "rented"),
+    "booking": ("book", "booked"),
+    "order": ("(order|buy)", "(ordered|bought)"),
+    "invoice": (BUY, BOUGHT),
+    "sale": (BUY, BOUGHT),
+    "purchase": (BUY, BOUGHT),
+    "transaction": (BUY, BOUGHT),
+    "receipt": (BUY, BOUGHT),
+}
+
+# Who makes things: those are 'by' them. And what sorts things: those are of it.
+MAKERS = frozenset(("artist", "author", "writer", "composer", "singer", "band", "director", "painter", "poet", "brand"))
+SORTS = frozenset(("genre", "category", "type", "kind", "style", "species", "format", "subject", "topic", "class"))
