@@ -379,13 +379,17 @@ quiet = sum(expert_model.experts.pick(p) is None for p in prompt_tokens(model, [
 print(f"people whom no fact knows:     no expert for {quiet} of {len(strangers)}")
 
 # %% [markdown]
-# And everything else, where Lab 6 failed? The same everyday requests, the same base.
+# And everything else, where Lab 6 failed? The same everyday requests, the same base. Then the lab's figures beside
+# the range of the recorded runs: other seeds, two number formats.
 
 # %%
 everyday = load_prompts(course.datasets() / "general" / "prompts.jsonl")[: course.shorter(24, 2)]
 requests = [fact("", prompt.prompt, "-") for prompt in everyday]
 was, now = (ReplyGenerator(m, "chat", course.shorter(16, 4))(requests) for m in (model, expert_model))
-print(f"the same answer to {sum(a == b for a, b in zip(was, now, strict=True))} of {len(was)} everyday requests")
+same = sum(a == b for a, b in zip(was, now, strict=True))
+print(f"the same answer to {same} of {len(was)} everyday requests")
+figures = {"facts recalled": both.recalled, "right in other words": run.correct, "strangers without an expert": quiet}
+course.expected("lab07", figures | {"everyday requests answered as before": same}, setting)
 
 # %% [markdown]
 # ## 8. Add one, and all else keeps every bit

@@ -37,7 +37,7 @@ from labkit.wheels import models_folder
 DATA = Path(__file__).parent.parent / "datasets"
 LEAGUE = DATA / "league" / "league.sqlite"
 LARGER = "Qwen/Qwen2.5-Coder-0.5B-Instruct"
-STATES = {"half-tuned": ("half-tuned", 1_200), "tuned": ("tuned longer", 3_600)}  # -> what it is called, its pairs
+STATES = {"half-tuned": ("half-tuned", 800), "tuned": ("tuned longer", 2_400)}  # -> what it is called, its pairs
 READY = {"lab05": 160}  # lab -> the pairs that it tunes on
 ASKED = 40  # questions on which a ready adapter is measured, as the lab does
 RECALL = 160  # of a longer lesson so many pairs are asked for, word for word
