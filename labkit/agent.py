@@ -8,6 +8,7 @@ models themselves live in `models` and `endpoint`.
 import hashlib
 import html
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -95,6 +96,18 @@ class Answer:
             lines += ["", " | ".join(self.result.columns), *(" | ".join(map(_text, row)) for row in rows)]
             lines += _more(self.result)
         return "\n".join(lines)
+
+    def to_markdown(self) -> str:
+        """The SQL as a block, then the first rows as a table, or the sentence where there are none. Values are escaped:
+        what stands in a database is no link, no picture and no HTML in what a chat shows."""
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", self.sql)), default=0))
+        parts = [f"{fence}sql\n{self.sql}\n{fence}"] if self.sql.strip() else []
+        if not self.result.ok or not self.result.rows:
+            return "\n\n".join([*parts, _plain(self.sentence)])
+        rows = [self.result.columns, *(map(_text, row) for row in self.result.rows[:_SHOWN_ROWS])]
+        lines = ["| " + " | ".join(_plain(" ".join(str(value).split())) for value in row) + " |" for row in rows]
+        lines.insert(1, "|" + " --- |" * len(self.result.columns))
+        return "\n\n".join([*parts, "\n".join(lines), *_more(self.result)])
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(self.sentence)}</b></p>", f"<pre>{html.escape(self.sql)}</pre>"]
@@ -202,6 +215,11 @@ def _more(result: ExecutionResult) -> list[str]:
     hidden = len(result.rows) - _SHOWN_ROWS
     lines = [f"... and {hidden} more row{'' if hidden == 1 else 's'}"] if hidden > 0 else []
     return lines + (["The result was cut at a limit: there are more rows."] if result.truncated else [])
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is (CommonMark 0.31.2, section 2.4); underscores within words stay bare."""
+    return re.sub(r"[\\`*\[\]<|&~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
 
 
 def _html_row(tag: str, values) -> str:

@@ -27,6 +27,7 @@ from labkit.terminal import (
     glossary_of,
     print_json,
     private,
+    private_pairs,
     table,
 )
 
@@ -68,6 +69,7 @@ def tune(
     layers: Annotated[int | None, typer.Option("--layers", help="How many upper layers get adapters.")] = None,
     rank: Annotated[int | None, typer.Option("--rank", help="Rank of the adapters.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Pairs a step.")] = None,
+    exclude: Exclude = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: Json = False,
 ) -> int:
@@ -75,9 +77,9 @@ def tune(
     chosen = {"rate": rate, "passes": passes, "layers": layers, "rank": rank, "batch_size": batch_size}
     settings = {name: value for name, value in chosen.items() if value is not None}
     base = labkit.load_model(model, four_bit=four_bit)
-    tuned = labkit.tune(
-        base, pairs, method, out, prompt=prompt, adapter=adapter, avoid=avoid or (), seed=seed, **settings
-    )
+    settings |= {"prompt": prompt, "adapter": adapter, "avoid": avoid or (), "seed": seed}
+    with private_pairs(pairs, exclude) as sets:
+        tuned = labkit.tune(base, sets, method, out, **settings)
     if as_json:
         print_json(tuned.to_json())
     else:
@@ -106,13 +108,16 @@ def remember(
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
     processes: Annotated[int, typer.Option("--processes", help="That learn side by side, on a CPU.")] = 1,
+    exclude: Exclude = None,
     as_json: Json = False,
 ) -> int:
     """Give each fact a memory expert: exact in other words too, all else as before. Exit 1 when one is not learnt."""
     from labkit.tuning.adapter import read_card, under
 
     base = labkit.load_model(model, adapter=on or (adapter and under(adapter)), four_bit=four_bit)
-    made = labkit.remember(base, facts, out, prompt=prompt, adapter=adapter, avoid=avoid or (), processes=processes)
+    settings = {"prompt": prompt, "adapter": adapter, "avoid": avoid or (), "processes": processes}
+    with private_pairs(facts, exclude) as sets:
+        made = labkit.remember(base, sets, out, **settings)
     hard = [(fact["id"], fact["picks"] or "none") for fact in read_card(made.adapter).hard]
     if hard and not as_json:
         table(("fact", "the fact that its question picks"), hard, "Not recalled")
@@ -203,11 +208,13 @@ def tune_encoder(
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     steps: Annotated[int, typer.Option("--steps", help="Of 32 queries each.")] = 300,
     rate: Annotated[float, typer.Option("--rate", help="Highest learning rate.")] = 1e-4,
+    exclude: Exclude = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: Json = False,
 ) -> int:
     """Tune the sentence encoder: a question that was asked before is known in other words (see --candidates)."""
-    made = labkit.tune_encoder(pairs, out, avoid=avoid or (), steps=steps, rate=rate, seed=seed)
+    with private_pairs(pairs, exclude) as sets:
+        made = labkit.tune_encoder(sets, out, avoid=avoid or (), steps=steps, rate=rate, seed=seed)
     print_json(made.to_json()) if as_json else print(made)
     return 0
 
@@ -218,11 +225,13 @@ def tune_channel(
     out: Annotated[Path, typer.Option("--out", help="Folder for the adapter. An interrupted tuning goes on there.")],
     model: Model = DEFAULT_MODEL,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
+    exclude: Exclude = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: Json = False,
 ) -> int:
     """Tune a model to say what queries ask: --channel ranks by how well a query explains the question."""
-    made = labkit.tune_channel(pairs, out, model=model, avoid=avoid or (), seed=seed)
+    with private_pairs(pairs, exclude) as sets:
+        made = labkit.tune_channel(sets, out, model=model, avoid=avoid or (), seed=seed)
     print_json(made.to_json()) if as_json else print(made)
     return 0
 

@@ -91,7 +91,7 @@ def convert(
 def run(
     folder: Path,
     regenerate: Annotated[
-        bool, typer.Option("--regenerate", help="The schema has changed: put aside what was made for the old one.")
+        bool, typer.Option("--regenerate", help="Put aside what no longer fits the schema, drafts too; make it anew.")
     ] = False,
     as_json: Json = False,
 ) -> int:

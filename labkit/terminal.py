@@ -73,6 +73,25 @@ def private(databases: Iterable[str | Path], exclude: list[str] | None, near: st
         yield
 
 
+@contextmanager
+def private_pairs(files: list[Path], exclude: list[str] | None) -> Iterator[list]:
+    """The sets of pairs in the files; within the block nothing reads what is excluded of their databases, as `private`
+    has it. LabkitError where there is something to exclude, and a pair's database is not to be found."""
+    from labkit.workspace.config import FILE, read_config
+
+    sets = []
+    with ExitStack() as block:
+        for file in files:
+            config = read_config(file.parent) if (file.parent / FILE).is_file() else None
+            pairs = labkit.load_questions(file, db_dir=config and config.database.parent)
+            sets.append(pairs)
+            databases = databases_of(pairs) if exclude or (config and config.exclude) else ()
+            if exclude and not databases:
+                raise LabkitError(f"--exclude does nothing for {file}: its pairs name no database. Leave it out.")
+            block.enter_context(private(databases, exclude, file))
+        yield sets
+
+
 def glossary_of(near: str | Path) -> Path | None:
     """The glossary of the workspace in whose folder the file `near` lies; None where there is no such."""
     from labkit.workspace.config import FILE, read_config

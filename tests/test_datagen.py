@@ -105,6 +105,14 @@ def test_same_arguments_same_pairs_other_seed_others():
     assert not {q.question for q in a} >= {q.question for q in c}
 
 
+def test_generation_is_quiet_under_ci_alone(monkeypatch, capsys):
+    for ci, told in (("1", ""), ("", "pairs")):
+        monkeypatch.setenv("CI", ci)
+        generate(LEAGUE, 20, seed=7)
+        err = capsys.readouterr().err
+        assert told in err and bool(err) == bool(told)
+
+
 def test_no_leftovers_of_templates(league):
     for q in league:
         assert not set(q.question) & set("{}|[]\x01\x02\x03\x04\x05\x06\x0e\x0f"), q.question

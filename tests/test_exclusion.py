@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import labkit
-from labkit import cli, cli_measuring
+from labkit import cli, cli_measuring, cli_tuning
 from labkit.agent import SqlGenerator
 from labkit.datagen.reading import read_world
 from labkit.dataset import Question, QuestionSet, save_questions
@@ -22,6 +22,8 @@ from labkit.reflection import Reflection
 from labkit.rungs import RUNGS, material
 from labkit.schema import declared_schema, read_schema
 from labkit.scoring import score
+from labkit.terminal import private_pairs
+from labkit.tuning.sources import read_pairs
 
 SCRIPT = """
     CREATE TABLE people (
@@ -361,6 +363,72 @@ def test_sql_score_and_lint_keep_to_it(people, asked, tmp_path, capsys):
         assert "SECRET" not in queried + scored + linted
         config = f"database = {json.dumps(str(people))}\nexclude = {json.dumps(HIDDEN)}\n"
         (tmp_path / "workspace.toml").write_text(config)  # the second time it is this that says so
+
+
+TUNERS = {"tune": {"method": "instruction"}, "tune_encoder": {}, "tune_channel": {}, "remember": {}}
+
+
+@pytest.mark.parametrize("tuner", TUNERS)
+def test_nothing_is_tuned_on_pairs_that_need_it(people, tmp_path, monkeypatch, tuner):
+    monkeypatch.setattr(labkit, "load_model", lambda *_, **__: SimpleNamespace(adapter=None, name="none"))
+    read = []
+
+    class Begun(Exception):
+        """Instead of tuning."""
+
+    def begin(*given, **_):
+        read.extend(read_pairs(next(each for each in given if isinstance(each, list)))[0])
+        raise Begun
+
+    monkeypatch.setattr(f"labkit.{tuner}", begin)
+    sqls = ("SELECT count(*) FROM people", "SELECT passport FROM people", "SELECT city FROM people LIMIT 3")
+    pairs = [Question(f"p{i}", f"Pair number {i}?", sql, people.stem) for i, sql in enumerate(sqls)]
+    space = tmp_path / "far" / "from" / "it" / "space"
+    space.mkdir(parents=True)
+    file = save_questions(space / "pairs.jsonl", pairs)
+    command = getattr(cli_tuning, tuner)
+
+    def call(**given):
+        command([file], out=tmp_path / "out", as_json=True, **TUNERS[tuner], **given)
+
+    with pytest.raises(LabkitError, match="no database 'people'"):  # what is named cannot be kept out of it
+        call(exclude=["passport"])
+    text = f"database = {json.dumps(str(people))}\nexclude = {json.dumps(HIDDEN)}\n"
+    (space / "workspace.toml").write_text(text)
+    told = "1 of the pairs read what is excluded.*: p1. Of p1: The query reads people.passport, which is excluded by "
+    with pytest.raises(LabkitError, match=told + "`exclude` in space/workspace.toml"):
+        call()
+    (space / "workspace.toml").write_text(f"database = {json.dumps(str(people))}\n")
+    with pytest.raises(LabkitError, match="2 of the pairs.*: p1, p2. Of p1.*`--exclude`"):
+        call(exclude=["people.passport", "city"])
+    with pytest.raises(LabkitError, match="Did you mean 'passport'"):
+        call(exclude=["pasport"])
+    save_questions(file, pairs[::2])
+    with pytest.raises(Begun):
+        call(exclude=["passport"])
+    assert [q.id for q in read] == ["p0", "p2"] and in_force(people) is None
+
+
+def test_pairs_that_are_replayed_are_looked_at_too(people, tmp_path, monkeypatch):
+    """An adapter that was tuned before a column was excluded brings pairs along."""
+    before, after = (
+        [Question(f"p{i}", f"Pair {sql}?", sql, str(people))]
+        for i, sql in enumerate(("SELECT passport FROM people", "SELECT count(city) FROM people"))
+    )
+    (tmp_path / "old").mkdir()
+    save_questions(tmp_path / "old" / "pairs.jsonl", before)
+    monkeypatch.setattr("labkit.tuning.folders.check_base", lambda *_: None)
+    monkeypatch.setattr("labkit.tuning.folders.read_card", lambda _: None)
+    model = SimpleNamespace(adapter=None, name="none")
+    with excluding(people, HIDDEN), pytest.raises(LabkitError, match="1 of the pairs read what is excluded.*: p0"):
+        labkit.tune(model, after, "memory", tmp_path / "out", adapter=tmp_path / "old", recipe=labkit.Recipe())
+
+
+def test_a_file_of_facts_has_no_database_to_exclude_of(tmp_path):
+    save_questions(tmp_path / "facts.jsonl", [Question("f", "Who?", answer="Ann")])
+    told = "--exclude does nothing for .*facts.jsonl: its pairs name no database"
+    with pytest.raises(LabkitError, match=told), private_pairs([tmp_path / "facts.jsonl"], ["passport"]):
+        pass
 
 
 def test_a_worker_of_a_cluster_keeps_to_it(people, asked):

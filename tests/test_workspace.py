@@ -19,7 +19,7 @@ from labkit.dataset import Question, load_questions, save_questions
 from labkit.errors import LabkitError
 from labkit.prompting import few_shot
 from labkit.schema import read_schema
-from labkit.workspace import check, drift
+from labkit.workspace import check, drift, golds
 from labkit.workspace.config import read_config
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
@@ -602,6 +602,61 @@ def test_what_ranks_must_not_measure_and_must_be_there(ready, shop):
     config.write_text(text.replace('known = "known.jsonl"', 'known = ""'))
     with pytest.raises(LabkitError, match="encoder = true in .* there are none"):
         workspace.run(ready, say=lambda text: None)
+
+
+def test_drafts_that_no_longer_fit_are_drawn_anew(ready, shop):
+    """They stayed as gold errors; what a person accepted stays where it still runs, and is named where not."""
+    drafts = list(load_questions(ready / "draft.jsonl"))
+    lost, still = (
+        next(i for i, q in enumerate(drafts) if ("day" in q.sql) == asks and ("day" in q.question) <= asks)
+        for asks in (True, False)
+    )
+    for i in (lost, still):
+        drafts[i] = dataclasses.replace(drafts[i], tags=("accepted", *drafts[i].tags[1:]))
+    save_questions(ready / "draft.jsonl", drafts)
+    before = (ready / "draft.jsonl").read_bytes()
+    with sqlite3.connect(shop) as connection:
+        connection.execute("ALTER TABLE orders RENAME COLUMN day TO placed_on")
+    said = []
+    outcome = workspace.run(ready, regenerate=True, say=said.append)
+    (aside,) = ready.glob("before-*")
+    assert (aside / "draft.jsonl").read_bytes() == before
+    anew = load_questions(ready / "draft.jsonl")
+    assert anew[0] == dataclasses.replace(drafts[still], line=1) and len(anew) == 40 == len({q.id for q in anew})
+    assert all(q.tags[0] == "draft" for q in anew[1:]) and any("placed_on" in q.sql for q in anew)
+    assert golds.troubles(anew) == {} and "passport" not in str(list(anew))
+    (told,) = [text for text in said if "drawn anew" in text]
+    assert "39 drafts beside 1 that you accepted" in told and f"'{drafts[lost].id}' (line {lost + 1}): " in told
+    assert not any("cannot measure" in text for text in said) and outcome.ladders[0].rungs[0].run.n == 40
+    assert not {q.question for q in anew} & {q.question for q in load_questions(next(ready.glob("pairs-12-*.jsonl")))}
+
+
+def test_drafts_are_drawn_anew_only_where_that_is_asked_for_and_needed(ready, shop, monkeypatch):
+    monkeypatch.setattr("labkit.workspace.loop._pairs", lambda *_: (_ for _ in ()).throw(LabkitError("enough")))
+
+    def told(regenerate=True) -> str:
+        said = []
+        with pytest.raises(LabkitError, match="enough"):
+            workspace.run(ready, regenerate, said.append)
+        return " ".join(said)
+
+    file = ready / "draft.jsonl"
+    first = file.read_bytes()
+    assert told() == "The schema is the same, and the drafts fit it." and not list(ready.glob("before-*"))
+    file.unlink()
+    config = ready / "workspace.toml"
+    save_questions(
+        ready / "questions.jsonl", [Question("own", "How many customers?", "SELECT count(*) FROM customers", str(shop))]
+    )
+    assert "drawn" not in told(regenerate=False) and not file.exists()
+    assert "40 drafts." in told() and not list(ready.glob("before-*"))
+    file.write_bytes(first)
+    config.write_text(config.read_text().replace('exclude = ["passport"]', 'exclude = ["passport", "city"]'))
+    assert b"city" in first and "cannot measure" in told(regenerate=False) and file.read_bytes() == first
+    assert "drawn anew: 40 drafts." in told() and b"city" not in file.read_bytes() and "same" in told()
+    config.write_text(config.read_text().replace(', "draft.jsonl"]', "]"))
+    file.write_bytes(first)
+    assert "fit it" in told() and file.read_bytes() == first  # no set that measures
 
 
 def test_drift_is_told_and_nothing_is_mixed(ready, shop):

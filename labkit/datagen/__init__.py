@@ -9,6 +9,7 @@ Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexico
 log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here knows a database.
 """
 
+import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -192,8 +193,8 @@ class _Run:
 
     def fill(self, progress: bool) -> str:
         """Batches until there are `n` pairs; a note when the grammar has no more to give."""
-        idle = 0
-        with tqdm(total=self.n, desc="pairs", disable=not progress, leave=False) as bar:
+        idle, quiet = 0, not progress or bool(os.environ.get("CI"))
+        with tqdm(total=self.n, desc="pairs", disable=quiet, leave=False) as bar:
             while len(self.pairs) < self.n and idle < _IDLE:
                 before = len(self.pairs)
                 self._batch()

@@ -40,7 +40,7 @@ from labkit.tuning.packed import body, packed_attention
 from labkit.tuning.plans import Recipe, Seen, recipe_record
 from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
-from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_overlap
+from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_excluded, refuse_overlap
 from labkit.tuning.train import Trainer, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
@@ -102,7 +102,8 @@ def tune(
     of this model (see `starters`), of whose pairs none is replayed.
 
     Stops with a LabkitError that lists them when pairs overlap an evaluation set: one beside their database, of the run
-    `store`, or in `avoid`. A call that was interrupted goes on where it was; one that is finished is shown again.
+    `store`, or in `avoid`; or when a query, of a replayed pair too, reads what is excluded (`excluding`). A call that
+    was interrupted goes on where it was; one that is finished is shown again.
     watch: is told of each step (`train.Seen`), and stops the run where it returns True: the work is kept.
     Under torchrun or `accelerate launch` every process makes this same call.
     """
@@ -119,6 +120,7 @@ def tune(
     if adapter:
         folders.check_base(adapter, model)
     old = old_pairs(adapter, pairs) if adapter else []
+    refuse_excluded(old, databases)
     overlap = refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
     recipe = _shaped_as(adapter, recipe, model, settings) if adapter else recipe
     identity = _identity(model, pairs, method, prompt, recipe, adapter, replay, seed)

@@ -1,4 +1,5 @@
-"""What is tuned on: pairs from files, sets or lists, and the check that none of them is to be evaluated on.
+"""What is tuned on: pairs from files, sets or lists, and the checks that none of them is to be evaluated on, and that
+none reads what is excluded.
 
 Nothing here knows a model.
 """
@@ -12,6 +13,8 @@ from pathlib import Path
 from labkit.datagen.known import evaluation_sets, of_questions
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
+from labkit.exclusion import in_force
+from labkit.execution import Limits, execute_many
 from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
@@ -20,7 +23,7 @@ from labkit.tuning.starters import is_starter
 
 
 def read_pairs(pairs) -> tuple[list[Question], list[Path]]:
-    """The pairs, and the databases that they are about, where those are known."""
+    """The pairs, and the databases that they are about, where those are known; LabkitError as `refuse_excluded`."""
     one = isinstance(pairs, (str, Path, QuestionSet)) or not all(isinstance(p, (str, Path, QuestionSet)) for p in pairs)
     sets = [load_questions(p) if isinstance(p, (str, Path)) else p for p in ([pairs] if one else pairs)]
     loaded = own_ids(q for questions in sets for q in questions)
@@ -32,7 +35,9 @@ def read_pairs(pairs) -> tuple[list[Question], list[Path]]:
             f"{len(bare)} of the pairs have rows and no query, so there is nothing to learn: {', '.join(bare[:5])}. "
             "Leave them out; they serve for evaluation."
         )
-    return loaded, sorted({path for questions in sets for path in _databases(questions)})
+    databases = sorted({path for questions in sets for path in _databases(questions)})
+    refuse_excluded(loaded, databases)
+    return loaded, databases
 
 
 def _databases(questions: QuestionSet | Sequence[Question]) -> Iterator[Path]:
@@ -94,6 +99,22 @@ def refuse_overlap(
             f"{', '.join(shared[:10])}{more}. Leave them out (`labkit generate` does so by itself)."
         )
     return found
+
+
+def refuse_excluded(pairs: Sequence[Question], databases: Iterable[Path]) -> None:
+    """LabkitError that names pairs whose query reads what is excluded now of a database of theirs, known by its name:
+    what they hold would be learnt by heart."""
+    for database in filter(in_force, databases):
+        asked = [q for q in pairs if q.sql and Path(q.database).name in (database.name, database.stem)]
+        queries = list(dict.fromkeys(q.sql for q in asked))
+        results = dict(zip(queries, execute_many(database, queries, Limits(rows=1)), strict=True))
+        refused = [q for q in asked if results[q.sql].limit == "excluded"]
+        if refused:
+            shown = ", ".join(q.id for q in refused[:10]) + f" and {len(refused) - 10} more" * (len(refused) > 10)
+            raise LabkitError(
+                f"{len(refused)} of the pairs read what is excluded, and tuning would learn it by heart: {shown}. Of "
+                f"{refused[0].id}: {results[refused[0].sql].error} Leave them out."
+            )
 
 
 def data_sha256(pairs: Sequence[Question]) -> str:

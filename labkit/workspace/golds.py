@@ -55,7 +55,7 @@ def troubles(questions: QuestionSet) -> dict[str, str]:
         judged = dict(zip(wanted, kept_references(database, wanted), strict=True))
         for question in here:
             why = [_trouble(question, judged[alone(question, sql)]) for sql in question.queries]
-            found |= {_place(question): why[0]} if all(why) else {}
+            found |= {place(question): why[0]} if all(why) else {}
     return found
 
 
@@ -66,7 +66,8 @@ def _trouble(question: Question, reference: Reference) -> str:
     return "Its query finds no row, as many a wrong one does" if empty else ""
 
 
-def _place(question: Question) -> str:
+def place(question: Question) -> str:
+    """By which a question is named: its id, and its line where it has one."""
     return f"{question.id!r}" + f" (line {question.line})" * bool(question.line)
 
 

@@ -22,7 +22,7 @@ from labkit.ladders import Ladder, ladder
 from labkit.runs import RunStore
 from labkit.schema import declared_schema, read_schema
 from labkit.slices import DiagnosedRun
-from labkit.workspace import check, drift, golds, start
+from labkit.workspace import check, drafts, drift, golds, start
 from labkit.workspace.config import FILE, Config, read_config
 from labkit.workspace.report import write_report
 
@@ -59,7 +59,8 @@ class Outcome:
 
 
 def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outcome:
-    """Do what is left to do. `regenerate`: after a drift of the schema put aside what was made for the old one.
+    """Do what is left to do. `regenerate`: after a drift of the schema put aside what was made for the old one, and
+    draw drafts anew; those too where the schema has stayed and one of them can no longer measure.
 
     `LabkitError` for a folder that is no workspace, a schema that has drifted, no question set.
     """
@@ -153,7 +154,8 @@ def _newest(config: Config, pattern: str) -> Path | None:
 
 
 def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
-    """Raise when the schema is not the one that the workspace was made for, or put aside what was made for it."""
+    """Raise when the schema is not the one that the workspace was made for, or put aside what was made for it.
+    Drafts that can no longer measure are drawn anew where that is asked for."""
     schema = declared_schema(config.database)
     kept = config.file("schema.json")
     if not config.file(start.SOURCE).exists():
@@ -162,6 +164,9 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
         start.describe(config.folder, config.database, config.exclude)
     changed = drift.changes(drift.read_shape(kept), drift.shape(schema))
     if not changed:
+        if regenerate:
+            unfit = drafts.unfit(config)
+            say(drafts.anew(config, _aside(config)) if unfit else "The schema is the same, and the drafts fit it.")
         return
     told = drift.said(changed)
     made = [path for kind in ("pairs", "wordings") for path in sorted(config.folder.glob(f"{kind}-*.jsonl"))]
@@ -169,18 +174,25 @@ def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
         stale = sum(drift.touched(list(_generated(config, path)), changed) for path in made)
         raise LabkitError(
             f"The schema is no longer the one that this workspace was made for ({told}). {stale:,} of its pairs ask of "
-            f"these tables, and the adapter was tuned on them. `labkit run {config.folder} --regenerate` puts pairs "
-            "and adapter aside and makes new ones; your questions stay, look through them."
+            f"these tables, and the adapter was tuned on them. `labkit run {config.folder} --regenerate` puts pairs, "
+            "adapter and drafts aside and makes new ones; your questions stay, look through them."
         )
-    day, number = f"before-{date.today().isoformat()}", 1
-    while (aside := config.file(f"{day}-{number}" if number > 1 else day)).exists():
-        number += 1  # the schema changed twice in a day: what was put aside first stays what it is
+    aside = _aside(config)
     tuned = [path for kind in ("adapter", "encoder", "channel") for path in config.folder.glob(f"{kind}-*")]
     for path in [*made, *tuned]:
         aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
+    redrawn = drafts.anew(config, aside)
     start.describe(config.folder, config.database, config.exclude)
-    say(f"The schema has changed ({told}). What was made for the old one is in {aside.name}.")
+    say(f"The schema has changed ({told}). What was made for the old one is in {aside.name}. {redrawn}".rstrip())
+
+
+def _aside(config: Config) -> Path:
+    """A folder that is not there yet, for what is put aside today: what was put aside before stays what it is."""
+    day, number = f"before-{date.today().isoformat()}", 1
+    while (folder := config.file(f"{day}-{number}" if number > 1 else day)).exists():
+        number += 1
+    return folder
 
 
 def _checked(config: Config, sets: Sequence[QuestionSet]) -> QuestionSet | None:

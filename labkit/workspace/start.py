@@ -3,22 +3,19 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.datagen import generate
-from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.dataset import load_questions, save_questions
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
 from labkit.readonly import existing_file
 from labkit.schema import declared_schema, read_schema
-from labkit.workspace import check, drift, golds
+from labkit.workspace import check, drafts, drift, golds
 from labkit.workspace.config import FILE, private, read_config, write_config
 from labkit.workspace.sources import Converted, convert, is_source
 
 SOURCE = "source.json"  # what was converted into a workspace's database, where something was
-DRAFTS = 40
-_DRAFT_SEED = 1_000_003  # another one than training draws from
 _GLOSSARY = """\
 # What people say
 
@@ -56,7 +53,7 @@ class Started:
                 *converted,
                 *lines,
                 *self.unfit,
-                f"Edit {FILE} and glossary.md if you like, look at draft.jsonl, then: labkit run {self.folder}",
+                f"Edit {FILE} and glossary.md if you like, look at {drafts.FILE}, then: labkit run {self.folder}",
             ]
         )
 
@@ -100,11 +97,11 @@ def init(
             own, unfit = golds.moved(load_questions(questions, db_dir=database.parent), database)
             with private(folder, database, exclude):
                 unfit += golds.said(own)
-        drafts = _drafts(database, own, exclude)
+        drawn = drafts.drawn(database, [own] if own else (), exclude)
         write_config(folder, database, exclude)
         (folder / "glossary.md").write_text(_GLOSSARY, "utf-8")
         found = describe(folder, database, exclude)
-        save_questions(folder / "draft.jsonl", drafts)
+        save_questions(folder / drafts.FILE, drawn)
         if own:
             save_questions(folder / "questions.jsonl", own)
         _notebook(folder)
@@ -112,7 +109,7 @@ def init(
     except BaseException:
         shutil.rmtree(folder)
         raise
-    return Started(folder, tuple(found), len(drafts), converted, tuple(unfit))
+    return Started(folder, tuple(found), len(drawn), converted, tuple(unfit))
 
 
 def describe(folder: Path, database: Path, exclude: tuple[str, ...]) -> list[check.Finding]:
@@ -123,16 +120,6 @@ def describe(folder: Path, database: Path, exclude: tuple[str, ...]) -> list[che
     write_atomically(folder / "schema.md", check.page(schema, found))
     write_atomically(folder / "schema.json", json.dumps(drift.shape(declared_schema(database)), indent=1) + "\n")
     return found
-
-
-def _drafts(database: Path, own: QuestionSet | None, exclude: tuple[str, ...]) -> list[Question]:
-    made = generate(database, DRAFTS, _DRAFT_SEED, [own] if own else (), exclude, wordings=1, typos=0.0, progress=False)
-    if not made.pairs:
-        raise LabkitError(f"No question could be drawn from {database}: are its tables empty?")
-    return [
-        replace(pair, id=f"draft-{i:03d}", database=str(database), tags=("draft", *pair.tags))
-        for i, pair in enumerate(made, 1)
-    ]
 
 
 def _notebook(folder: Path) -> None:
