@@ -45,7 +45,7 @@ class SqlGenerator:
 
     def conversations(self, questions: Sequence) -> list[list[prompting.Message]]:
         """What the model is asked for each question."""
-        return [self.prompt(q.question, _schema_text(q.database)) for q in questions]
+        return [self.prompt(q.question, schema_text(q.database)) for q in questions]
 
     def answer(self, conversations: Sequence[Sequence[prompting.Message]]) -> list[str]:
         """The SQL in the model's reply to each conversation."""
@@ -124,7 +124,7 @@ class Agent:
     def __init__(self, chat_model, database: str | Path, prompt: str | Prompt | None = None, **settings):
         self.database = Path(database)
         self.generator = SqlGenerator(chat_model, prompt, **settings)
-        _schema_text(self.database)  # a file that is no database shows now
+        schema_text(self.database)  # a file that is no database shows now
 
     def ask(self, question: str) -> Answer:
         """Answer `question`. A query that fails or is stopped gives an answer that says so; `result` has the reason."""
@@ -251,7 +251,7 @@ def _said_of(generator: SqlGenerator | ReplyGenerator) -> dict:
     return {**generator.chat_model.describe(), **said, "seed": 0, **generator.settings}
 
 
-def _schema_text(database: str | Path) -> str:
+def schema_text(database: str | Path) -> str:
     """The database's schema as prompt text, read again only when the file has changed, or what is excluded of it."""
     path = Path(database)
     try:

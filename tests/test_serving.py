@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import labkit
-from labkit.agent import Answer, _schema_text
+from labkit.agent import Answer, schema_text
 from labkit.errors import LabkitError
 from labkit.models import load_model
 from labkit.serving import AGENT, Server
@@ -201,7 +201,7 @@ def test_a_colleagues_client_gets_an_answer_and_not_the_models_raw_text(answerin
         assert completion(server, named) == (AGENT, expected)
     assert completion(server, AGENT, [{"type": "text", "text": "Which teams?"}]) == (AGENT, expected)
     asked = server.agent.generator.chat_model.asked
-    assert asked == [server.agent.generator.prompt("Which teams?", _schema_text(server.agent.database))] * 4
+    assert asked == [server.agent.generator.prompt("Which teams?", schema_text(server.agent.database))] * 4
 
 
 @pytest.mark.parametrize("named", ["smollm2-135m", "SmolLM2-135M", "HuggingFaceTB/SmolLM2-135M-Instruct"])

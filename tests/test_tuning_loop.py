@@ -8,21 +8,25 @@ import random
 import runpy
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from labkit.agent import ReplyGenerator
+from labkit.agent import ReplyGenerator, SqlGenerator
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
 from labkit.home import alone
 from labkit.models import load_model
 from labkit.tuning import Recipe, tune
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
-from labkit.tuning.examples import Example
+from labkit.tuning.examples import Example, encode
 from labkit.tuning.instruction import Passes
 from labkit.tuning.lora import LoRALinear
 from labkit.tuning.memory import Mastery
@@ -550,3 +554,37 @@ def test_facts_tuned_into_the_real_model_are_recalled_in_a_new_process(root, tmp
     run = json.loads(ended.stdout)
     assert (run["correct"], run["n"]) == (8, 8)
     assert sum(reply == fact.answer for reply, fact in zip(untuned, facts, strict=True)) < 8
+
+
+@pytest.fixture
+def staff_pairs(tmp_path):
+    """Two pairs about a database that lies beside them; the set and the folder."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "staff.sqlite")) as db:
+        db.executescript("CREATE TABLE staff (name TEXT, floor INTEGER); INSERT INTO staff VALUES ('Ada', 3)")
+    made = {"How many?": "SELECT COUNT(*) FROM staff", "Who is on 3?": "SELECT name FROM staff WHERE floor = 3"}
+    pairs = [Question(id=f"p{i}", question=q, sql=sql, database="staff") for i, (q, sql) in enumerate(made.items())]
+    return QuestionSet("staff pairs", tuple(pairs), db_dir=folder), folder
+
+
+def test_a_prompt_with_the_schema_is_learnt_as_it_is_asked(tiny, own_home, staff_pairs, monkeypatch):
+    pairs, folder = staff_pairs
+    seen = []
+    monkeypatch.setattr("labkit.tuning.encode", lambda *given, **more: seen.extend(encode(*given, **more)) or seen)
+    tuned = tune(tiny, pairs, prompt="plain", progress=False, **SHORT)
+    placed = [replace(q, database=str(folder / "staff.sqlite")) for q in pairs]
+    asked = SqlGenerator(tiny, "plain").conversations(placed)
+    assert [tuple(e.prompt) for e in seen] == [tuple(p) for p in prompt_tokens(tiny, asked)]
+    with closing(sqlite3.connect(folder / "staff.sqlite")) as db:
+        db.execute("ALTER TABLE staff ADD COLUMN desk TEXT")
+    again = tune(tiny, pairs, prompt="plain", progress=False, **SHORT)
+    assert len(seen) == 4 and len(seen[2].prompt) > len(seen[0].prompt), "the schema of now"
+    assert again.adapter != tuned.adapter
+
+
+def test_a_prompt_with_the_schema_needs_the_database(tiny, tmp_path, staff_pairs):
+    lost = QuestionSet("lost", tuple(staff_pairs[0]))
+    with pytest.raises(LabkitError, match="shows the schema, and the file of the pairs' database is not known: staff"):
+        tune(tiny, lost, out=tmp_path / "a", prompt="plain", progress=False, **SHORT)
+    assert tune(tiny, lost, out=tmp_path / "a", progress=False, **SHORT).of == 2, "a prompt without it needs none"

@@ -40,7 +40,7 @@ from labkit.tuning.packed import body, packed_attention
 from labkit.tuning.plans import Recipe, Seen, recipe_record
 from labkit.tuning.ranks import Ranks, own_device, ranks
 from labkit.tuning.recipes import METHODS, default_recipe
-from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_excluded, refuse_overlap
+from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_excluded, refuse_overlap, schemas
 from labkit.tuning.train import Trainer, train
 
 __all__ = ["METHODS", "Recipe", "Tuned", "default_recipe", "tune"]
@@ -123,12 +123,14 @@ def tune(
     refuse_excluded(old, databases)
     overlap = refuse_overlap([*pairs, *old], databases, avoid, store) if old else overlap
     recipe = _shaped_as(adapter, recipe, model, settings) if adapter else recipe
+    shown = {} if prompt == NEAREST_PAIRS else schemas(as_prompt(prompt), [*pairs, *old], databases)
     identity = _identity(model, pairs, method, prompt, recipe, adapter, replay, seed)
+    identity |= {"schemas": digest(shown)} if shown else {}
     folder = Path(out) if out else home() / "adapters" / digest(identity)[:12]
     done = _finished(folder, identity)
     if done:
         return done
-    work = _Work(model, pairs, old, method, prompt, recipe, replay, seed, folder, progress, watch)
+    work = _Work(model, pairs, old, shown, method, prompt, recipe, replay, seed, folder, progress, watch)
     return work.run(identity, overlap, adapter)
 
 
@@ -137,6 +139,7 @@ class _Work:
     model: Model
     pairs: list[Question]
     old: list[Question]
+    shown: dict[str, str]
     method: str
     prompt: str
     recipe: Recipe
@@ -163,7 +166,7 @@ class _Work:
 
     def _tuned(self, team: Ranks, path: Path, checkpoint: Checkpoint, overlap: dict, before: str | Path | None) -> Card:
         """Train, count what is recalled, write the folder: its configuration last, which makes it an adapter."""
-        examples = encode(self.model, self._mixed(), self._prompt())
+        examples = encode(self.model, self._mixed(), self._prompt(), schema_of=self._schema_of)
         adapters = folders.load_adapter(self.model.network, before) if before else None
         trainer = Trainer(self.model, examples, self.recipe, self.seed, team, adapters)
         plan, begun = self._plan(examples), time.monotonic()
@@ -202,6 +205,9 @@ class _Work:
         if self.prompt == NEAREST_PAIRS:
             return NearestPairs([*self.pairs, *self.old])
         return as_prompt(self.prompt)
+
+    def _schema_of(self, pair: Question) -> str:
+        return self.shown.get(pair.database, "")
 
     def _plan(self, examples):
         if self.method == "memory":

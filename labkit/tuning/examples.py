@@ -5,7 +5,7 @@ training and in decoding.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from labkit.agent import Prompt
@@ -27,9 +27,16 @@ class Example:
         return len(self.prompt) + len(self.answer)
 
 
-def encode(model, pairs: Sequence[Question], prompt: Prompt, longest: int = 1024) -> list[Example]:
-    """The pairs as the model reads them; a pair that is longer than `longest` tokens raises a LabkitError."""
-    ask = getattr(prompt, "for_training", lambda pair: prompt(pair.question, ""))
+def encode(
+    model,
+    pairs: Sequence[Question],
+    prompt: Prompt,
+    longest: int = 1024,
+    schema_of: Callable[[Question], str] = lambda pair: "",
+) -> list[Example]:
+    """The pairs as the model reads them, below `schema_of` each where the prompt shows one; a pair that is longer than
+    `longest` tokens raises a LabkitError."""
+    ask = getattr(prompt, "for_training", lambda pair: prompt(pair.question, schema_of(pair)))
     prompts = prompt_tokens(model, [ask(pair) for pair in pairs])
     answers = model.tokenizer([target(pair) for pair in pairs], add_special_tokens=False).input_ids
     end = model.tokenizer.eos_token_id

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from labkit.agent import Prompt, schema_text
 from labkit.datagen.known import evaluation_sets, of_questions
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
@@ -115,6 +116,25 @@ def refuse_excluded(pairs: Sequence[Question], databases: Iterable[Path]) -> Non
                 f"{len(refused)} of the pairs read what is excluded, and tuning would learn it by heart: {shown}. Of "
                 f"{refused[0].id}: {results[refused[0].sql].error} Leave them out."
             )
+
+
+def schemas(prompt: Prompt, pairs: Iterable[Question], databases: Iterable[Path]) -> dict[str, str]:
+    """{a pair's database: its schema as text}, as decoding shows it; {} for a prompt that shows none.
+
+    LabkitError where the prompt shows a schema and the file of a pair's database is not known: it would be learnt with
+    no tables above it, and asked with them.
+    """
+    if hasattr(prompt, "for_training") or prompt("QUESTION", "") == prompt("QUESTION", "SCHEMA"):
+        return {}
+    files = {name: database for database in databases for name in (database.name, database.stem, str(database))}
+    names = {q.database: Path(q.database).name for q in pairs if not q.is_fact}
+    lost = sorted(name or "(none named)" for name in names if name not in files and names[name] not in files)
+    if lost:
+        raise LabkitError(
+            f"This prompt shows the schema, and the file of the pairs' database is not known: {', '.join(lost[:5])}. "
+            'Keep the pairs beside it, give a QuestionSet with db_dir, or tune with the prompt "question_only".'
+        )
+    return {name: schema_text(files.get(name) or files[file]) for name, file in names.items()}
 
 
 def data_sha256(pairs: Sequence[Question]) -> str:
