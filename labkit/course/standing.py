@@ -186,7 +186,8 @@ def _lines(climb: Climb) -> list[str]:
 
 
 def _what(run: Run) -> str:
-    return " + ".join(filter(None, [run.model, run.adapter and _named(Path(run.adapter)), run.prompt]))
+    model = f"{run.model} (4 bits)" if run.four_bit else run.model
+    return " + ".join(filter(None, [model, run.adapter and _named(Path(run.adapter)), run.prompt]))
 
 
 def _named(adapter: Path) -> str:
