@@ -22,7 +22,8 @@ def request(sql: str) -> str:
 
 
 class Channel:
-    """Call it with a question and queries; `folder`: an adapter that `tune_channel` wrote."""
+    """Call it with a question and queries; `folder`: an adapter that `tune_channel` wrote, which stands on the base
+    that its card names, in 4 bits where it was tuned so."""
 
     def __init__(self, folder: str | Path):
         from labkit.models import load_model
@@ -32,7 +33,7 @@ class Channel:
         learnt = Path(folder) / PAIRS
         if not learnt.is_file() or _ASKED not in learnt.read_text("utf-8").partition("\n")[0]:
             raise LabkitError(f"{folder} does not say what queries ask. Make such a folder with `labkit tune-channel`.")
-        self.model = load_model(card.base, adapter=folder)
+        self.model = load_model(card.base, adapter=folder, four_bit=card.four_bit)
 
     def __call__(self, question: str, queries: Sequence[str]) -> list[float]:
         """log P(question | query) of each, in nats."""

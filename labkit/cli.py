@@ -28,6 +28,7 @@ from labkit.terminal import (
     Database,
     Encoder,
     Exclude,
+    FourBit,
     Json,
     Known,
     Model,
@@ -102,6 +103,7 @@ def ask(
     db: Database,
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
+    four_bit: FourBit = False,
     prompt: Prompt = None,
     base_url: BaseUrl = None,
     candidates: Candidates = None,
@@ -115,7 +117,7 @@ def ask(
     """Ask a database a question: the model's SQL, its rows, one sentence. Exit 1 when there is no answer."""
     check_ranking(candidates or known, encoder, aimed, channel)
     with private([db], exclude, db):
-        loaded = chat_model(model, adapter, base_url)
+        loaded = chat_model(model, adapter, base_url, four_bit)
         agent = labkit.Agent(loaded, db, prompt)
         if candidates or known:
             where = Path(db).parent

@@ -20,6 +20,7 @@ from labkit.terminal import (
     Channel,
     Encoder,
     Exclude,
+    FourBit,
     Json,
     Known,
     Mode,
@@ -88,6 +89,7 @@ def evaluate(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
+    four_bit: FourBit = False,
     prompt: Prompt = None,
     base_url: BaseUrl = None,
     mode: Mode = "execution",
@@ -114,14 +116,14 @@ def evaluate(
     if candidates or known:
         from labkit.dataset import overlap
 
-        local = chat_model(model, adapter, base_url)
+        local = chat_model(model, adapter, base_url, four_bit)
         where, words = db_dir or questions.parent, glossary_of(questions)
         generator = ranked(local, candidates, known, encoder, where, prompt, aimed, channel, words)
         shared = {item.text for item in overlap(generator.pairs, loaded) if item.kind == "query"}
         if shared:
             print(f"The pool holds {len(shared)} of the set's queries: what is asked is known.", file=sys.stderr)
     else:
-        generator = kind(chat_model(model, adapter, base_url), prompt)
+        generator = kind(chat_model(model, adapter, base_url, four_bit), prompt)
     size = {} if batch_size is None else {"batch_size": batch_size}
     with private(databases_of(loaded), exclude, questions):
         run = labkit.evaluate(generator, loaded, mode=mode, fresh=fresh, **size)
@@ -218,8 +220,9 @@ def runs_list(as_json: Json = False) -> None:
     if as_json:
         print_json([run.to_json() for run in stored])
     elif stored:
-        names = [(run.set, *(Path(each or "").name for each in (run.model, run.adapter))) for run in stored]
-        rows = [(run.id, run.started[:16], *of, str(run)) for run, of in zip(stored, names, strict=True)]
+        models = [Path(run.model).name + " (4 bits)" * run.four_bit for run in stored]
+        about = [(run.set, model, Path(run.adapter or "").name) for run, model in zip(stored, models, strict=True)]
+        rows = [(run.id, run.started[:16], *of, str(run)) for run, of in zip(stored, about, strict=True)]
         table(("run", "started", "set", "model", "adapter", "accuracy"), rows)
     else:
         print("No runs yet. Start one: labkit evaluate --questions datasets/league/start.jsonl")

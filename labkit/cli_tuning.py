@@ -19,11 +19,13 @@ from labkit.terminal import (
     Channel,
     Encoder,
     Exclude,
+    FourBit,
     Json,
     Mode,
     Model,
     check_ranking,
     databases_of,
+    endpoint,
     glossary_of,
     print_json,
     private,
@@ -63,7 +65,7 @@ def tune(
         str | None, typer.Option("--adapter", help="Adapter folder to continue from, or 'starter': the kit's own.")
     ] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
-    four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
+    four_bit: FourBit = False,
     rate: Annotated[float | None, typer.Option("--rate", help="Highest learning rate.")] = None,
     passes: Annotated[float | None, typer.Option("--passes", help="Over the pairs (memory: at most).")] = None,
     layers: Annotated[int | None, typer.Option("--layers", help="How many upper layers get adapters.")] = None,
@@ -89,7 +91,7 @@ def tune(
         if hard:
             table(("pair", "probability of its answer"), hard, "Not recalled")
         print(tuned)
-        print(f"Next: labkit evaluate --questions SET --adapter {tuned.adapter}")
+        print(f"Next: labkit evaluate --questions SET --adapter {tuned.adapter}{' --four-bit' * four_bit}")
     return 1 if method == "memory" and tuned.recalled < tuned.of else 0
 
 
@@ -106,7 +108,7 @@ def remember(
         str | None, typer.Option("--prompt", help="chat, question_only or plain; by default what suits the facts.")
     ] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
-    four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the frozen weights in 4 bits.")] = False,
+    four_bit: FourBit = False,
     processes: Annotated[int, typer.Option("--processes", help="That learn side by side, on a CPU.")] = 1,
     exclude: Exclude = None,
     as_json: Json = False,
@@ -134,10 +136,11 @@ def forget(
         list[str] | None, typer.Option("--question", "-q", help="A question that a fact answers; repeatable.")
     ] = None,
     model: Model = DEFAULT_MODEL,
+    four_bit: FourBit = False,
     as_json: Json = False,
 ) -> int:
     """Take facts out of a bank of memory experts: nothing of theirs is left, the others answer as before."""
-    done = labkit.forget(adapter, out, fact or (), question or (), model)
+    done = labkit.forget(adapter, out, fact or (), question or (), labkit.load_model(model, four_bit=four_bit))
     print_json(done.to_json()) if as_json else print(f"{done}\nNext: remove {adapter}, which still holds them.")
     return 0
 
@@ -148,11 +151,12 @@ def join(
     second: Annotated[Path, typer.Argument(help="Another one's, on the same model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the bank with the facts of both.")],
     model: Model = DEFAULT_MODEL,
+    four_bit: FourBit = False,
     as_json: Json = False,
 ) -> int:
     """Make one bank of memory experts of two that were trained apart; each fact's answer keeps its bits. Exit 1 when
     a fact can't be told apart from one of the other bank."""
-    done = labkit.join(first, second, out, model)
+    done = labkit.join(first, second, out, labkit.load_model(model, four_bit=four_bit))
     print_json(done.to_json()) if as_json else print(done)
     return 1 if done.lost else 0
 
@@ -185,13 +189,14 @@ def merge(
 def side_effects(
     adapter: Annotated[str, typer.Option("--adapter", help="Folder of the adapter whose side effects are looked for.")],
     model: Model = DEFAULT_MODEL,
+    four_bit: FourBit = False,
     max_new_tokens: Annotated[int, typer.Option(help="Length of the answers that are compared.")] = 32,
     as_json: Json = False,
 ) -> int:
     """What an adapter changed elsewhere: answers to general prompts, KL, perplexity of plain English."""
     from labkit.side_effects import side_effects as compare
 
-    base, tuned = labkit.load_model(model), labkit.load_model(model, adapter=adapter)
+    base, tuned = (labkit.load_model(model, adapter=one, four_bit=four_bit) for one in (None, adapter))
     found = compare(base, tuned, max_new_tokens=max_new_tokens)
     if as_json:
         print_json(found.to_json())
@@ -224,6 +229,7 @@ def tune_channel(
     pairs: Annotated[list[Path], typer.Option("--pairs", help="Pairs with queries; repeatable.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the adapter. An interrupted tuning goes on there.")],
     model: Model = DEFAULT_MODEL,
+    four_bit: FourBit = False,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     exclude: Exclude = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
@@ -232,6 +238,8 @@ def tune_channel(
     """Tune a model to say what queries ask: --channel ranks by how well a query explains the question."""
     with private_pairs(pairs, exclude) as sets:
         made = labkit.tune_channel(sets, out, model=model, avoid=avoid or (), seed=seed)
+    base = labkit.load_model(model, four_bit=four_bit)
+    made = labkit.tune_channel(pairs, out, model=base, avoid=avoid or (), seed=seed)
     print_json(made.to_json()) if as_json else print(made)
     return 0
 
@@ -240,6 +248,7 @@ def tune_channel(
 def ladder(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
+    four_bit: FourBit = False,
     pairs: Annotated[Path | None, typer.Option("--pairs", help="Solved pairs to show; else generated here.")] = None,
     rungs: Annotated[str | None, typer.Option("--rungs", help="Names by comma; all by default, '' for none.")] = None,
     adapter: Annotated[list[str] | None, typer.Option("--adapter", help="A tuned rung, NAME=DIR; repeatable.")] = None,
@@ -270,7 +279,7 @@ def ladder(
     loaded = labkit.load_questions(questions, db_dir=db_dir)
     with private(databases_of(loaded), exclude, questions):
         climbed = labkit.ladder(
-            labkit.Endpoint(base_url, model) if base_url else model,
+            endpoint(model, base_url, four_bit) if base_url else model,
             loaded,
             adapters=_named_folders(adapter or ()),
             pairs=pairs,
@@ -281,6 +290,7 @@ def ladder(
             channel=channel,
             aimed=aimed,
             glossary=glossary_of(questions),
+            four_bit=four_bit,
             mode=mode,
             fresh=fresh,
             **chosen,

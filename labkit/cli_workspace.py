@@ -18,6 +18,7 @@ from labkit.terminal import (
     Channel,
     Encoder,
     Exclude,
+    FourBit,
     Json,
     Known,
     Model,
@@ -111,6 +112,7 @@ def serve(
     db: Annotated[Path | None, typer.Option("--db", help="Or a SQLite file, with --adapter and --candidates.")] = None,
     model: Model = DEFAULT_MODEL,
     adapter: Adapter = None,
+    four_bit: FourBit = False,
     candidates: Candidates = None,
     known: Known = None,
     encoder: Encoder = None,
@@ -127,9 +129,10 @@ def serve(
     if (folder is None) == (db is None):
         raise LabkitError("Name a workspace, or a database with --db.")
     if folder:
-        from labkit.workspace import made, ranking, stale
+        from labkit.workspace import made, ranking, read_config, stale
 
         db, model, adapter, candidates = made(folder)
+        four_bit = four_bit or read_config(folder).four_bit
         if told := stale(folder):
             print(told, file=sys.stderr, flush=True)
         decided = ranking(folder)
@@ -138,7 +141,7 @@ def serve(
     words = decided.glossary if folder else None
     check_ranking(candidates or known, encoder, aimed, channel)
     with private([db], exclude, folder / "workspace.toml" if folder else db):
-        loaded = chat_model(model, adapter and str(adapter), None)
+        loaded = chat_model(model, adapter and str(adapter), None, four_bit)
         agent = labkit.Agent(loaded, db)
         if candidates or known:
             how = {"aimed": aimed, "channel": channel, "glossary": words}

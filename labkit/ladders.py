@@ -19,6 +19,7 @@ from labkit.errors import LabkitError
 from labkit.evaluation import BATCH, evaluate
 from labkit.exclusion import said as excluded_of
 from labkit.meters import Counted, Figures, Metered, peak_memory
+from labkit.quantization import check_four_bit
 from labkit.reranking import RerankedGenerator
 from labkit.rungs import LOOKING_UP, RUNGS, material, rung
 from labkit.runs import Run, RunStore
@@ -95,6 +96,7 @@ def ladder(
     aimed: bool = False,
     exclude: Iterable[str] = (),
     glossary: str | Path | None = None,
+    four_bit: bool = False,
     mode: str = "execution",
     store: RunStore | str | Path | None = None,
     fresh: bool = False,
@@ -109,12 +111,13 @@ def ladder(
     explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that are
     trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`.
     glossary: a Markdown file that retrieval shows lines of, and that words generated and drawn pairs; None: the one
-    beside the database.
+    beside the database. four_bit: a model that is named is loaded in 4 bits, for every rung.
     LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
     """
     adapters = dict(adapters or {})
     _check(rungs, adapters)
     _check_adapters(model, adapters)
+    _check_four_bit(model, four_bit)
     store = store if isinstance(store, RunStore) else RunStore(store)
     climb = _Climb(questions, mode, store, fresh, batch_size)
     found = material(questions, pairs, climb.folder, store, glossary) if {*rungs} & {*LOOKING_UP} else None
@@ -124,14 +127,14 @@ def ladder(
     pool = parts and replace(parts[0], questions=tuple(pair for pairs in parts for pair in pairs))
     climbed = []
     if rungs:
-        base = _load(model)
+        base = _load(model, None, four_bit)
         for name in rungs:
             generator = rung(name, Metered(base), found, shots=shots, reflections=reflections)
             climbed.append(climb.rung(name, generator, found.seconds if name in LOOKING_UP else 0.0))
         del base, generator
     for name, folder in adapters.items():
         gc.collect()
-        tuned = Metered(_load(model, folder))
+        tuned = Metered(_load(model, folder, four_bit))
         climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
         if pool:
             how = {"known": known, "encoder": encoder, "channel": channel, "aimed": aimed}
@@ -178,12 +181,23 @@ def _check_adapters(model, adapters: Mapping) -> None:
             )
 
 
-def _load(model, adapter: str | Path | None = None):
+def _check_four_bit(model, four_bit: bool) -> None:
+    """Before the first rung, too."""
+    if four_bit and not isinstance(model, (str, Path)):
+        raise LabkitError(
+            "four_bit says how a model is loaded that is given by its name; this one is loaded already, or behind an "
+            "endpoint. Give the name, or load it with load_model(NAME, four_bit=True)."
+        )
+    if four_bit:
+        check_four_bit()
+
+
+def _load(model, adapter: str | Path | None, four_bit: bool):
     """A chat model; one that is given may be another's, so an adapter gets a base of its own."""
     from labkit.models import load_model
 
     if isinstance(model, (str, Path)):
-        return load_model(model, adapter=adapter)
+        return load_model(model, adapter=adapter, four_bit=four_bit)
     if adapter is None:
         return model
     return load_model(model.name, adapter, model.device, model.dtype, model.four_bit)

@@ -15,6 +15,8 @@ from labkit.dataset import load_questions
 from labkit.errors import LabkitError
 from labkit.fetching import DEFAULT, KnownModel, fetch_model, known_models
 from labkit.home import home, write_atomically
+from labkit.notices import notice
+from labkit.quantization import check_four_bit, four_bit_options, kept_trainable
 
 __all__ = ["DEFAULT", "KnownModel", "Model", "fetch_model", "known_models", "load_model"]
 
@@ -73,9 +75,12 @@ def load_model(
     card is refused on another base than the card's, and brings its prompt.
     `device` is "cpu", "cuda", "cuda:1" or "mps", by default the first GPU or else the CPU. `dtype` is "bfloat16",
     "float16" or "float32", by default bfloat16 where the device computes in it, else float16 on a GPU and float32 on
-    a CPU. `four_bit` holds the weights as NF4 (Dettmers et al. 2023, "QLoRA", section 3), which takes bitsandbytes.
+    a CPU. `four_bit` holds the weights as NF4 (see `quantization`), those of a GGUF file too, which takes bitsandbytes;
+    an adapter that was tuned the other way is loaded, and said to be.
     """
     adapter_folder = _adapter_folder(adapter)
+    if four_bit:
+        check_four_bit()
     folder = fetch_model(name)
     device = _device(device)
     dtype = _dtype(dtype, device)
@@ -83,6 +88,7 @@ def load_model(
     if adapter_folder:
         model.adapter, model.adapter_sha256 = str(adapter), weights_sha256(adapter_folder)
         model.prompt = prompt_of(adapter_folder, model)
+        _say_other_precision(adapter_folder, four_bit)
     elif (folder / "card.json").is_file():  # an adapter was merged into it
         from labkit.tuning.adapter import read_card
 
@@ -110,18 +116,18 @@ def _load(folder: Path, device: str, dtype: str, four_bit: bool) -> tuple:
         give_back()
     options = {"dtype": getattr(torch, dtype), "local_files_only": True}
     if four_bit:
-        options |= _four_bit_options(options["dtype"], device)
+        options |= four_bit_options(options["dtype"], device)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             network = AutoModelForCausalLM.from_pretrained(folder, **options)
-            return _trainable(network) if four_bit else network.to(device), tokenizer
+            return kept_trainable(network) if four_bit else network.to(device), tokenizer
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise LabkitError(
                 f"{folder.name} does not fit {device} in {dtype}. Take a smaller model (`labkit doctor` lists what "
-                "fits) or, on a GPU, load it with four_bit=True."
+                "fits) or, on a GPU, load it in 4 bits (--four-bit, four_bit=True)."
             ) from error
         except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
             raise LabkitError(
@@ -133,30 +139,6 @@ def _first(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _four_bit_options(dtype, device: str) -> dict:
-    from labkit.upstream import no_hub_kernels
-
-    try:
-        with no_hub_kernels():
-            import bitsandbytes  # noqa: F401
-        from transformers import BitsAndBytesConfig
-    except ImportError as error:
-        raise LabkitError("4-bit weights take the package bitsandbytes: pip install 'labkit[gpu]'") from error
-    config = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-    )
-    return {"quantization_config": config, "device_map": {"": device}}
-
-
-def _trainable(network):
-    """On processors with AVX512-BF16, bitsandbytes packs a layer's weights anew at the first answer; from then on no
-    gradient passes through it, without a word. The weights stay as they are."""
-    for module in network.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
-    return network
-
-
 def _adapter_folder(adapter: str | Path | None) -> Path | None:
     if not adapter:
         return None
@@ -166,6 +148,16 @@ def _adapter_folder(adapter: str | Path | None) -> Path | None:
             f"{folder} holds no adapter: adapter_config.json is missing. Name the folder that tuning wrote."
         )
     return folder
+
+
+def _say_other_precision(folder: Path, four_bit: bool) -> None:
+    """An adapter learns beside the weights as they are held, and answers a little otherwise beside others."""
+    from labkit.tuning.adapter import read_card
+
+    card = read_card(folder)
+    if card and card.four_bit != four_bit:
+        here, there = ("in 4 bits", "plain ones") if four_bit else ("not in 4 bits", "weights in 4 bits (--four-bit)")
+        notice(f"The adapter in {folder} was tuned beside {there}; here the weights are {here}: answers may differ.")
 
 
 def _is_bank(folder: Path) -> bool:

@@ -86,6 +86,11 @@ class Run:
     results: tuple[Result, ...] = ()
 
     @property
+    def four_bit(self) -> bool:
+        """Whether the model's weights were held in 4 bits."""
+        return bool((self.settings or {}).get("four_bit"))
+
+    @property
     def n(self) -> int:
         """Questions scored, unstable ones and gold errors among them."""
         return len(self.results)

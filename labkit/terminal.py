@@ -17,6 +17,9 @@ from labkit.errors import LabkitError
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, a contract for scripts.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="A known name, hub id, local folder or GGUF file.")]
 Adapter = Annotated[str | None, typer.Option("--adapter", help="Folder of a PEFT adapter to load on the model.")]
+FourBit = Annotated[
+    bool, typer.Option("--four-bit", help="Hold the model's weights in 4 bits (NF4), an adapter beside them.")
+]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible endpoint that serves --model.")]
 Prompt = Annotated[
     str | None,
@@ -154,13 +157,23 @@ def frame(frame, title: str = "") -> None:
     table(frame.columns, rows, title)
 
 
-def chat_model(model: str, adapter: str | None, base_url: str | None):
+def chat_model(model: str, adapter: str | None, base_url: str | None, four_bit: bool = False):
     """The chat model that the options name: an endpoint, or weights on this machine."""
     if not base_url:
-        return labkit.load_model(model, adapter=adapter)
+        return labkit.load_model(model, adapter=adapter, four_bit=four_bit)
     if adapter:
         raise LabkitError(
             "--adapter loads on a local model; an endpoint serves its own. Leave out --adapter or --base-url."
+        )
+    return endpoint(model, base_url, four_bit)
+
+
+def endpoint(model: str, base_url: str, four_bit: bool):
+    """The endpoint that the options name; LabkitError where one is about weights on this machine."""
+    if four_bit:
+        raise LabkitError(
+            "--four-bit is about a local model; an endpoint holds its weights as it was started. Leave out --four-bit "
+            "or --base-url."
         )
     return labkit.Endpoint(base_url, model)
 

@@ -14,6 +14,7 @@ from labkit.datagen import (
     computed,
     extremes,
     generate,
+    grouping,
     groups,
     lists,
     lookups,
@@ -300,9 +301,9 @@ def test_a_group_through_a_role_names_the_role(speakers):
     drawer = Drawer(speakers["league"], random.Random(1))
     conference = drawer.world.field("teams.conference")
     sides = {p[0].role: p for p in drawer.world.paths("games", 1)[1:]}
-    words = [groups.group_word(drawer, conference, sides[role]) for role in ("home", "away")]
+    words = [grouping.group_word(drawer, conference, sides[role]) for role in ("home", "away")]
     assert words == ["conference of the home team", "conference of the away team"]
-    assert groups.group_word(drawer, conference) == "conference"
+    assert grouping.group_word(drawer, conference) == "conference"
 
 
 def test_an_average_is_no_count(speakers):

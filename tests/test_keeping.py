@@ -11,7 +11,7 @@ from labkit.dataset import load_questions
 from labkit.evaluation import evaluate
 from labkit.runs import RunStore
 
-MODEL = SimpleNamespace(name="tiny", sha256="ab" * 32)
+MODEL = SimpleNamespace(name="tiny", sha256="ab" * 32, four_bit=False)
 
 
 @pytest.mark.parametrize("lab", range(10))
@@ -37,8 +37,9 @@ def test_each_pass_has_a_folder_of_its_own_and_an_empty_one_is_taken(own_home):
 class Answering:
     """A generator that says which adapter it answers with."""
 
-    def __init__(self, adapter, weights="cd" * 32, base=MODEL.sha256):
+    def __init__(self, adapter, weights="cd" * 32, base=MODEL.sha256, four_bit=False):
         self.said = {"model": "tiny", "sha256": base, "adapter": str(adapter), "adapter_sha256": weights}
+        self.said["four_bit"] = four_bit
 
     def __call__(self, questions):
         return ["SELECT 1" for _ in questions]
@@ -69,6 +70,22 @@ def test_the_last_adapter_of_a_lab_is_found_by_its_run(questions, tmp_path):
     (gone / "adapter_config.json").unlink()
     assert keeping.last_adapter("lab05", MODEL) == second and keeping.last_adapter("lab09", MODEL) == other
     assert keeping.last_adapter("lab07", MODEL) is None
+
+
+def test_an_adapter_of_four_bits_is_not_opened_for_plain_weights_nor_the_other_way(questions):
+    plain, four = made("lab05"), made("lab05")
+    evaluate(Answering(plain, "1"), questions, progress=False)
+    evaluate(Answering(four, "2", four_bit=True), questions, progress=False)
+    assert keeping.last_adapter("lab05", MODEL) == plain
+    assert keeping.last_adapter("lab05", SimpleNamespace(**vars(MODEL) | {"four_bit": True})) == four
+
+
+def test_one_adapter_on_four_bits_and_on_plain_weights_is_two_rungs(questions):
+    folder = made("lab05")
+    runs = [evaluate(Answering(folder, four_bit=four), questions, progress=False) for four in (False, True)]
+    assert runs[0].id != runs[1].id and [run.four_bit for run in runs] == [False, True]
+    (climb,) = standing.progress().climbs
+    assert list(climb.rungs) == ["tiny + lab05-1/sql", "tiny (4 bits) + lab05-1/sql"]
 
 
 def test_the_same_adapter_in_another_folder_is_the_same_rung(questions):

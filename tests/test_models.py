@@ -409,8 +409,9 @@ def test_device_and_dtype(tiny_model_dir):
             load_model(tiny_model_dir, **wrong)
 
 
-def test_four_bit_without_bitsandbytes_is_a_sentence(tiny_model_dir, monkeypatch):
+def test_four_bit_without_bitsandbytes_is_a_sentence_before_anything_is_fetched(tiny_model_dir, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setattr("labkit.models.fetch_model", lambda name: pytest.fail("fetched"))
     with pytest.raises(LabkitError, match="bitsandbytes"):
         load_model(tiny_model_dir, four_bit=True)
 

@@ -391,6 +391,7 @@ def test_a_table_of_which_no_row_can_be_read_is_told(shop, tmp_path):
         ("questions = [1]", "questions"),
         ("seed = ", "cannot be read"),
         ("starter = 1", "starter"),
+        ("four_bit = 4", "four_bit = 4"),
     ],
 )
 def test_a_config_that_means_nothing(tmp_path, line, told):
@@ -451,6 +452,47 @@ def test_the_whole_loop_and_nothing_twice(ready):
     assert "No question was made of <code>passport</code>, no prompt shows it and no query may read it" in page
     shown = page.partition("<h2>What fails")[2].partition("<h2>What it was tuned on")[0]
     assert "<code>" in shown and "`" not in shown
+
+
+def test_the_loop_tunes_and_asks_in_four_bits_and_keeps_both_apart(ready, monkeypatch):
+    config = ready / "workspace.toml"
+    save_questions(ready / "few.jsonl", load_questions(ready / "draft.jsonl")[:2])
+    text = config.read_text().replace("candidates = 30", "candidates = 0")
+    text = text.replace('["questions.jsonl", "draft.jsonl"]', '["few.jsonl"]')
+    four = text.replace("four_bit = false", "four_bit = true")
+    assert four != text
+    outcomes = []
+    for written in (text, four, text):
+        config.write_text(written)
+        outcomes.append(workspace.run(ready, say=lambda text: None))
+        assert workspace.made(ready)[2] == outcomes[-1].adapter  # of the two the one that was tuned as is decided now
+    plain, quantized, again = outcomes
+    assert again.to_json() == plain.to_json() and quantized.adapter != plain.adapter
+    assert (plain.card["made"]["four_bit"], quantized.card["made"]["four_bit"]) == (False, True)
+    for outcome in (plain, quantized):
+        assert {rung.run.four_bit for rung in outcome.ladders[0].rungs} == {outcome is quantized}
+    assert not {rung.run.id for rung in plain.ladders[0].rungs} & {rung.run.id for rung in quantized.ladders[0].rungs}
+    config.write_text(four)
+    assert " in 4 bits, tuned on" in workspace.run(ready, say=lambda text: None).report.read_text()
+    asked = []
+
+    def stop(*given):
+        asked.append(given[-1])
+        raise LabkitError("enough")
+
+    monkeypatch.setattr(cli_workspace, "chat_model", stop)
+    with pytest.raises(LabkitError, match="enough"):
+        cli_workspace.serve(ready)
+    assert asked == [True]
+
+
+def test_a_loop_in_four_bits_says_at_once_that_bitsandbytes_is_missing(ready, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    config = ready / "workspace.toml"
+    config.write_text(config.read_text().replace("four_bit = false", "four_bit = true"))
+    with pytest.raises(LabkitError, match="4-bit weights take the package bitsandbytes: pip install"):
+        workspace.run(ready, say=lambda text: None)
+    assert not list(ready.glob("pairs-*"))
 
 
 def test_own_questions_measure_and_never_train(ready, shop):

@@ -41,11 +41,13 @@ def files_folder(lab: str) -> Path:
 
 
 def last_adapter(lab: str, model, store: RunStore | None = None) -> Path | None:
-    """The newest adapter that was tuned for SQL in a lab on `model`'s weights, evaluated (a run of `store`, default:
-    the kit's own, names it), and is still there; None where there is none."""
+    """The newest adapter that was tuned for SQL in a lab on `model`'s weights, held as they are here (in 4 bits or
+    not), evaluated (a run of `store`, default: the kit's own, names it), and is still there; None where there is
+    none."""
     for run in (store or RunStore()).list():
         folder = Path(run.adapter or "")
         of_lab = folder.parent.name.startswith(f"{lab}-") and (folder / "adapter_config.json").is_file()
-        if of_lab and run.finished and run.mode == "execution" and run.model_hash == model.sha256:
+        same = (run.model_hash, run.four_bit) == (model.sha256, model.four_bit)
+        if of_lab and same and run.finished and run.mode == "execution":
             return folder
     return None

@@ -186,7 +186,11 @@ def _lines(climb: Climb) -> list[str]:
 
 
 def _what(run: Run) -> str:
-    return " + ".join(filter(None, [run.model, run.adapter and _named(Path(run.adapter)), run.prompt]))
+    return " + ".join(filter(None, [_model(run), run.adapter and _named(Path(run.adapter)), run.prompt]))
+
+
+def _model(run: Run) -> str:
+    return run.model + " (4 bits)" * run.four_bit
 
 
 def _named(adapter: Path) -> str:
@@ -242,7 +246,7 @@ def _shown(climb: Climb) -> str:
     rungs = {_short(number, name): run for number, (name, run) in enumerate(zip(names, climb.runs, strict=True), 1)}
     way = " → ".join(f"{run.accuracy:.2f}" for run in (climb.runs[0], *climb.runs[1:][-1:]))
     change = f" From the first to the last: {climb.change}." if climb.change else ""
-    models = ", ".join(sorted({run.model for run in climb.runs}))
+    models = ", ".join(sorted({_model(run) for run in climb.runs}))
     replayed = any("replayed" in name for name in names)
     note = " What says <em>replayed</em> was not tuned here: it is the kit's, taken to skip a wait." if replayed else ""
     return f"""<section><h2>{html.escape(FIGURES[climb.figure])}</h2>

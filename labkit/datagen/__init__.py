@@ -4,9 +4,10 @@ people ask, filter, count what each filter dropped.
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` with `columns.txt` (English),
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
-`numbers`, `computed`, `groups`, `nested`, `sides`, `changes`, `careers`, `comparing`, `selves`, `months`, `totals`,
-`ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query
-log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here knows a database.
+`numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`, `changes`, `careers`, `comparing`,
+`selves`, `months`, `totals`, `ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
+`focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here
+knows a database.
 """
 
 import os
@@ -33,6 +34,7 @@ from labkit.datagen import (
     sides,
     ties,
     totals,
+    winners,
 )
 from labkit.datagen.aimed import Aimed
 from labkit.datagen.coverage import Coverage, coverage
@@ -63,6 +65,7 @@ FAMILIES = {
         numbers,
         computed,
         groups,
+        winners,
         nested,
         sides,
         changes,

@@ -6,7 +6,8 @@ from dataclasses import replace
 from labkit.datagen import times
 from labkit.datagen.conditions import Condition
 from labkit.datagen.drawing import Drawer, NothingToAsk
-from labkit.datagen.groups import Grouped, best_group, each_group
+from labkit.datagen.grouping import Grouped
+from labkit.datagen.groups import best_group, each_group
 from labkit.datagen.intents import Intent
 from labkit.datagen.subjects import View
 from labkit.datagen.world import Field

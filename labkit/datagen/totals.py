@@ -9,7 +9,7 @@ from labkit.datagen.drawing import Drawer, NothingToAsk, is_plain
 from labkit.datagen.extremes import ranked_facts
 from labkit.datagen.formats import DURATIONS, round_bound, say
 from labkit.datagen.frames import frames, shown_beside
-from labkit.datagen.groups import Grouped, above, measured, over_all
+from labkit.datagen.grouping import Grouped, above, measured, over_all
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import is_rank
 from labkit.datagen.numbers import plain_unit

@@ -63,6 +63,11 @@ class Card:
         default_factory=list
     )  # pairs not recalled: id, probability of the answer (of a fact: what it picks)
 
+    @property
+    def four_bit(self) -> bool:
+        """Whether the base's weights were held in 4 bits."""
+        return isinstance(self.made, dict) and bool(self.made.get("four_bit"))
+
 
 def made_on(model) -> dict:
     """When and on what machine a card is written."""

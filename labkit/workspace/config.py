@@ -21,6 +21,7 @@ database = {database}   # opened read-only, never written to
 exclude = {exclude}
 
 model = "smollm2-135m"   # a known name (`labkit models`), a hub id, a folder or a GGUF file
+four_bit = false         # true: its weights in 4 bits, in tuning and in answering (`pip install 'labkit[gpu]'`)
 pairs = 2000             # generated from the database alone; more teach more (0.6 s each on one core)
 starter = true           # go on from the kit's starter adapter, for the default model only
 rate = 1e-3              # of learning
@@ -49,6 +50,7 @@ class Config:
     database: Path
     exclude: tuple[str, ...] = ()
     model: str = "smollm2-135m"
+    four_bit: bool = False
     pairs: int = 2_000
     starter: bool = True
     rate: float = 1e-3
@@ -128,7 +130,7 @@ def _check(path: Path, name: str, value: object) -> None:
         "seed": lambda v: type(v) is int,
         "rate": lambda v: isinstance(v, (int, float)) and 0 < v < 1,
         "starter": lambda v: isinstance(v, bool),
-        **dict.fromkeys(("encoder", "channel", "aimed"), lambda v: isinstance(v, bool)),
+        **dict.fromkeys(("four_bit", "encoder", "channel", "aimed"), lambda v: isinstance(v, bool)),
         "known": lambda v: isinstance(v, str),
     }.get(name)
     texts = name in ("exclude", "questions", "rungs")

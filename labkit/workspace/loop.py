@@ -19,6 +19,7 @@ from labkit.diagnosis import diagnose_run
 from labkit.encoder import CARD as ENCODER
 from labkit.errors import LabkitError
 from labkit.ladders import Ladder, ladder
+from labkit.quantization import check_four_bit
 from labkit.runs import RunStore
 from labkit.schema import declared_schema, read_schema
 from labkit.slices import DiagnosedRun
@@ -65,6 +66,8 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
     `LabkitError` for a folder that is no workspace, a schema that has drifted, no question set.
     """
     config = read_config(folder)
+    if config.four_bit:
+        check_four_bit()
     for name in RANKING:
         if getattr(config, name) and not (config.candidates or config.known):
             raise LabkitError(
@@ -92,7 +95,7 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
     climbed, diagnosed = [], []
     for questions in sets:
         say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
-        given = {**ranked, "glossary": config.glossary, "pairs": pairs, "store": store}
+        given = {**ranked, "glossary": config.glossary, "pairs": pairs, "store": store, "four_bit": config.four_bit}
         climbed.append(ladder(config.model, questions, config.rungs, {"tuned": adapter}, **given))
         diagnosed.append(diagnose_run(climbed[-1].rungs[-1].run, questions))
     found = check.findings(read_schema(config.database))
@@ -101,9 +104,17 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
 
 
 def made(folder: str | Path) -> tuple[Path, str, Path, Path | None]:
-    """Database, model, newest adapter and candidates of a workspace; `LabkitError` where nothing is tuned yet."""
+    """Database, model, newest adapter (tuned in 4 bits or not, as is decided now) and candidates of a workspace;
+    `LabkitError` where nothing is tuned yet."""
+    from labkit.tuning.adapter import read_card
+
     config = read_config(folder)
-    adapter = _newest(config, f"adapter-*/{CONFIG}")
+
+    def fits(folder: Path) -> bool:
+        card = read_card(folder)
+        return not card or card.four_bit == config.four_bit
+
+    adapter = _newest(config, f"adapter-*/{CONFIG}", fits)
     if not adapter:
         raise LabkitError(f"{config.folder} has no adapter yet. Make one with `labkit run {config.folder}`.")
     pools = sorted(config.folder.glob(f"pairs-{config.candidates}-*.jsonl"), key=lambda path: path.stat().st_mtime)
@@ -147,10 +158,10 @@ def stale(folder: str | Path) -> str:
     )
 
 
-def _newest(config: Config, pattern: str) -> Path | None:
+def _newest(config: Config, pattern: str, fits: Callable[[Path], bool] = lambda _: True) -> Path | None:
     """The folder of the newest file of the workspace that fits."""
-    found = sorted(config.folder.glob(pattern), key=lambda path: path.stat().st_mtime)
-    return found[-1].parent if found else None
+    found = sorted(config.folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    return next((path.parent for path in found if fits(path.parent)), None)
 
 
 def _same_schema(config: Config, regenerate: bool, say: Say) -> None:
@@ -244,20 +255,13 @@ def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tup
     from labkit.tuning.adapter import CARD, read_card
 
     begin = "starter" if config.starter else None
-    folder = config.file(f"adapter-{_hash([pairs.sha256, config.model, begin, config.rate])}")
+    four_bit = ["four_bit"] if config.four_bit else []  # where it is not, an older workspace's adapter keeps its name
+    folder = config.file(f"adapter-{_hash([pairs.sha256, config.model, begin, config.rate, *four_bit])}")
     if not (folder / CONFIG).is_file():
         say(f"Tuning {config.model} on {len(pairs):,} pairs ...")
-        avoid = config.sets()
-        tune(
-            load_model(config.model),
-            pairs,
-            "instruction",
-            folder,
-            adapter=begin,
-            store=store,
-            rate=config.rate,
-            avoid=avoid,
-        )
+        base = load_model(config.model, four_bit=config.four_bit)
+        given = {"adapter": begin, "store": store, "rate": config.rate, "avoid": config.sets()}
+        tune(base, pairs, "instruction", folder, **given)
     card = read_card(folder)
     if card is None:
         raise LabkitError(f"{folder} has no {CARD}. Remove the folder, and the same command tunes again.")

@@ -45,9 +45,10 @@ def write_report(
 ) -> Path:
     """Write `report.html` in the workspace and return its path. `ranked`: what the tuned model is ranked against."""
     name = escape(config.database.name)
+    model = escape(config.model) + " in 4 bits" * config.four_bit
     parts = [
         f"<h1>{name}</h1>",
-        f"<p>Model {escape(config.model)}, tuned on {card['pairs']:,} pairs generated from the file alone, in "
+        f"<p>Model {model}, tuned on {card['pairs']:,} pairs generated from the file alone, in "
         f"{card['seconds'] / 60:.0f} minutes. {date.today().isoformat()}. Nothing left this machine.</p>",
         *([f"<p>{escape(ranked)}</p>"] if ranked else []),
         *(_measured(ladder) for ladder in ladders),
