@@ -104,6 +104,10 @@ def test_facts_are_forgotten_and_banks_joined_on_four_bits(tiny_model_dir, facts
     assert as_json(*forget, *base)["left"] == 7
     ask = ("evaluate", "--mode", "text", *base, "--adapter", tmp_path / "left", "-q")
     assert (as_json(*ask, facts)["correct"], as_json(*ask, more)["correct"]) == (3, 4)
+    wide = tmp_path / "wide"
+    as_json("remember", "--facts", more, "--out", wide, "--model", tiny_model_dir)
+    refused = command("join", bank, wide, "--out", tmp_path / "mixed", *base, code=2)
+    assert "one was learnt beside weights in 4 bits" in refused.stderr
 
 
 def test_ask_ladder_and_side_effects_run_on_four_bits(tiny_model_dir, small_set, bank, monkeypatch):

@@ -42,9 +42,9 @@ def join(first: str | Path, second: str | Path, out: str | Path, model: Model | 
     """Write the facts of two banks, folders that `remember` wrote, to the folder `out`.
 
     A fact that both hold under one name is kept once where question and answer are the same. LabkitError where they are
-    not, and where the banks are of two base models, stand on two adapters, sit behind two layers, have two thresholds
-    or ask in two ways. Facts of two names whose questions have the same words can't be told apart: the first bank keeps
-    them, and the card names the other (`hard`). model: the bare one.
+    not, and where the banks are of two base models (or one in 4 bits and not), stand on two adapters, sit behind two
+    layers, have two thresholds or ask in two ways. Facts of two names whose questions have the same words can't be told
+    apart: the first bank keeps them, and the card names the other (`hard`). model: the bare one.
     """
     model = load_model(model) if isinstance(model, (str, Path)) else model
     check_free(out)
@@ -55,6 +55,11 @@ def join(first: str | Path, second: str | Path, out: str | Path, model: Model | 
     if card and other_card and card.prompt != other_card.prompt:
         raise LabkitError(
             f"The banks can't be joined: facts are asked by the prompt {card.prompt!r} and by {other_card.prompt!r}."
+        )
+    if card and other_card and card.four_bit != other_card.four_bit:
+        raise LabkitError(
+            "The banks can't be joined: one was learnt beside weights in 4 bits, the other one not, and a fact is "
+            "exact only beside its own. Remember the facts of one of them anew."
         )
     shared = _shared(bank, other)
     other.forget(shared)
