@@ -646,6 +646,16 @@ def test_what_ranks_must_not_measure_and_must_be_there(ready, shop):
         workspace.run(ready, say=lambda text: None)
 
 
+def test_a_set_about_another_file_is_refused(ready, shop):
+    """Its questions were asked and no pair was a candidate for them: the ranking did nothing, without a word."""
+    shutil.copy(shop, shop.with_name("copy.sqlite"))
+    drafts = list(load_questions(ready / "draft.jsonl"))
+    drafts[3] = dataclasses.replace(drafts[3], database=str(shop.with_name("copy.sqlite")))
+    save_questions(ready / "draft.jsonl", drafts)
+    with pytest.raises(LabkitError, match=r"1 of 40 questions of draft are about another file, .*copy\.sqlite, and"):
+        workspace.run(ready, say=lambda text: None)
+
+
 def test_drafts_that_no_longer_fit_are_drawn_anew(ready, shop):
     """They stayed as gold errors; what a person accepted stays where it still runs, and is named where not."""
     drafts = list(load_questions(ready / "draft.jsonl"))

@@ -84,6 +84,7 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
     if not sets:
         raise LabkitError(f"{config.folder} has no question set to measure with: {', '.join(config.questions)}.")
     for questions in sets:
+        _of_this_database(config, questions)
         for sentence in golds.said(questions):
             say(sentence)
     known = _checked(config, sets)
@@ -101,6 +102,17 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
     found = check.findings(read_schema(config.database))
     page = write_report(config, card, pairs, tuple(climbed), tuple(diagnosed), found, _in_words(**ranked))
     return Outcome(config, adapter, card, len(pairs), tuple(climbed), tuple(diagnosed), page)
+
+
+def _of_this_database(config: Config, questions: QuestionSet) -> None:
+    """LabkitError where a question is about another file: no pair of this workspace would be a candidate for it."""
+    others = [q for q in questions if questions.database_path(q).resolve() != config.database.resolve()]
+    if others:
+        raise LabkitError(
+            f"{len(others)} of {len(questions)} questions of {questions.name} are about another file, "
+            f"{questions.database_path(others[0])}, and this workspace is about {config.database}. Correct their "
+            '"database", or leave the set out.'
+        )
 
 
 def made(folder: str | Path) -> tuple[Path, str, Path, Path | None]:
