@@ -208,8 +208,8 @@ def test_what_cannot_be_asked_about(tmp_path):
 
 
 def test_a_target_draws_more_of_it(shop):
-    plain = generate(shop, 200, seed=5, progress=False)
-    aimed = generate(shop, 200, seed=5, target=["malformed_group", "products.price"], progress=False)
+    plain = generate(shop, 600, seed=5, progress=False)
+    aimed = generate(shop, 600, seed=5, target=["malformed_group", "products.price"], progress=False)
     share = lambda made: sum("GROUP BY" in q.sql for q in made) / len(made)  # noqa: E731
     price = lambda made: sum("price" in q.sql for q in made) / len(made)  # noqa: E731
     assert share(aimed) > 1.3 * share(plain) and price(aimed) > price(plain)
