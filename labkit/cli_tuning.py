@@ -237,9 +237,8 @@ def tune_channel(
 ) -> int:
     """Tune a model to say what queries ask: --channel ranks by how well a query explains the question."""
     with private_pairs(pairs, exclude) as sets:
-        made = labkit.tune_channel(sets, out, model=model, avoid=avoid or (), seed=seed)
-    base = labkit.load_model(model, four_bit=four_bit)
-    made = labkit.tune_channel(pairs, out, model=base, avoid=avoid or (), seed=seed)
+        base = labkit.load_model(model, four_bit=four_bit)
+        made = labkit.tune_channel(sets, out, model=base, avoid=avoid or (), seed=seed)
     print_json(made.to_json()) if as_json else print(made)
     return 0
 

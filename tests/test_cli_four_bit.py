@@ -65,7 +65,7 @@ def test_every_command_that_loads_a_model_takes_it():
         ("side-effects", "--adapter", "BANK"),
         ("serve", "--db", LEAGUE / "league.sqlite"),
         ("tune", "--pairs", "PAIRS", "--method", "memory", "--out", "OUT"),
-        ("tune-channel", "--pairs", "PAIRS", "--out", "OUT"),
+        ("tune-channel", "--pairs", LEAGUE / "trained.jsonl", "--out", "OUT"),
         ("remember", "--facts", "PAIRS", "--out", "OUT"),
     ],
     ids=lambda words: words[0],
