@@ -88,7 +88,7 @@ bench-elsewhere: .venv/.test model
 	$(BIN)/python benchmarks/elsewhere.py --base $(ELSEWHERE_ARGS)
 
 bench: .venv/.test model
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 bench-peer-env: .venv-trl/.done
 
