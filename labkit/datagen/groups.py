@@ -10,9 +10,11 @@ from labkit.datagen.grouping import Grouped, Measured, grouped, measured, owned_
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare
 from labkit.datagen.phrases import counted, one_of, plural
+from labkit.datagen.rivals import group_ahead
+from labkit.datagen.vocabulary import TAKINGS
 from labkit.datagen.world import Field
 
-OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "yearly"}  # numbers that each of them has
+OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "(yearly|annual|yearly)"}  # numbers that each of them has
 
 
 def group(d: Drawer) -> Intent | None:
@@ -36,7 +38,11 @@ def each_group(d: Drawer, g: Grouped) -> Intent:
     asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
     if often := OFTEN.get(g.word):
         asked += frames("group often", often=often, said=said, word=g.word, tail=tail)
+        asked += frames("group often count", often=often, tail=tail) if value == "COUNT(*)" else ()
     f = next((f for f in d.facts(g.subject.view) if value == f"SUM({g.subject.read(f)})"), None)
+    if often and value.startswith("SUM") and is_plain(g.subject):
+        sums = TAKINGS[:2] if not f or d.speaker.sums(f) else d.speaker.words(f).plurals[:1]
+        asked += frames("group often total", often=often, sums=one_of(sums), tail=tail) * 2
     if f and d.speaker.words(f).counts and d.speaker.words(f).verbs and is_plain(g.subject):
         asked += _sums(d, f, g, tail) * 2
     probe = g.subject.source.select(g.column, distinct=True, limit=2)
@@ -76,6 +82,9 @@ def best_group(d: Drawer, g: Grouped, owned: bool = False) -> Intent:
     tail = _both(g.word, value == "COUNT(*)") if told else "" if beside else alone("", g.word)
     also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
     asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if told else f"?{tail}")
+    if not told:
+        person = d.world.entities[g.field.table].person and g.field.kind == "label"
+        asked += group_ahead(g.word, person, said, value == "COUNT(*)", high, tail)
     asked = tuple(a for a in asked if not owned or not a.startswith("In which"))
     asked = asked if high or value != "COUNT(*)" else _of_any(g, asked)
     tags = ["group", "superlative", *tags, *g.subject.tags]
