@@ -136,9 +136,16 @@ _WAYS: tuple[tuple[re.Pattern, Callable[[re.Match], Read]], ...] = (
         rf"(?<=\b(?:in|of) )(?-i:{'|'.join(m.capitalize() for m in _MONTHS)})\b|(?<=\bany ){_MONTH}\b",
         lambda m: ("any month", (f"{_number_of(m[0]):02d}",)),
     ),
+    *(
+        _way(
+            rf"(?<!between )(?<![\w.-])({_MANY})[ -]?({longer}),? (?:and )?({_MANY})[ -]?({shorter})\b",
+            lambda m: _span((m[1], m[2]), (m[3], m[4])),
+        )
+        for longer, shorter in (("hours?|hrs?|h", "minutes?|mins?"), ("minutes?|mins?", "seconds?|secs?"))
+    ),
+    _way(rf"(?<![\w.-])({_MANY})[ -]?{_SPAN}", lambda m: _span((m[1], m[2]))),
     _way(
-        rf"(?<![\w.-])({_MANY})[ -]?{_SPAN}(?:,? (?:and )?({_MANY})[ -]?{_SPAN})?",
-        lambda m: _span((m[1], m[2]), *([(m[3], m[4])] if m[3] else [])),
+        rf"(?:(?<=between )|(?<=from ))({_MANY})(?= (?:and|to) (?:{_MANY})[ -]?{_SPAN})", lambda m: _span((m[1], m[2]))
     ),
     _way(rf"(?<![\w.-])({_MANY}) and a half {_SPAN}", lambda m: _span((_many(m[1]) + 0.5, m[2]))),
     _way(r"\bhalf an hour\b", lambda m: _span((0.5, "hour"))),

@@ -48,8 +48,8 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
 
 def _named(field: Field, rng: random.Random) -> int:
     """A duration or a size that comes to mind, however few rows lie beyond it; 0 where the data hold none."""
-    low, high = field.numbers[0], field.numbers[-1]
-    within = {n: weight for n, weight in named(field.format.unit).items() if 1.5 * low < n < 0.8 * high}
+    low, high = field.numbers[len(field.numbers) // 50], 0.8 * field.numbers[-1]
+    within = {n: weight for n, weight in named(field.format.unit).items() if low < n < high}
     return rng.choices(list(within), list(within.values()))[0] if within else 0
 
 

@@ -41,14 +41,21 @@ def each_group(d: Drawer, g: Grouped) -> Intent:
         asked += frames("group often count", often=often, tail=tail) if value == "COUNT(*)" else ()
     f = next((f for f in d.facts(g.subject.view) if value == f"SUM({g.subject.read(f)})"), None)
     if often and value.startswith("SUM") and is_plain(g.subject):
-        sums = TAKINGS[:2] if not f or d.speaker.sums(f) else d.speaker.words(f).plurals[:1]
-        asked += frames("group often total", often=often, sums=one_of(sums), tail=tail) * 2
+        asked += frames("group often total", often=often, sums=_summed(d, f), tail=tail) * 2
     if f and d.speaker.words(f).counts and d.speaker.words(f).verbs and is_plain(g.subject):
         asked += _sums(d, f, g, tail) * 2
     probe = g.subject.source.select(g.column, distinct=True, limit=2)
     return finished(
         "group", query, asked, subject_slots(g.subject), ["group", *tags, *g.subject.tags], probe, ranked=False
     )
+
+
+def _summed(d: Drawer, f: Field | None) -> str:
+    """What is added up, before 'totals'; None are takings."""
+    if f is None or d.speaker.sums(f):
+        return one_of(TAKINGS[:2])
+    words = d.speaker.words(f)
+    return words.plurals[0] if words.counts else words.nouns[0]
 
 
 def _sums(d: Drawer, f: Field, g: Grouped, tail: str) -> tuple[str, ...]:
@@ -82,9 +89,6 @@ def best_group(d: Drawer, g: Grouped, owned: bool = False) -> Intent:
     tail = _both(g.word, value == "COUNT(*)") if told else "" if beside else alone("", g.word)
     also = ", and (how many|with how many)?" if value == "COUNT(*)" else ", and (what is it|how big is it|how much)?"
     asked = _extreme_group_frames(g.word, said, value == "COUNT(*)", high, tail, also if told else f"?{tail}")
-    if not told:
-        person = d.world.entities[g.field.table].person and g.field.kind == "label"
-        asked += group_ahead(g.word, person, said, value == "COUNT(*)", high, tail)
     asked = tuple(a for a in asked if not owned or not a.startswith("In which"))
     asked = asked if high or value != "COUNT(*)" else _of_any(g, asked)
     tags = ["group", "superlative", *tags, *g.subject.tags]
@@ -97,6 +101,10 @@ def best_group(d: Drawer, g: Grouped, owned: bool = False) -> Intent:
         )
         return finished("group_extreme", query, asked, subject_slots(g.subject), [*tags, "ties"], probe, ranked=False)
     query = source.select(*columns, group=[g.column], order=order, limit=1)
+    if not told and not owned:
+        person = d.world.entities[g.field.table].person and g.field.kind == "label"
+        ahead = group_ahead(g.word, person, said, value == "COUNT(*)", high, tail)
+        asked = (*asked, *(ahead if high or value != "COUNT(*)" else _of_any(g, ahead)))
     return finished("group_extreme", query, asked, subject_slots(g.subject), tags, probe)
 
 

@@ -31,10 +31,11 @@ def _dated(d: Drawer) -> tuple[View, Field]:
 def yearly(d: Drawer) -> Intent | None:
     """A number for each year, or each month, of all that there are."""
     view, f = _dated(d)
-    parts = [p for p in times.date_parts(d.speaker, f) if p.called in ("year", "month")]
+    parts = times.date_parts(d.speaker, f)
     if not parts:
         return None
     part = d.rng.choice(parts)
+    part = replace(part, called="month" if "1, 7" in part.part else "year")  # not 'year played': yearly
     g = Grouped(d, view, part, (), plain=d.chance(0.6))
     intent = each_group(d, g)
     often = [a for a in intent.frames if OFTEN[part.called] in a]
@@ -44,7 +45,7 @@ def yearly(d: Drawer) -> Intent | None:
 def of_period(d: Drawer) -> Intent | None:
     """One number, a count, a total or an average, of a quarter, a month, a year, or of the last one on record."""
     view, f = _dated(d)
-    g = Grouped(d, view, f, (), plain=d.chance(0.6))
+    g = Grouped(d, view, times.part_of_year(f, "month"), (), plain=d.chance(0.6))  # that is, no season as well
     kind, day = d.rng.choices(("quarter", "end", "month", "year"), (5, 5, 2, 1))[0], d.rng.choice(f.numbers)
     if kind == "end":
         tests, said = times.at_end(f, d.rng.choice(("month", "month", "year", "quarter")), d.chance(0.8))

@@ -4,7 +4,13 @@ from labkit.datagen.frames import frames
 from labkit.datagen.lexicon import is_rank
 from labkit.datagen.phrases import third
 from labkit.datagen.speaker import Speaker
+from labkit.datagen.units import DURATIONS, SIZES
 from labkit.datagen.world import Field
+
+_COMPARED = {
+    **dict.fromkeys(DURATIONS, ("longer", "shorter")),
+    **dict.fromkeys(SIZES, ("(larger|bigger)", "smaller")),
+}
 
 
 def ahead(speaker: Speaker, f: Field, high: bool, person: bool, tail: str) -> tuple[str, ...]:
@@ -16,7 +22,8 @@ def ahead(speaker: Speaker, f: Field, high: bool, person: bool, tail: str) -> tu
     if words.counts:
         more += [f"{third(v)} {'more' if high else 'fewer'} {speaker.things(f)}" for v in words.verbs]
     else:
-        more += [f"has a {'(higher|larger)' if high else '(lower|smaller)'} {speaker.noun(f)}"]
+        above, below = _COMPARED.get(f.format.unit, ("(higher|larger)", "(lower|smaller)"))
+        more += [f"has a {above if high else below} {speaker.noun(f)}"]
     section = "more than anyone" if person else "more than others"
     return tuple(a for m in more for a in frames(section, more=m, tail=tail))
 
@@ -26,5 +33,5 @@ def group_ahead(word: str, person: bool, said: str, counting: bool, high: bool, 
     if counting:
         more = f"{'more' if high else 'fewer'} {{np}}{{when}}"
     else:
-        more = f"a {'(higher|larger)' if high else '(lower|smaller)'} {said}"
+        more = f"a {'(higher|greater)' if high else '(lower|smaller)'} {said}"
     return frames("group more than " + ("anyone" if person else "others"), word=word, more=more, tail=tail)
