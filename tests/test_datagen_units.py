@@ -90,7 +90,7 @@ def test_a_column_says_its_unit(name, unit):
      (60, "seconds", {"1 minute", "one minute", "1 min"}),
      (90, "seconds", {"90 seconds", "1.5 minutes", "ninety seconds"}),
      (7_200, "seconds", {"2 hours", "two hours", "120 minutes"}),
-     (3_600_000, "milliseconds", {"an hour", "60 minutes"}),
+     (3_600_000, "milliseconds", {"one hour", "60 minutes"}),
      (5_000_000, "bytes", {"5 MB", "5MB", "5 megabytes"}),
      (2_000_000, "kilobytes", {"2 GB"}),
      (324_623, "milliseconds", {"324,623 milliseconds"})],
@@ -181,7 +181,9 @@ def test_yearly_totals_in_the_adjective(speaker):
     found = drawn(speaker, periods.yearly)
     for word, length in (("(yearly|annual)", 4), ("monthly", 7)):
         some = [sql for q, sql in found if re.search(rf"\b{word}\b", q, re.I)]
-        assert len(some) > 5 and all(f"GROUP BY SUBSTR(loaned_on, 1, {length})" in sql for sql in some)
+        assert len(some) > 5 and all(
+            re.search(rf"GROUP BY SUBSTR\((l\.)?loaned_on, 1, {length}\)", sql) for sql in some
+        )
     assert any(re.search(r"yearly fee totals", q, re.I) for q, _ in found)
 
 

@@ -65,7 +65,6 @@ def _duration(seconds: float) -> list[str]:
     ways = []
     if seconds >= 3600 and seconds % 1800 == 0:
         ways += _so_many(seconds / 3600, "hour", "h") * (2 if seconds > 5400 else 1)
-        ways += ["an hour"] * (seconds == 3600)
     if seconds >= 60 and seconds % 30 == 0 and (seconds < 36_000 or not ways):
         ways += _so_many(seconds / 60, "minute", "min") * (1 if seconds > 5400 else 2)
     if seconds < 60 or seconds in (90, 120) or not ways and seconds < 3600:
