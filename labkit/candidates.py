@@ -21,7 +21,7 @@ from labkit.amounts import placed
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.home import home
-from labkit.linking import Mention, Values
+from labkit.linking import MEASURED, Mention, Values
 from labkit.retrieval import Encode
 from labkit.sqltext import normalise_sql, tokens
 
@@ -192,6 +192,8 @@ def _slots(sql: str, mentions: Sequence[Mention]) -> tuple[list[_Slot], frozense
         for mention in by_value.values():
             if mention.columns or (mention.kind == "part" and "%" not in inside):
                 continue
+            if mention.kind == "quarter" and not quoted:
+                continue
             for form, first, last in placed(inside, mention.forms):
                 whole = (first, last) == (0, len(inside))
                 if whole or (quoted and "'" not in inside):
@@ -200,7 +202,13 @@ def _slots(sql: str, mentions: Sequence[Mention]) -> tuple[list[_Slot], frozense
                     )
                     others.discard(inside)
                     break
-    return found, frozenset(others)
+    return [slot for slot in found if not _by_chance(slot, found)], frozenset(others)
+
+
+def _by_chance(slot: _Slot, all_: Sequence[_Slot]) -> bool:
+    """'two minutes' is the 120000 of a query, not the 2 of ROUND(x, 2) beside it."""
+    of_it = [other.form for other in all_ if other.mention == slot.mention]
+    return slot.mention.kind in MEASURED and slot.form > min(of_it)
 
 
 def _fillings(

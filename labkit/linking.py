@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.amounts import amounts, stand_in
+from labkit.amounts import amounts, compared, stand_in
 from labkit.execution import Limits, execute_many
 from labkit.schema import quote, read_schema
 
 PER_COLUMN = 5_000  # distinct texts of a column that are known
 _LONGEST = 6  # words of a value
 _WORD = re.compile(r"\S+")
+MEASURED = ("duration", "size")  # kinds of amounts that queries hold in one of several units
 _PART = "part"  # the kind of a word that stands in several values, such as a first name
 _NAMES = 15  # values of several words that a column holds, for their words to be parts of names
 
@@ -68,10 +69,11 @@ class Values:
 
     def mentions(self, question: str) -> tuple[Mention, ...]:
         """All mentions, in the order of the text; of two that overlap the longer one."""
-        found = self._named(question)
-        for more in (_amounts(question), self._partly(question)):
-            taken = [(mention.start, mention.end) for mention in found]
-            found += [m for m in more if all(m.end <= start or m.start >= end for start, end in taken)]
+        found: list[Mention] = []
+        whole = sorted([*self._named(question), *_amounts(question)], key=lambda m: m.start - m.end)
+        for mention in [*whole, *self._partly(question)]:
+            if all(mention.end <= other.start or mention.start >= other.end for other in found):
+                found.append(mention)
         return tuple(sorted(found, key=lambda mention: mention.start))
 
     def blanked(self, question: str, mentions: Sequence[Mention]) -> str:
@@ -117,8 +119,16 @@ class Values:
 def lacking(mentions: Iterable[Mention], sql: str) -> int:
     """How many of the values mentioned the query does not hold, in any form. Plain numbers don't count: "in one row,
     two numbers" speaks of the answer."""
-    held, values = sql.casefold(), {mention.value: mention for mention in mentions if mention.kind != "number"}
-    return sum(not any(form.casefold() in held for form in (m.value, *m.forms)) for m in values.values())
+    values = {mention.value: mention for mention in mentions if mention.kind != "number"}
+    return sum(not _holds(sql.casefold(), mention) for mention in values.values())
+
+
+def _holds(sql: str, mention: Mention) -> bool:
+    """A small number, as durations, sizes and months may be, must be compared with or stand in a date."""
+    forms = (mention.value, *mention.forms)
+    if mention.kind in (*MEASURED, "quarter"):
+        return any(compared(form, sql) or f"-{form}-" in sql for form in forms)
+    return any(form.casefold() in sql for form in forms)
 
 
 def _spellings(text: str) -> Iterable[str]:

@@ -8,7 +8,7 @@ import pytest
 from labkit.amounts import amounts, stand_in
 from labkit.candidates import Candidates
 from labkit.dataset import Question, QuestionSet
-from labkit.linking import Values
+from labkit.linking import Mention, Values, lacking
 
 FIRST = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hal"]
 LAST = ["Ash", "Birch", "Cedar", "Dale"]
@@ -50,6 +50,16 @@ def climbers(tmp_path_factory):
         ("in 2012, who led?", "year", {"2012"}),
         ("a crowd of 15,240, say", "number", {"15240", "15,240"}),
         ("the five best", "number", {"5"}),
+        ("longer than ten minutes?", "duration", {"600000", "600", "10"}),
+        ("a 10-minute track", "duration", {"600000", "600", "10"}),
+        ("over 90 sec", "duration", {"90000", "90", "1.5"}),
+        ("two hours and thirty minutes long", "duration", {"9000000", "9000", "150", "2.5"}),
+        ("two and a half minutes", "duration", {"150000", "150", "2.5"}),
+        ("longer than an hour", "duration", {"3600000", "3600", "60", "1"}),
+        ("2,500 minutes in all", "duration", {"150000000", "2500"}),
+        ("larger than 5 MB", "size", {"5000000", "5242880", "5"}),
+        ("two gigabytes", "size", {"2000000000"}),
+        ("in Q4, say", "quarter", {"10", "12"}),
     ],
 )
 def test_amounts_and_their_forms(text, kind, forms):
@@ -61,6 +71,42 @@ def test_amounts_and_their_forms(text, kind, forms):
 @pytest.mark.parametrize("text", ["the top-five picks", "one of them", "March on", "C-0042x"])
 def test_what_is_no_amount(text):
     assert amounts(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["the fourth quarter of 2012", "the last three months of 2012", "the final quarter 2012"]
+)
+def test_a_quarter_is_of_a_year(text):
+    assert [(a.kind, a.forms[0]) for a in amounts(text)] == [("quarter", "10"), ("year", "2012")]
+    assert amounts("points in the fourth quarter") == []  # of a game
+
+
+@pytest.mark.parametrize(
+    "text", ["between 3 minutes and 45 minutes", "between 3 and 45 min", "from three to 45 minutes"]
+)
+def test_a_range_has_two_ends(text):
+    assert [a.forms[1] for a in amounts(text)] == ["180", "2700"]
+
+
+def test_a_small_number_is_held_where_something_is_compared_with_it():
+    """'ten minutes' is not the 10 of LIMIT 10, nor a quarter's month a place in a text."""
+    long, late = (
+        [Mention(0, 1, a.forms[0], kind=a.kind, forms=a.forms) for a in amounts(t)] for t in ("ten min", "Q1")
+    )
+    for sql in ("select n from t where ms > 600000", "select n from t where m >= 10", "... between 600 and 900"):
+        assert lacking(long, sql) == 0
+    for sql in ("select n from t order by ms limit 10", "select n from t where ms > 6000000", "where m > 10.5"):
+        assert lacking(long, sql) == 1
+    assert lacking(late, "where substr(d, 6, 2) >= '01' and substr(d, 6, 2) <= '03'") == 0
+    assert lacking(late, "where d >= '2012-01-01'") == 0 and lacking(late, "where substr(d, 1, 3) = 'x'") == 1
+
+
+def test_an_amount_takes_words_that_are_names_elsewhere(climbers):
+    """A climber called Ten would be named by 'Ten'; 'ten minutes' is longer than his name."""
+    values = Values(climbers)
+    values.columns["ten"], values.spelt["ten"] = {"climbers.name"}, "Ten"
+    assert [m.kind for m in values.mentions("Who took longer than ten minutes?")] == ["duration"]
+    assert [m.kind for m in values.mentions("When did Ten join?")] == ["value"]
 
 
 def test_a_word_of_one_name_is_that_name_and_a_first_name_is_a_part(climbers):
@@ -87,6 +133,12 @@ def test_a_word_of_one_name_is_that_name_and_a_first_name_is_a_part(climbers):
          "Who pays exactly $7,500?", "'$7,500'"),
         ("Which climbers have Ada as first name?", "SELECT name FROM climbers WHERE name LIKE 'Ada %'",
          "Which climbers have Ben as first name?", "'Ben %'"),
+        ("Which climbs took under two minutes?", "SELECT ROUND(AVG(ms), 2) FROM climbs WHERE ms < 120000",
+         "Which climbs took under ten minutes?", "ROUND(AVG(ms), 2) FROM climbs WHERE ms < 600000"),
+        ("Who joined in Q1 of 2021?",
+         "SELECT name FROM t WHERE SUBSTR(d, 1, 4) = '2021' AND SUBSTR(d, 6, 2) >= '01' AND SUBSTR(d, 6, 2) <= '03'",
+         "Who joined in the fourth quarter of 2022?",
+         "SUBSTR(d, 1, 4) = '2022' AND SUBSTR(d, 6, 2) >= '10' AND SUBSTR(d, 6, 2) <= '12'"),
         ("Who joined on May 10?", "SELECT name FROM climbers WHERE SUBSTR(joined, 1, 5) = '10/05'",
          "Who joined on 24 December?", "'24/12'"),
     ],

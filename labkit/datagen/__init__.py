@@ -1,13 +1,13 @@
 """Question and SQL pairs from a database alone: sample a query from a grammar over what it holds, run it, word it as
 people ask, filter, count what each filter dropped.
 
-Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` with `columns.txt` (English),
-`glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
-`subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
-`numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`, `changes`, `careers`, `comparing`,
-`selves`, `months`, `totals`, `ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
-`focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here
-knows a database.
+Read in this order: `world` (what the file holds), `units`, `formats`, `phrases`, `lexicon` with `columns.txt`
+(English), `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`,
+`times`, `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`,
+`extremes` (with `rivals`), `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`,
+`changes`, `careers`, `comparing`, `selves`, `months`, `periods`, `conversions`, `totals`, `ties` (with `bonds`),
+`childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a
+chat model `chat`, for one question at hand `aimed`. No code here knows a database.
 """
 
 import os
@@ -23,6 +23,7 @@ from labkit.datagen import (
     childless,
     comparing,
     computed,
+    conversions,
     extremes,
     groups,
     lists,
@@ -30,6 +31,7 @@ from labkit.datagen import (
     months,
     nested,
     numbers,
+    periods,
     selves,
     sides,
     ties,
@@ -73,6 +75,8 @@ FAMILIES = {
         comparing,
         selves,
         months,
+        periods,
+        conversions,
         totals,
         ties,
         childless,

@@ -11,6 +11,7 @@ from labkit.datagen.lexicon import Words, counted_by, is_rank
 from labkit.datagen.phrases import counted, each, one_of, ordinal, singular
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.times import since
+from labkit.datagen.units import measures, named
 from labkit.datagen.world import Field, Path_
 
 _IDENTIFYING = ("jersey", "number", "code", "room", "rank")  # numbers that are names: never over or under
@@ -24,7 +25,8 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     many = len(set(numbers)) > 25
     identifying = any(word in field.words.split() for word in _IDENTIFYING) or len(set(numbers)) <= 3
     few = len(set(numbers)) <= 60 and field.format.decimals == 0
-    weights = (0, 0, 0, 0, 0, 1) if identifying else (4, 3, 3, 2, 2, 3 if few else 0.3)
+    exactly = 3 if few else 0 if measures(field.format.unit) else 0.3  # 'exactly 5.41038 minutes'
+    weights = (0, 0, 0, 0, 0, 1) if identifying else (4, 3, 3, 2, 2, exactly)
     kind = rng.choices((">", "<", ">=", "<=", "between", "="), weights)[0]
     if kind == "=":
         value = rng.choice(numbers)
@@ -33,6 +35,8 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     shares = (0.05, 0.1, 0.25, 0.4, 0.5) if kind[0] == "<" else (0.5, 0.6, 0.75, 0.85, 0.92, 0.96)
     value = numbers[int(len(numbers) * rng.choice(shares))]
     value = round_bound(value, field.format.unit) if many and not feet else value
+    if many and measures(field.format.unit) and rng.random() < 0.5:
+        value = _named(field, rng) or value
     if kind == "between":
         low = numbers[int(len(numbers) * rng.choice((0.2, 0.4, 0.6)))]
         low = round_bound(low, field.format.unit) if many and not feet else low
@@ -40,6 +44,13 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
             return _between(speaker, field, low, value, path)
         kind = ">="
     return compared(speaker, field, kind, value, path)
+
+
+def _named(field: Field, rng: random.Random) -> int:
+    """A duration or a size that comes to mind, however few rows lie beyond it; 0 where the data hold none."""
+    low, high = field.numbers[len(field.numbers) // 50], 0.8 * field.numbers[-1]
+    within = {n: weight for n, weight in named(field.format.unit).items() if low < n < high}
+    return rng.choices(list(within), list(within.values()))[0] if within else 0
 
 
 def ranked(speaker: Speaker, field: Field, rng: random.Random, path: Path_) -> Condition:

@@ -12,6 +12,7 @@ from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import doers, is_rank
 from labkit.datagen.lists import beside, fact_noun
 from labkit.datagen.phrases import listed, plural, third
+from labkit.datagen.rivals import ahead
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.world import Field, Path_
@@ -39,6 +40,9 @@ def extreme(d: Drawer) -> Intent | None:
     query = subject.source.select(subject.label(), *(subject.column(g, p) for g, p in shown), order=way, limit=1)
     probe = subject.source.select(subject.read(f), order=way, limit=2)
     asked = extreme_frames(d, subject, superlatives(d.speaker, f, high, view.who.person), f, shown, told)
+    if not (shown and told):
+        label = alone(view.who.noun, d.speaker.label(view.label, view.who))
+        asked += ahead(d.speaker, f, high, view.who.person, "" if shown else label)
     return finished("extreme", query, asked, subject_slots(subject), ["superlative", *subject.tags], probe)
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from labkit.datagen.units import measures, named_near, said_in
+
 MONTHS = [
     "January",
     "February",
@@ -186,8 +188,6 @@ _WAYS = (_feet, _thousands, _decimal_comma, _with_unit, _iso, _day_first, _month
 
 # --- as people say it -------------------------------------------------------------------------------------------------
 
-DURATIONS = {"milliseconds": 60_000, "seconds": 60}  # units to a minute, which people name
-
 
 def say(value: float, how: Format) -> str:
     """A wording template (see `phrases.expand`) for a number of that format: `(6' 7"|6 foot 7|...)`."""
@@ -197,11 +197,8 @@ def say(value: float, how: Format) -> str:
             return f"({feet}' 0\"|{feet} feet|{feet} foot|{feet}'0\")"
         as_stored = f"{feet}' {inches}\"|{feet}' {inches}\"|{feet}'{inches}\""
         return f"({as_stored}|{feet} foot {inches}|{feet} feet {inches}|{feet} ft {inches})"
-    if how.unit in DURATIONS:
-        minutes = f"{value / DURATIONS[how.unit]:g}"
-        return f"({minutes} minutes|{minutes} minutes|{minutes} min)".replace(
-            "1 minutes", "1 minute" if minutes == "1" else "1 minutes"
-        )
+    if measures(how.unit):
+        return said_in(value, how.unit)
     if how.unit in SIGNS:
         return _say_money(value, how.unit, SIGNS[how.unit])
     number = (
@@ -235,10 +232,9 @@ def _say_money(value: float, sign: str, name: str) -> str:
 
 
 def round_bound(value: float, unit: str = "") -> float | int:
-    """A bound that a person would name near `value`: 8,431,200 -> 8,500,000; 37.4 -> 37; a duration in half minutes."""
-    if unit in DURATIONS:
-        half = DURATIONS[unit] // 2
-        return max(1, round(value / half)) * half
+    """A bound that a person would name near `value`: 8,431,200 -> 8,500,000; 37.4 -> 37; 594,000 ms -> 600,000."""
+    if measures(unit):
+        return named_near(value, unit)
     if abs(value) < 20:
         return round(value, 0) if abs(value) >= 3 or value == int(value) else round(value, 1)
     step = 10 ** (len(str(int(abs(value)))) - 2) * (5 if abs(value) >= 100 else 1)

@@ -10,9 +10,11 @@ from labkit.datagen.grouping import Grouped, Measured, grouped, measured, owned_
 from labkit.datagen.intents import Intent, finished, subject_slots
 from labkit.datagen.lexicon import bare
 from labkit.datagen.phrases import counted, one_of, plural
+from labkit.datagen.rivals import group_ahead
+from labkit.datagen.vocabulary import TAKINGS
 from labkit.datagen.world import Field
 
-OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "yearly"}  # numbers that each of them has
+OFTEN = {"month": "monthly", "quarter": "quarterly", "year": "(yearly|annual|yearly)"}  # numbers that each of them has
 
 
 def group(d: Drawer) -> Intent | None:
@@ -36,13 +38,24 @@ def each_group(d: Drawer, g: Grouped) -> Intent:
     asked = frames("group count", **fills) if value == "COUNT(*)" else frames("group", said=said, **fills)
     if often := OFTEN.get(g.word):
         asked += frames("group often", often=often, said=said, word=g.word, tail=tail)
+        asked += frames("group often count", often=often, tail=tail) if value == "COUNT(*)" else ()
     f = next((f for f in d.facts(g.subject.view) if value == f"SUM({g.subject.read(f)})"), None)
+    if often and value.startswith("SUM") and is_plain(g.subject):
+        asked += frames("group often total", often=often, sums=_summed(d, f), tail=tail) * 2
     if f and d.speaker.words(f).counts and d.speaker.words(f).verbs and is_plain(g.subject):
         asked += _sums(d, f, g, tail) * 2
     probe = g.subject.source.select(g.column, distinct=True, limit=2)
     return finished(
         "group", query, asked, subject_slots(g.subject), ["group", *tags, *g.subject.tags], probe, ranked=False
     )
+
+
+def _summed(d: Drawer, f: Field | None) -> str:
+    """What is added up, before 'totals'; None are takings."""
+    if f is None or d.speaker.sums(f):
+        return one_of(TAKINGS[:2])
+    words = d.speaker.words(f)
+    return words.plurals[0] if words.counts else words.nouns[0]
 
 
 def _sums(d: Drawer, f: Field, g: Grouped, tail: str) -> tuple[str, ...]:
@@ -88,6 +101,10 @@ def best_group(d: Drawer, g: Grouped, owned: bool = False) -> Intent:
         )
         return finished("group_extreme", query, asked, subject_slots(g.subject), [*tags, "ties"], probe, ranked=False)
     query = source.select(*columns, group=[g.column], order=order, limit=1)
+    if not told and not owned:
+        person = d.world.entities[g.field.table].person and g.field.kind == "label"
+        ahead = group_ahead(g.word, person, said, value == "COUNT(*)", high, tail)
+        asked = (*asked, *(ahead if high or value != "COUNT(*)" else _of_any(g, ahead)))
     return finished("group_extreme", query, asked, subject_slots(g.subject), tags, probe)
 
 

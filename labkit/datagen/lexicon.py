@@ -11,6 +11,7 @@ from functools import cache
 
 from labkit.datagen.phrases import is_plural, plural, singular
 from labkit.datagen.sections import sections
+from labkit.datagen.units import measures
 from labkit.datagen.vocabulary import COUNTED, DOERS, SYNONYMS
 from labkit.datagen.world import Entity, Field
 
@@ -98,6 +99,8 @@ def words_for(field: Field, entity: Entity) -> Words:
     name = re.sub(r"\bpct\b|\bpercent\b", "percentage", name)
     name = re.sub(r"\bavg\b", "average", re.sub(r"\bnum\b|\bno\b", "number", re.sub(r"\bqty\b", "quantity", name)))
     name = re.sub(rf"^{re.escape(entity.noun)} (?=\w)", "", name)
+    short = name.rpartition(" ")[0]
+    name = short if measures(field.format.unit) and _known(short) else name  # nobody says 'size kb'
     known = _known(name)
     base = _base(name, field)
     side, _, thing = name.partition(" ")

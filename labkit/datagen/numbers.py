@@ -15,6 +15,7 @@ from labkit.datagen.phrases import literal, plural
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.subjects import Subject, View
 from labkit.datagen.terms import Measure
+from labkit.datagen.units import measures
 from labkit.datagen.world import Field
 from labkit.schema import PLACEHOLDERS
 
@@ -206,7 +207,7 @@ def buckets(d: Drawer) -> Intent | None:
     subject = d.subject(view, (5, 4), own=True)
     measures = [m for m in d.speaker.measures(view.root) if not m.per] if d.chance(0.3) else []
     m = d.rng.choice(measures) if measures else None
-    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f) and f.format.unit != "ft"])
+    f = d.pick([f for f in d.facts(view, ("number",)) if can_average(f) and not _in_other_words(f)])
     if m is None and (f is None or len(set(f.numbers)) < 10 or is_rank(f)):
         return None
     at = subject.source.at()
@@ -219,6 +220,11 @@ def buckets(d: Drawer) -> Intent | None:
     asked = frames("buckets", noun=noun, low=f"{low:g}", mid=f"{high - 1:g}", high=f"{high:g}")
     query = subject.source.select(*(f"SUM({part})" for part in parts))
     return finished("buckets", query, asked, subject_slots(subject), ["count", "case"])
+
+
+def _in_other_words(f: Field) -> bool:
+    """Whether the number is said in another unit than it is stored in."""
+    return f.format.unit == "ft" or measures(f.format.unit)
 
 
 def _two_bounds(d: Drawer, m: Measure | None, f: Field | None) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from labkit.datagen.formats import TEXT, Format, recognise
 from labkit.datagen.phrases import singular
+from labkit.datagen.units import unit_of
 from labkit.datagen.world import JOINT, Entity, Field, Link, World, spaced
 from labkit.exclusion import excluding
 from labkit.execution import Limits, execute_many
@@ -235,16 +236,9 @@ def _field(table: Table, column: Column, counted: list[tuple], linked: bool) -> 
     kind = _kind(table, column, present, how, linked, unique)
     if kind in ("id", "link", "text", "category", "flag"):
         how = TEXT
-    elif kind == "number" and not how.unit and (unit := _duration(column.name)):
+    elif kind == "number" and not how.unit and (unit := unit_of(spaced(column.name))):
         how = replace(how, unit=unit)
     return Field(table.name, column.name, kind, how, present, tuple(missing), unique, rows)
-
-
-def _duration(name: str) -> str:
-    last = spaced(name).split()[-1:]
-    return {"milliseconds": "milliseconds", "ms": "milliseconds", "seconds": "seconds", "secs": "seconds"}.get(
-        *last, ""
-    )
 
 
 def _kind(table: Table, column: Column, present: tuple, how: Format, linked: bool, unique: bool) -> str:

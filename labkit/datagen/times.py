@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from labkit.datagen.conditions import Condition, Test
 from labkit.datagen.formats import MONTHS
 from labkit.datagen.speaker import Speaker
-from labkit.datagen.world import Field, Path_
+from labkit.datagen.world import Field, Path_, quoted
+from labkit.schema import sql_name
+
+_UNITS = {"year": "SUBSTR({c}, 1, 4)", "month": "SUBSTR({c}, 1, 7)"}
 
 # --- years and dates --------------------------------------------------------------------------------------------------
 
@@ -71,12 +74,17 @@ class DatePart(Field):
         return self.part.replace("{c}", super().column(alias))
 
 
+def year_first(field: Field) -> bool:
+    """Whether days are stored as 2030-12-31, so that their texts sort."""
+    return field.format.year == _UNITS["year"] and field.format.kind == "date"
+
+
 def date_parts(speaker: Speaker, field: Field) -> list[DatePart]:
     """The year of a date, and its month where days are stored year first; where there are several and not too many."""
-    own = {name: getattr(field, name) for name in Field.__dataclass_fields__} | {"kind": "period", "missing": ()}
+    own = _own(field)
     year, month = (_part_of(speaker, field, unit) for unit in ("year", "month"))
     found = [DatePart(**own, part=field.format.year, called=year)] if field.format.year else []
-    if field.format.year == "SUBSTR({c}, 1, 4)" and field.format.kind == "date":
+    if year_first(field):
         found.append(DatePart(**own, part="SUBSTR({c}, 1, 7)", called=month))
     kept = []
     for part in found:
@@ -96,8 +104,11 @@ def part_of_year(field: Field, unit: str) -> DatePart:
         sql = f"(CAST({sql} AS INTEGER) + 2) / 3"
     elif field.format.year == "SUBSTR({c}, 1, 4)":
         sql = "SUBSTR({c}, 1, 7)"
-    own = {name: getattr(field, name) for name in Field.__dataclass_fields__} | {"kind": "period", "missing": ()}
-    return DatePart(**own, part=sql, called=unit)
+    return DatePart(**_own(field), part=sql, called=unit)
+
+
+def _own(field: Field) -> dict:
+    return {name: getattr(field, name) for name in Field.__dataclass_fields__} | {"kind": "period", "missing": ()}
 
 
 def _part_of(speaker: Speaker, field: Field, unit: str) -> str:
@@ -129,23 +140,20 @@ def dated(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     """A date: in a year or month, on a day of any year, before or after a day or year."""
     day = rng.choice(field.numbers)
     year, month, name = day[:4], int(day[5:7]), MONTHS[int(day[5:7]) - 1]
-    kinds = ("year", "month", "years", "day", "any year", "birthday", "quarter")
-    kind = rng.choices(kinds, (4, 3, 3, 2, 1, 1, 1))[0]
-    if field.format.kind == "month" and kind in ("day", "any year", "birthday", "quarter"):
+    kinds = ("year", "month", "years", "day", "any year", "birthday", "quarter", "end")
+    kind = rng.choices(kinds, (4, 3, 3, 2, 1, 1, 1.5, 1))[0]
+    if field.format.kind == "month" and kind in ("day", "any year", "birthday", "quarter", "end"):
         kind = "years"
+    if kind == "end" and (not year_first(field) or speaker.words(field).participle == "born"):
+        kind = "year"
+    if kind == "end":
+        tests, said = at_end(field, rng.choice(("month", "year")), rng.random() < 0.8)
+        return replace(_when(speaker, field, tests[0], said, path), tests=tests)
     if kind == "quarter":
         return _quarter(speaker, field, year, (month + 2) // 3, path)
     if kind == "month":
-        pattern = field.format.in_month.format(y=year, m=f"{month:02d}", name=name[:3])
-        test = Test(field, "=" if field.format.kind == "month" else "month", pattern)
-        return _when(
-            speaker,
-            field,
-            test,
-            f"in ({name} {year}|{name} {year}|{name[:3]} {year}|{name} of {year})",
-            path,
-            f"{name} {year}",
-        )
+        tests, said = in_period(field, day[:7])
+        return _when(speaker, field, tests[0], said, path, f"{name} {year}")
     if kind == "day":
         op = rng.choice("<>")
         said = f"({int(day[8:])} {name} {year}|{name} {int(day[8:])}, {year}|{day})"
@@ -169,9 +177,39 @@ def dated(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
 
 def _quarter(speaker: Speaker, field: Field, year: str, quarter: int, path: Path_) -> Condition:
     """A date in three months of a year."""
+    tests, said = in_quarter(field, year, quarter)
+    return replace(_when(speaker, field, tests[0], said, path), tests=tests)
+
+
+def in_quarter(field: Field, year: str, quarter: int) -> tuple[tuple[Test, ...], str]:
+    """The tests of a date in three months of a year, and how that is said."""
     monthly = replace(field, format=replace(field.format, year=field.format.month))
     first, last = f"{3 * quarter - 2:02d}", f"{3 * quarter:02d}"
     nth = {1: "first|1st", 2: "second|2nd", 3: "third|3rd", 4: "fourth|4th|last"}[quarter]
-    said = f"in (the ({nth}) quarter of {year}|Q{quarter} {year}|Q{quarter} of {year})"
-    condition = _when(speaker, field, Test(field, "year=", year), said, path)
-    return replace(condition, tests=(*condition.tests, Test(monthly, "year>=", first), Test(monthly, "year<=", last)))
+    ends = {1: f"|the first three months of {year}", 4: f"|the last three months of {year}"}.get(quarter, "")
+    said = f"in (the ({nth}) quarter of {year}|Q{quarter} {year}|Q{quarter} of {year}{ends})"
+    return (Test(field, "year=", year), Test(monthly, "year>=", first), Test(monthly, "year<=", last)), said
+
+
+def in_period(field: Field, start: str) -> tuple[tuple[Test, ...], str]:
+    """The tests of a date in the year '2030' or the month '2030-05', and how that is said."""
+    year, _, month = start.partition("-")
+    if not month:
+        return (Test(field, "year=", year),), f"in {year}"
+    name = MONTHS[int(month) - 1]
+    pattern = field.format.in_month.format(y=year, m=month, name=name[:3])
+    test = Test(field, "=" if field.format.kind == "month" else "month", pattern)
+    return (test,), f"in ({name} {year}|{name} {year}|{name[:3]} {year}|{name} of {year})"
+
+
+def at_end(field: Field, unit: str, last: bool = True) -> tuple[tuple[Test, ...], str]:
+    """The tests of a date in the last, or the first, "year", "month" or "quarter" of all that are stored (year first),
+    and how that is said."""
+    sql = _UNITS.get(unit, f"{_UNITS['year']} || '-' || ((CAST({field.format.month} AS INTEGER) + 2) / 3)")
+    part = DatePart(**_own(field), part=sql, called=unit)
+    column = sql.replace("{c}", sql_name(field.name))
+    known = "".join(f" WHERE {sql_name(field.name)} <> {quoted(m)}" for m in field.missing[:1] if m is not None)
+    value = f"SELECT {'MAX' if last else 'MIN'}({column}) FROM {sql_name(field.table)}{known}"
+    word = "(latest|most recent|most recent|last)" if last else "(first|earliest|first)"
+    where = "(in the data|on record|that we have [any] data for|in the data|in the records)"
+    return (Test(part, "= query", value),), f"in the {word} {unit} {where}"

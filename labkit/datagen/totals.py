@@ -7,7 +7,7 @@ The totals are looked at where a bound is chosen: a round number that some are b
 from labkit.datagen.build import Source, text
 from labkit.datagen.drawing import Drawer, NothingToAsk, is_plain
 from labkit.datagen.extremes import ranked_facts
-from labkit.datagen.formats import DURATIONS, round_bound, say
+from labkit.datagen.formats import round_bound, say
 from labkit.datagen.frames import frames, shown_beside
 from labkit.datagen.grouping import Grouped, above, measured, over_all
 from labkit.datagen.intents import Intent, finished, subject_slots
@@ -15,6 +15,7 @@ from labkit.datagen.lexicon import is_rank
 from labkit.datagen.numbers import plain_unit
 from labkit.datagen.phrases import ordinal, plural
 from labkit.datagen.subjects import View
+from labkit.datagen.units import DURATIONS, SIZES
 from labkit.datagen.vocabulary import SPENT, TAKINGS
 from labkit.datagen.world import Field, quoted
 from labkit.execution import execute
@@ -88,8 +89,8 @@ def _fact(d: Drawer, g: Grouped, value: str) -> Field | None:
 
 
 def _near(amount: float, unit: str) -> float | int:
-    """A bound that a person would name; of a duration, in minutes."""
-    minute = DURATIONS.get(unit, 1)
+    """A bound that a person would name; of a duration in minutes, of a size in megabytes."""
+    minute = DURATIONS.get(unit, SIZES.get(unit, 1))
     return round_bound(amount / minute) * minute
 
 

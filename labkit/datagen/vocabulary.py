@@ -68,3 +68,10 @@ DEALS = {
 # Who makes things: those are 'by' them. And what sorts things: those are of it.
 MAKERS = frozenset(("artist", "author", "writer", "composer", "singer", "band", "director", "painter", "poet", "brand"))
 SORTS = frozenset(("genre", "category", "type", "kind", "style", "species", "format", "subject", "topic", "class"))
+
+# What is done with the rows of a table on their date.
+DONE = {
+    "invoice": "issued", "bill": "issued", "receipt": "issued", "ticket": "issued", "order": "placed",
+    "payment": "made", "purchase": "made", "sale": "made", "booking": "made", "transaction": "made",
+    "game": "played", "match": "played",
+}  # fmt: skip
