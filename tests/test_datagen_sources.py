@@ -1,10 +1,11 @@
 """Pairs from a query log and from a chat model: what can be worded, what is verified, what a model gets wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from labkit.datagen import filters, from_queries
+from labkit.datagen import filters, from_queries, generate
 from labkit.datagen.chat import Author, Candidate, Failure
 from labkit.datagen.logs import read_log
 from labkit.dataset import Question
@@ -45,11 +46,54 @@ def test_a_log_becomes_pairs():
         ("SELECT name FROM arenas WHERE capacity > 15500 OR city = 'Goldmere'", filters.NO_WORDING),
         ("SELECT name FROM arenas LIMIT 3", filters.NO_WORDING),
         ("SELECT name || city FROM arenas", filters.NO_WORDING),
+        ("SELECT nickname FROM teams WHERE titles * 2 > 6", filters.NO_WORDING),
+        ("SELECT titles + 1 FROM teams", filters.NO_WORDING),
+        ("SELECT SUBSTR(nickname, 1, 2) FROM teams", filters.NO_WORDING),
+        ("SELECT COUNT(*) FROM players, teams", filters.NO_WORDING),
+        ("SELECT COUNT(*) FROM players p JOIN teams t ON p.team_id <> t.team_id", filters.NO_WORDING),
+        (
+            "SELECT t.city, COUNT(*) FROM teams t LEFT JOIN players p ON p.team_id = t.team_id GROUP BY t.city",
+            filters.NO_WORDING,
+        ),
+        (
+            "SELECT t.conference, COUNT(*) FROM teams t JOIN players p ON p.team_id = t.team_id AND p.position = 'C' "
+            "GROUP BY t.conference",
+            filters.NO_WORDING,
+        ),
+        (
+            "SELECT COUNT(*) FROM season_stats AS s JOIN players AS p ON s.player_id = p.player_id "
+            "WHERE p.draft_pick = 'undrafted' AND s.season = 2030",
+            filters.NO_WORDING,
+        ),
     ],
 )
 def test_what_a_log_cannot_give_is_counted(sql, reason):
     made = from_queries([sql], LEAGUE)
     assert len(made) == 0 and made.report.dropped[reason] == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT nickname FROM teams WHERE titles IN (1, 2)", r"titles (is|of) 1 or 2"),
+        ("SELECT nickname FROM teams WHERE titles BETWEEN 1 AND 3", r"from 1 to 3"),
+        ("SELECT DISTINCT conference FROM teams", r"(different|distinct) conferences"),
+        ("SELECT COUNT(DISTINCT position) FROM players WHERE jersey > 20", r"(different|distinct) positions"),
+        ("SELECT conference, COUNT(*) FROM teams GROUP BY conference ORDER BY COUNT(*) DESC LIMIT 1",
+         r"highest first.*first one"),
+        ("SELECT t.conference, COUNT(*) FROM teams t JOIN players p ON p.team_id = t.team_id GROUP BY t.conference",
+         r"(men|players|athletes)"),
+    ],
+)  # fmt: skip
+def test_what_a_log_often_asks_is_said(sql, said):
+    asked = [q.question for q in from_queries([sql], LEAGUE)]
+    assert any(re.search(said, text, re.IGNORECASE) for text in asked), asked  # any: now and then a slip of the pen
+
+
+def test_no_query_of_a_log_stops_the_others():
+    drawn = generate(LEAGUE, 400, seed=5, wordings=1, progress=False)
+    made = from_queries([q.sql for q in drawn], LEAGUE, wordings=1)
+    assert made.report.drawn == 400 and len(made) > 100
 
 
 def test_a_log_file(tmp_path):
