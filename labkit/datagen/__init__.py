@@ -5,7 +5,7 @@ Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexico
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
 `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`, `changes`, `careers`, `comparing`,
-`selves`, `months`, `totals`, `ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
+`selves`, `months`, `totals`, `ties` and `variety` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
 `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here
 knows a database.
 """
@@ -34,6 +34,7 @@ from labkit.datagen import (
     sides,
     ties,
     totals,
+    variety,
     winners,
 )
 from labkit.datagen.aimed import Aimed
@@ -75,6 +76,7 @@ FAMILIES = {
         months,
         totals,
         ties,
+        variety,
         childless,
     )
     for f, w in m.FAMILIES.items()
