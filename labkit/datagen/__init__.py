@@ -5,7 +5,7 @@ Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexico
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
 `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`, `changes`, `careers`, `comparing`,
-`selves`, `months`, `totals`, `ties` and `variety` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
+`selves`, `months`, `totals`, `ties` and `variety` (with `bonds`), `figures`, `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
 `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here
 knows a database.
 """
@@ -24,6 +24,7 @@ from labkit.datagen import (
     comparing,
     computed,
     extremes,
+    figures,
     groups,
     lists,
     lookups,
@@ -77,6 +78,7 @@ FAMILIES = {
         totals,
         ties,
         variety,
+        figures,
         childless,
     )
     for f, w in m.FAMILIES.items()

@@ -70,7 +70,9 @@ def _beyond(d: Drawer, v: Various, source: Source, number: str, group: list[str]
     query = source.select(*[group[-1], number][: 1 + beside], group=group, having=f"{number} {op} {n}")
     fills = _words(d, v) | {"tail": _tail(d, v, beside and told)}
     fills["many"] = one_of(many_things(op, str(n), f"(different|) {fills['kinds']}" if n > 1 else fills["kinds"]))
-    return finished("variety", query, frames("variety beyond", **fills), lambda rng: {}, ["group", "having", "distinct"])
+    return finished(
+        "variety", query, frames("variety beyond", **fills), lambda rng: {}, ["group", "having", "distinct"]
+    )
 
 
 def _each(d: Drawer, v: Various, source: Source, number: str, group: list[str], counts: list[int]) -> Intent:

@@ -82,9 +82,7 @@ def _ranked_first(subject: Subject, f: Field, high: bool, g: Field, path: Path_,
     return f"SELECT {', '.join(names[: 2 + beside])} FROM {subquery(inner)} WHERE place = 1"
 
 
-def _each_frames(
-    d: Drawer, subject: Subject, f: Field, high: bool, word: str, told: bool | None
-) -> tuple[str, ...]:
+def _each_frames(d: Drawer, subject: Subject, f: Field, high: bool, word: str, told: bool | None) -> tuple[str, ...]:
     """`told`: whether the question says that the number is wanted, None where it is not shown."""
     view, noun = subject.view, d.speaker.words(f).nouns[0]
     label = d.speaker.label(view.label, view.who)
