@@ -5,9 +5,9 @@ Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexico
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
 `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`, `changes`, `careers`, `comparing`,
-`selves`, `months`, `totals`, `ties` and `variety` (with `bonds`), `figures`, `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
-`focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here
-knows a database.
+`selves`, `months`, `totals`, `ties` and `variety` (with `bonds`), `figures`, `credits`, `childless`; `slips` (of the
+pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one
+question at hand `aimed`. No code here knows a database.
 """
 
 import os
@@ -23,6 +23,7 @@ from labkit.datagen import (
     childless,
     comparing,
     computed,
+    credits,
     extremes,
     figures,
     groups,
@@ -79,6 +80,7 @@ FAMILIES = {
         ties,
         variety,
         figures,
+        credits,
         childless,
     )
     for f, w in m.FAMILIES.items()

@@ -127,7 +127,7 @@ def places(d: Drawer) -> Intent | None:
 
 
 def _places(d: Drawer, amounts: list[float]) -> tuple[int, int]:
-    """First and last place of some that no tie stands across, with somebody behind. `NothingToAsk` where all are cut."""
+    """First and last of some places that no tie stands across, and not all. `NothingToAsk` where there are none."""
     found = {p: weight for p, weight in _PLACES.items() if _apart(amounts, p[0] - 1, p[1] - p[0] + 1)}
     if not found:
         raise NothingToAsk

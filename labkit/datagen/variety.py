@@ -68,7 +68,8 @@ def _beyond(d: Drawer, v: Various, source: Source, number: str, group: list[str]
         return None
     beside, told = d.figure(0.3)
     query = source.select(*[group[-1], number][: 1 + beside], group=group, having=f"{number} {op} {n}")
-    fills = _words(d, v) | {"tail": _tail(d, v, beside and told)}
+    fills = _words(d, v)
+    fills["tail"] = _tail(fills, beside and told)
     fills["many"] = one_of(many_things(op, str(n), f"(different|) {fills['kinds']}" if n > 1 else fills["kinds"]))
     return finished(
         "variety", query, frames("variety beyond", **fills), lambda rng: {}, ["group", "having", "distinct"]
@@ -87,7 +88,8 @@ def _most(d: Drawer, v: Various, source: Source, number: str, group: list[str], 
         return None
     beside, told = d.figure(0.4)
     query = source.select(*[group[-1], number][: 1 + beside], group=group, order=[f"{number} DESC"], limit=1)
-    asked = frames("variety most", **_words(d, v), tail=_tail(d, v, beside and told))
+    fills = _words(d, v)
+    asked = frames("variety most", **fills, tail=_tail(fills, beside and told))
     return finished("variety", query, asked, lambda rng: {}, ["group", "distinct", "superlative"])
 
 
@@ -121,7 +123,7 @@ def _of_rows(d: Drawer, root: Entity) -> list[Various]:
     named = [(d.world.end(root.table, p).label, p) for p in ways]
     told = [(f, ()) for f in root.fields if _is_kind(f)]
     holders = [(f, p) for f, p in named if f.unique] + told
-    holders = [(f, p) for f, p in holders if 2 <= len(f.values) and root.rows >= 2 * len(f.values)]
+    holders = [(f, p) for f, p in holders if len(f.values) >= 2 and root.rows >= 2 * len(f.values)]
     pairs = [(h, k) for h in holders for k in [*named, *told] if not _within(h, k) and not _within(k, h)]
     return [Various(root, f, by, g, of, things) for (f, by), (g, of) in pairs if len(g.values) > 2]
 
@@ -143,14 +145,16 @@ def _is_kind(f: Field) -> bool:
 
 def _words(d: Drawer, v: Various) -> dict[str, str]:
     """What holders, kinds and things are called, and what ties them: '{have} songs {from} three genres'."""
-    word, kind = group_word(d, v.holder), group_word(d, v.kind)
+    word, kind = group_word(d, v.holder, v.by), group_word(d, v.kind, v.of)
     had = v.holder.kind != "label" or d.world.entities[v.holder.table].person
     have, has = ("have", "has") if had else ("(have|contain|have)", "(has|contains|has)")
     who = "who" if v.holder.kind == "label" and d.world.entities[v.holder.table].person else "that"
-    deal = dict(have=v.deal[1], has=v.deal[1], got=f"{v.deal[1]} by", do=v.deal[0], does="did") if v.deal else {}
-    usual = dict(have=have, has=has, got="of", do="have", does="does")
-    return {"word": word, "words": plural(word), "kind": kind, "kinds": plural(kind), "things": v.things, "who": who,
-            "from": _lies(d, v.kind), **usual, **deal}  # fmt: skip
+    usual = {"have": have, "has": has, "got": "of", "do": "have", "does": "does"}
+    if v.deal:
+        do, did = v.deal
+        usual = {"have": did, "has": did, "got": f"{did} by", "do": do, "does": "did"}
+    fills = {"word": word, "words": plural(word), "kind": kind, "kinds": plural(kind), "things": v.things}
+    return {**fills, "who": who, "from": _lies(d, v.kind), **usual}
 
 
 def _lies(d: Drawer, kind: Field) -> str:
@@ -164,9 +168,8 @@ def _lies(d: Drawer, kind: Field) -> str:
     return "from" if words & (PLACES | {"college"}) else "of"
 
 
-def _tail(d: Drawer, v: Various, told: bool) -> str:
-    word, kinds = group_word(d, v.holder), plural(group_word(d, v.kind))
-    return shown_beside(f"{word} and number of {kinds}") if told else ""
+def _tail(fills: dict[str, str], told: bool) -> str:
+    return shown_beside(f"{fills['word']} and number of {fills['kinds']}") if told else ""
 
 
 FAMILIES = {variety: 1.8}

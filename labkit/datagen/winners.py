@@ -3,7 +3,7 @@
 `(genre_id, length) IN (SELECT genre_id, MAX(length) ... GROUP BY genre_id)` compares rows (SQLite has row values since
 3.15, https://www.sqlite.org/rowvalue.html): all that share a group's best are there, each group is read once, and the
 inner query is one that the grammar teaches anyway. `MAX(length)` beside a bare name would be shorter but shows one of
-several tied rows, which SQLite leaves open (https://www.sqlite.org/lang_select.html#bareagg) and `labkit lint` warns of.
+several tied rows, which SQLite leaves open (https://www.sqlite.org/lang_select.html#bareagg) and the linter warns of.
 A number that is read out of a text would stand there twice: for these a window function ranks the rows.
 """
 
