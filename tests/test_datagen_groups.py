@@ -207,22 +207,20 @@ def test_nothing_to_credit_where_no_path_is_long_enough(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "question, sql",
+    "question, family, sql",
     [
-        ("What is the heaviest loaf of each grain?",
+        ("What is the heaviest loaf of each grain?", "best_of_each",
          f"SELECT grain.name, l.name FROM {LOAVES} WHERE (grain_id, weight) IN (SELECT grain_id, MAX(weight) FROM loaf "
          "GROUP BY 1)"),
-        ("Which boxes contain loaves from more than three grains?",
+        ("Which boxes contain loaves from more than three grains?", "variety",
          "SELECT b.name FROM box b JOIN box_loaf USING (box_id) JOIN loaf USING (loaf_id) GROUP BY box_id "
          "HAVING COUNT(DISTINCT grain_id) > 3"),
-        ("Which care rep brought in the most revenue from their customers?",
+        ("Which care rep brought in the most revenue from their customers?", "credited",
          "SELECT b.name FROM invoice JOIN customer c USING (customer_id) JOIN baker b ON b.baker_id = care_rep_id "
          "GROUP BY 1 ORDER BY SUM(total) DESC LIMIT 1"),
-        ("Which customer has the second highest total spend?",
-         "SELECT name FROM customer JOIN invoice USING (customer_id) GROUP BY 1 ORDER BY SUM(total) DESC "
-         "LIMIT 1 OFFSET 1"),
     ],
 )  # fmt: skip
-def test_an_aimed_draw_holds_the_right_query(aimed, ask, question, sql):
-    wanted = sorted(ask(sql))
-    assert wanted and any(sorted(ask(pair.sql)) == wanted for pair in aimed(question, []))
+def test_an_aimed_draw_holds_the_right_query(aimed, ask, question, family, sql):
+    """Near a pair of that family, as a pool holds some."""
+    wanted, near = sorted(ask(sql)), [Question("near", "?", "SELECT 1", "bakery", tags=(family,))]
+    assert wanted and any(sorted(ask(pair.sql)) == wanted for pair in aimed(question, near))

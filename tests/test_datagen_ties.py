@@ -8,10 +8,12 @@ import pytest
 
 from labkit.datagen import FAMILIES, bonds, childless, generate, months, selves, ties, totals
 from labkit.datagen.drawing import Drawer, NothingToAsk
+from labkit.datagen.filters import Filters
 from labkit.datagen.phrases import in_words, ordinal
 from labkit.datagen.reading import read_world
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.world import Link
+from labkit.execution import execute
 
 MODULES = (ties, totals, months, selves, childless)
 
@@ -214,7 +216,7 @@ def test_totals_beyond_a_bound(speaker, drawn, ask):
 
 def test_places_in_a_ranking(speaker, drawn, ask):
     checked, seen = set(), set()
-    for sql, rows, texts in drawn(speaker, totals.places, 60):
+    for sql, rows, texts in drawn(speaker, totals.places, 150, tries=900):
         k, skipped = map(int, re.search(r"LIMIT (\d+) OFFSET (\d+)$", sql).groups())
         assert len(rows) == k
         first, last = skipped + 1, skipped + k
@@ -245,13 +247,29 @@ def test_places_in_a_ranking(speaker, drawn, ask):
 
 def test_places_avoid_ties():
     """Of the places those are asked for that no tie stands across."""
-    drawer = type("Drawer", (), {"rng": random.Random(1)})()
+    drawer = type("Drawer", (), {"rng": random.Random(1), "chance": lambda self, share: False})()
     amounts = [9, 8, 7, 7, 7, 6, 5, 4, 4, 3]
     found = {totals._places(drawer, amounts) for _ in range(200)}
     assert found == {(2, 2), (7, 9)}  # 7 ties at 3, 4 and 5, and 6 to 10 has nobody behind
     assert (6, 10) in {totals._places(drawer, [*amounts, 2]) for _ in range(200)}
     with pytest.raises(NothingToAsk):
         totals._places(drawer, [5] * 40)
+
+
+def test_a_cut_tie_is_no_training_pair(speaker):
+    """The query with the row behind the last place tells of a tie, which the filters look at."""
+    drawer, kinds = Drawer(speaker, random.Random(7)), set()
+    for _ in range(80):
+        try:
+            intent = totals.places(drawer)
+        except NothingToAsk:
+            continue
+        if intent:
+            last, behind = execute(speaker.world.database, intent.probe).rows
+            good = Filters().good_result(*(execute(speaker.world.database, q) for q in (intent.sql, intent.probe)))
+            assert good == (last != behind)
+            kinds.add(good)
+    assert kinds == {True, False}
 
 
 # --- months and quarters ----------------------------------------------------------------------------------------------
