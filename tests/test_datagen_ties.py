@@ -8,9 +8,12 @@ import pytest
 
 from labkit.datagen import FAMILIES, bonds, childless, generate, months, selves, ties, totals
 from labkit.datagen.drawing import Drawer, NothingToAsk
+from labkit.datagen.filters import Filters
+from labkit.datagen.phrases import in_words, ordinal
 from labkit.datagen.reading import read_world
 from labkit.datagen.speaker import Speaker
 from labkit.datagen.world import Link
+from labkit.execution import execute
 
 MODULES = (ties, totals, months, selves, childless)
 
@@ -212,12 +215,22 @@ def test_totals_beyond_a_bound(speaker, drawn, ask):
 
 
 def test_places_in_a_ranking(speaker, drawn, ask):
-    checked = set()
-    for sql, rows, texts in drawn(speaker, totals.places, 40):
+    checked, seen = set(), set()
+    for sql, rows, texts in drawn(speaker, totals.places, 150, tries=900):
         k, skipped = map(int, re.search(r"LIMIT (\d+) OFFSET (\d+)$", sql).groups())
         assert len(rows) == k
-        words = f"{skipped + 1}(th|st)|places {skipped + 1} |numbers {skipped + 1} "
-        assert all(re.search(words, text, re.I) and str(skipped + k) in text for text in texts)
+        first, last = skipped + 1, skipped + k
+        words = [[str(n), ordinal(n), in_words(n) if n <= 10 else "-"] for n in (first, last)]
+        words[0] += ["runner-up", "number two", "right behind", "right after"] if (k, skipped) == (1, 1) else []
+        for text in texts:
+            said = [[w for w in ways if re.search(rf"\b{w}\b", text.replace(":", " "), re.I)] for ways in words]
+            assert said[0] and (said[1] or k == 1), text
+            assert k == 1 or [ways.index(found[-1]) for ways, found in zip(words, said, strict=True)] in (
+                [0, 0],
+                [1, 1],
+                [2, 2],
+            ), text  # not "4th to sixth"
+        seen.add((first, last))
         if re.fullmatch(r"SELECT title(, pages)? FROM book ORDER BY pages DESC LIMIT \d+ OFFSET \d+", sql):
             wanted = ask("SELECT title FROM book ORDER BY pages DESC")[skipped : skipped + k]
             checked.add("fact")
@@ -229,6 +242,34 @@ def test_places_in_a_ranking(speaker, drawn, ask):
             continue
         assert [row[0] for row in rows] == [row[0] for row in wanted]
     assert checked == {"fact", "total"}
+    assert {(2, 2), (11, 20)} <= seen and len(seen) >= 8
+
+
+def test_places_avoid_ties():
+    """Of the places those are asked for that no tie stands across."""
+    drawer = type("Drawer", (), {"rng": random.Random(1), "chance": lambda self, share: False})()
+    amounts = [9, 8, 7, 7, 7, 6, 5, 4, 4, 3]
+    found = {totals._places(drawer, amounts) for _ in range(200)}
+    assert found == {(2, 2), (7, 9)}  # 7 ties at 3, 4 and 5, and 6 to 10 has nobody behind
+    assert (6, 10) in {totals._places(drawer, [*amounts, 2]) for _ in range(200)}
+    with pytest.raises(NothingToAsk):
+        totals._places(drawer, [5] * 40)
+
+
+def test_a_cut_tie_is_no_training_pair(speaker):
+    """The query with the row behind the last place tells of a tie, which the filters look at."""
+    drawer, kinds = Drawer(speaker, random.Random(7)), set()
+    for _ in range(80):
+        try:
+            intent = totals.places(drawer)
+        except NothingToAsk:
+            continue
+        if intent:
+            last, behind = execute(speaker.world.database, intent.probe).rows
+            good = Filters().good_result(*(execute(speaker.world.database, q) for q in (intent.sql, intent.probe)))
+            assert good == (last != behind)
+            kinds.add(good)
+    assert kinds == {True, False}
 
 
 # --- months and quarters ----------------------------------------------------------------------------------------------

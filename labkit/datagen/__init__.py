@@ -5,8 +5,8 @@ Read in this order: `world` (what the file holds), `units`, `formats`, `phrases`
 (English), `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`,
 `times`, `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`,
 `extremes` (with `rivals`), `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`,
-`changes`, `careers`, `comparing`, `selves`, `months`, `periods`, `conversions`, `totals`, `ties` (with `bonds`),
-`childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query log are `logs`
+`changes`, `careers`, `comparing`, `selves`, `months`, `periods`, `conversions`, `totals`, `ties` and `variety` (with
+`bonds`), `figures`, `credits`, `childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query log are `logs`
 (by `described`), from a chat model `chat`, for one question at hand `aimed`. No code here knows a database.
 """
 
@@ -24,7 +24,9 @@ from labkit.datagen import (
     comparing,
     computed,
     conversions,
+    credits,
     extremes,
+    figures,
     groups,
     lists,
     lookups,
@@ -36,6 +38,7 @@ from labkit.datagen import (
     sides,
     ties,
     totals,
+    variety,
     winners,
 )
 from labkit.datagen.aimed import Aimed
@@ -77,8 +80,12 @@ FAMILIES = {
         months,
         periods,
         conversions,
+    credits,
         totals,
         ties,
+        variety,
+        figures,
+        credits,
         childless,
     )
     for f, w in m.FAMILIES.items()

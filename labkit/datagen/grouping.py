@@ -98,8 +98,11 @@ def group_word(d: Drawer, f: Field, path: Path_ = ()) -> str:
     """What one group is called: 'position', 'team', 'home team'."""
     if f.kind == "label":
         noun = d.speaker.nouns(d.world.entities[f.table])[0]
-        if not (path and path[-1].role):
+        if not path:
             return noun
+        if not path[-1].role:
+            names = d.speaker.referred(path[-1])
+            return d.rng.choice(names) if len(names) > 1 else noun
         called = d.speaker.glossary.roles.get((path[-1].table, path[-1].column), [])
         return d.rng.choice([f"{path[-1].role} {noun}", *(singular(c) for c in called if re.fullmatch("[a-z]+", c))])
     word = f.words if f.kind == "period" else d.speaker.words(f).nouns[0]

@@ -121,6 +121,14 @@ def ordinal(n: int) -> str:
     return f"{n}{'th' if n % 100 in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
 
 
+_NTH = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+
+
+def in_words(n: int) -> str:
+    """1 -> "first", up to the tenth."""
+    return _NTH[n - 1]
+
+
 def each(template: str, change: Callable[[str], str]) -> str:
     """A plain template of alternatives, or a text, with each of them changed."""
     if not template.startswith("("):

@@ -11,13 +11,17 @@ from labkit.datagen.glossary import Glossary, Measure
 from labkit.datagen.lexicon import Words, merged, synonyms, words_for, words_named
 from labkit.datagen.phrases import literal, one_of, plural, singular
 from labkit.datagen.vocabulary import PRICED, QUANTITIES, TAKINGS, TRADES
-from labkit.datagen.world import Entity, Field, World, twins
+from labkit.datagen.world import Entity, Field, Link, World, spaced, twins
 from labkit.execution import execute
 from labkit.schema import sql_name
 
 ON = frozenset(("team", "squad", "crew", "committee", "board"))
 _AT = frozenset(("company", "store", "shop", "school", "clinic", "hospital", "branch", "office", "firm", "university"))
 
+_TITLES = frozenset(("title", "position", "role", "job", "profession", "occupation"))
+_VERBAL = frozenset(
+    ("reports", "belongs", "parent", "ref", "reference", "with", "for", "the")
+)  # links that name nobody
 _UNITS = frozenset(("days", "hours", "minutes", "seconds", "weeks", "months", "years"))
 
 
@@ -28,6 +32,7 @@ class Speaker:
         self.world, self.glossary = world, glossary or Glossary()
         self._words: dict[str, Words] = {}
         self._nouns: dict[str, list[str]] = {}
+        self._referred: dict[Link, list[str]] = {}
 
     def words(self, field: Field) -> Words:
         """The field's words, the glossary's among them."""
@@ -96,6 +101,30 @@ class Speaker:
             more = [*self.glossary.entities.get(entity.table, []), *synonyms(entity.noun)]
             self._nouns[entity.table] = [entity.noun, *dict.fromkeys(n for n in more if n not in taken)]
         return self._nouns[entity.table]
+
+    def referred(self, link: Link) -> list[str]:
+        """What one is called that a link leads to: by the table, by the link (`support_rep_id`: a support rep), by the
+        job title that all have who are referred to."""
+        if link not in self._referred:
+            parent = self.world.entities[link.other]
+            noun, role = self.nouns(parent)[0], re.sub(r" (id|key|no|number|code|fk)$", "", spaced(link.column))
+            named = re.fullmatch(r"[a-z]{3,}( [a-z]{3,})?", role) and not set(role.split()) & (
+                _VERBAL | {*noun.split()}
+            )
+            names = [noun, *([role] if named and not link.role else []), *self._titles(link, parent)]
+            self._referred[link] = list(dict.fromkeys(names))
+        return self._referred[link]
+
+    def _titles(self, link: Link, parent: Entity) -> list[str]:
+        texts = [f for f in parent.fields if f.kind in ("category", "text")]
+        column = next((f.name for f in texts if f.words.split()[-1] in _TITLES), None)
+        if column is None:
+            return []
+        below = f"SELECT {sql_name(link.column)} FROM {sql_name(link.table)}"
+        where = f"{sql_name(link.other_column)} IN ({below})"
+        sql = f"SELECT DISTINCT {sql_name(column)} FROM {sql_name(parent.table)} WHERE {where}"
+        titles = [str(row[0]).lower() for row in execute(self.world.database, sql).rows]
+        return titles if len(titles) == 1 and re.fullmatch(r"[a-z]{3,}( [a-z]{3,}){0,3}", titles[0]) else []
 
     def label(self, field: Field, entity: Entity) -> str:
         """What the naming column is called: 'name', 'nickname', 'id'."""

@@ -108,7 +108,7 @@ def tied_variety(d: Drawer) -> Intent | None:
     entity, source = d.world.end(b.root.table, path), Source(d.world, b.root)
     number, label = f"COUNT(DISTINCT {_key(source, path)})", b.who.label.column(source.at(b.holder))
     kinds, things = plural(d.speaker.nouns(entity)[0]), plural(d.speaker.nouns(b.thing)[0])
-    by = "by" if "by" in things_of(d, b, path, "") else "from" if "from" in things_of(d, b, path, "") else "of"
+    by = "by" if "by" in things_of(d, b, path, "") else "from" if "from" in things_of(d, b, path, "") else "(of|from)"
     if d.chance(0.35):
         value = _name(d, b.who)
         source.where(_named(source, b.who, b.holder, value))
