@@ -6,8 +6,9 @@ Read in this order: `world` (what the file holds), `units`, `formats`, `phrases`
 `times`, `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`,
 `extremes` (with `rivals`), `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`,
 `changes`, `careers`, `comparing`, `selves`, `months`, `periods`, `conversions`, `totals`, `ties` and `variety` (with
-`bonds`), `figures`, `credits`, `childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a query log are `logs`
-(by `described`), from a chat model `chat`, for one question at hand `aimed`. No code here knows a database.
+`bonds`), `figures`, `credits`, `childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a
+query log are `logs` (by `described`), from a chat model `chat`, for one question at hand `aimed`. No code here knows a
+database.
 """
 
 import os
@@ -80,7 +81,7 @@ FAMILIES = {
         months,
         periods,
         conversions,
-    credits,
+        credits,
         totals,
         ties,
         variety,
