@@ -73,6 +73,7 @@ def add(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
 
 def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
     """Give each fact an expert and a key; nothing is trained. LabkitError for a name that is taken."""
+    bank.words.prepare(wording for fact in facts for wording in fact.wordings)
     named = {fact.name: [bank.words.of(wording) for wording in fact.wordings] for fact in facts}
     if len(named) < len(facts):
         raise LabkitError("Two of the facts have one name. Give each its own.")
@@ -87,12 +88,12 @@ def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
 
 
 def asked_anew(bank: Bank, fact: Fact) -> bool:
-    """Whether the bank knows a fact of this name by other words than these, which don't pick it: its question was
-    corrected, not its answer alone."""
+    """Whether the bank knows a fact of this name by another key than these wordings', which don't pick it: its question
+    was corrected, not its answer alone."""
     expert = bank.names.get(fact.name)
     if expert is None or all(bank.pick(wording) == expert for wording in fact.wordings):
         return False
-    return frozenset.intersection(*map(bank.words.of, fact.wordings)) != bank.selection.words(expert)
+    return not bank.selection.same(expert, [bank.words.of(wording) for wording in fact.wordings])
 
 
 def reached(bank: Bank, facts: Sequence[Fact], learnt: Learnt) -> Learnt:
