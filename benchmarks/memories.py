@@ -8,8 +8,8 @@ Retrieval shows the nearest fact, where its cosine is NEAR or more, above the qu
 Each cell is kept as soon as it is measured and not measured again but with `--again`; LoRA, which takes long, is left
 out above `--lora-facts`. `--builds 3` builds the banks of memory experts alone that many times more, in turn, and keeps
 the seconds in their cells: of the whole way, as in the cell (the model loaded, the bank built, the model loaded with
-it), and of the building alone, which is what the peer's clock counts. The peer, LoRA through TRL (`peer_trl.py`), stands
-in the table where it was measured, a run that was stopped as a lower bound, and is drawn where it came to its end.
+it), and of the building alone, which is what the peer's clock counts. The peer, LoRA through TRL (`peer_trl.py`),
+stands in the table where it was measured, a run that was stopped as a lower bound, and is drawn where it ended.
 """
 
 import argparse

@@ -9,11 +9,12 @@ normalised gradient descent, which keeps no state; below a threshold none is pic
 facts share an expert, they are learnt one by one and don't disturb each other: a fact that is exact with a margin is
 done for good.
 
-One expert a question, one layer a bank and an index over words, where the outline suggests several experts for a
-question or a position, several layers and an index over vectors (product keys, faiss): whatever is picked second is
-another fact's and does harm, a second layer has nothing left to add, matrices in place of vectors cost more and hear
-other wordings less well, and no threshold on a cosine parts a fact in other words from a stranger in the fact's words
-(EXPERIMENTS.md, "memory experts made in other ways", "product keys and faiss").
+By default one expert a question, one layer a bank and an index over words, where the outline suggests several experts
+for a question or a position, several layers and an index over vectors (product keys, faiss): whatever is picked second
+is another fact's and does harm, a second layer has nothing left to add, matrices in place of vectors cost more and hear
+other wordings less well, and a cosine parts a fact in other words from a stranger in the fact's words less well than
+words do (EXPERIMENTS.md, "memory experts made in other ways", "product keys and faiss"). The k best by faiss can be
+chosen (`faiss_selection`), and picking is for a whole question all the same.
 
 Training needs one pass of the frozen network over the facts (`trunk`), then some steps of the layers above the experts:
 none, where they sit behind the last layer. There a vector must bring out its token by itself as well, and is kept
