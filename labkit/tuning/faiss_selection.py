@@ -62,7 +62,8 @@ class Sentences:
         new = sorted({self._question(prompt) for prompt in prompts} - self.kept.keys())
         if len(self.kept) + len(new) > _KEPT:
             self.kept.clear()
-        self.kept |= zip(new, self.encoder(new), strict=True)
+        if new:
+            self.kept |= zip(new, self.encoder(new), strict=True)
 
     def of(self, prompt: Sequence[int]) -> np.ndarray:
         """The vector of one."""
