@@ -265,4 +265,4 @@ def test_the_real_model_and_encoder_find_facts_in_other_words(tmp_path):
         for texts in (others, near_negatives(facts, 100))
     ]
     own = sum(expert == i // 5 for i, expert in enumerate(groups[0]))
-    assert own >= 190 and sum(expert is not None for expert in groups[1]) <= 2, (own, groups[1])
+    assert own >= 180 and sum(expert is not None for expert in groups[1]) <= 2, (own, groups[1])
