@@ -72,7 +72,7 @@ def remember(
     layer: behind which the experts sit (the last one by default). selection: how the experts of a question are found,
     by its "words" (the default) or by "faiss", nearest in a sentence encoder's vectors; threshold: the share of a key's
     weight that a question must hold, by default 0.9, or its cosine, 0.8. k: how many experts at most, of which the
-    second best and on weigh less; of 100 facts all are recalled with 2 by words. Both are the bank's: k may be changed
+    second best and on weigh less; of 100 facts all are recalled with 2 by either. Both are the bank's: k may be changed
     when it is continued, the selection may not. margin: by how many nats each answer token must lead for the fact to
     count as recalled, as it is saved (by its own expert, without others that k lets in); processes: that learn side by
     side, on a CPU. What is not recalled stands in the card (`hard`), with the fact that its question picks: two facts
