@@ -8,8 +8,8 @@ Retrieval shows the nearest fact, where its cosine is NEAR or more, above the qu
 Each cell is kept as soon as it is measured and not measured again but with `--again`; LoRA, which takes long, is left
 out above `--lora-facts`. `--builds 3` builds the banks of memory experts alone that many times more, in turn, and keeps
 the seconds in their cells: of the whole way, as in the cell (the model loaded, the bank built, the model loaded with
-it), and of the building alone, which is what the peer's clock counts. The peer, LoRA through TRL (`peer_trl.py`), is
-drawn where it was measured.
+it), and of the building alone, which is what the peer's clock counts. The peer, LoRA through TRL (`peer_trl.py`),
+stands in the table where it was measured, a run that was stopped as a lower bound, and is drawn where it ended.
 """
 
 import argparse
@@ -135,14 +135,13 @@ def built_again(cells: dict, counts: list[int], times: int) -> None:
 
 
 def peer() -> dict:
-    """What is known of the peer, as cells that lack some figures."""
+    """What is known of the peer, as cells that lack some figures; of a run that was stopped a lower bound."""
     runs = json.loads(PEER.read_text())["runs"] if PEER.is_file() else []
     return {
-        f"LoRA, TRL + PEFT: {run['of']}": {
-            "build_cpu_seconds": run["cpu_seconds"], "recalled": [run["recalled"], run["of"]]
-        }
+        f"LoRA, TRL + PEFT: {run['of']}": {"recalled": [run["recalled"], run["of"]]}
+        | ({"build_cpu_seconds": run["cpu_seconds"]} if "cpu_seconds" in run else {"over_seconds": run["seconds"]})
         for run in runs
-    }  # fmt: skip
+    }
 
 
 def share(of: list[int]) -> float:
@@ -219,11 +218,19 @@ def table(cells: dict) -> str:
         "| facts | way | build, CPU s | a question | recalled | other wordings | general answers unchanged | MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for key in sorted(cells, key=lambda key: (int(key.rsplit(": ", 1)[1]), list(WAYS).index(key.rsplit(": ", 1)[0]))):
+    says = {
+        "build_cpu_seconds": "{:,.1f}".format,
+        "question_cpu_seconds": "{:.3f} s".format,
+        **dict.fromkeys(("recalled", "other_wordings", "same_general_answers"), lambda of: "{:,} of {:,}".format(*of)),
+        "bytes": lambda size: f"{size / 1e6:.1f}",
+    }
+    places = {key: (int(key.rsplit(": ", 1)[1]), list(COLOURS).index(key.rsplit(": ", 1)[0])) for key in cells}
+    for key in sorted(cells, key=places.get):
         (way, count), cell = key.rsplit(": ", 1), cells[key]
-        shares = ("{} of {}".format(*cell[name]) for name in ("recalled", "other_wordings", "same_general_answers"))
-        seconds = f"{cell['build_cpu_seconds']:,.1f} | {cell['question_cpu_seconds']:.3f} s"
-        rows.append(f"| {int(count):,} | {way} | {seconds} | {' | '.join(shares)} | {cell['bytes'] / 1e6:.1f} |")
+        said = {name: say(cell[name]) if name in cell else "not asked" for name, say in says.items()}
+        if "over_seconds" in cell:
+            said["build_cpu_seconds"] = f"over {cell['over_seconds']:,} s of wall time, stopped"
+        rows.append(f"| {int(count):,} | {way} | {' | '.join(said.values())} |")
     return "\n".join(rows)
 
 
@@ -244,8 +251,9 @@ def main() -> None:
     else:
         fill(kept, options)
     write_atomically(RESULTS, json.dumps(kept, indent=1) + "\n")
-    write_atomically(PICTURE, picture(kept["cells"] | peer()))
-    print(table(kept["cells"]))
+    finished = {key: cell for key, cell in peer().items() if "over_seconds" not in cell}
+    write_atomically(PICTURE, picture(kept["cells"] | finished))
+    print(table(kept["cells"] | peer()))
 
 
 def fill(kept: dict, options) -> None:

@@ -6,7 +6,7 @@ A way to key is judged without any training: by the share of other wordings that
 threshold and at the one that lets no near negative in a hundred pass. A way to hold facts is judged by recall,
 trained wordings and others, and by processor seconds. What the kit keeps stands in each table. An index is judged on
 the best vectors that the keys found (a sentence encoder's, projected), among 1,000 keys to 1,048,576, beside the kit's
-words; it takes faiss (`pip install faiss-cpu`, no part of the kit's environment) and runs with `--only indexes`.
+words; it takes faiss (`pip install 'labkit[faiss]'`) and runs with `--only indexes`.
 """
 
 import argparse

@@ -108,6 +108,10 @@ def remember(
         str | None, typer.Option("--prompt", help="chat, question_only or plain; by default what suits the facts.")
     ] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
+    selection: Annotated[
+        str | None, typer.Option("--selection", help="Finds experts: words (as by default) or faiss.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Experts for a question at most; 1 by default.")] = None,
     four_bit: FourBit = False,
     processes: Annotated[int, typer.Option("--processes", help="That learn side by side, on a CPU.")] = 1,
     exclude: Exclude = None,
@@ -118,6 +122,7 @@ def remember(
 
     base = labkit.load_model(model, adapter=on or (adapter and under(adapter)), four_bit=four_bit)
     settings = {"prompt": prompt, "adapter": adapter, "avoid": avoid or (), "processes": processes}
+    settings |= {"selection": selection, "k": k}
     with private_pairs(facts, exclude) as sets:
         made = labkit.remember(base, sets, out, **settings)
     hard = [(fact["id"], fact["picks"] or "none") for fact in read_card(made.adapter).hard]

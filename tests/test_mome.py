@@ -599,6 +599,24 @@ def test_a_question_that_asks_for_another_fact_stands_in_the_card(tiny, tmp_path
     assert json.loads((later.adapter / "card.json").read_text())["hard"] == [{"id": "third", "picks": "c1"}]
 
 
+def test_a_fact_that_is_given_twice_is_taken_once_and_that_is_said(tiny, tmp_path, capsys):
+    rows = climbs(4)
+    files = [save_questions(tmp_path / name, questions(some)) for name, some in
+             (("a.jsonl", rows), ("b.jsonl", [rows[1], ("other", *rows[2][1:])]))]  # fmt: skip
+    made = remember(tiny, files, tmp_path / "bank", progress=False)
+    assert (made.recalled, made.of) == (4, 4)
+    said = "Given again with the same question and answer, and taken once: c1, other (as c2)."
+    assert said in capsys.readouterr().err
+    assert load_bank(tiny, made.adapter).names.keys() == {"c0", "c1", "c2", "c3"}
+
+
+def test_two_facts_of_one_id_are_refused(tiny, tmp_path):
+    files = [save_questions(tmp_path / f"{name}.jsonl", questions([(*climbs(1)[0][:3], name)])) for name in "12"]
+    with pytest.raises(LabkitError, match="Two facts have the id 'c0', by which a fact is corrected and forgotten"):
+        remember(tiny, files, tmp_path / "bank", progress=False)
+    assert not (tmp_path / "bank").exists()
+
+
 # --- files
 
 RESIDENT = """

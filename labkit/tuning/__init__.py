@@ -4,8 +4,8 @@ Read in this order: `sources` (the pairs), `examples` (pairs as tokens), `packed
 trainable part), `loss`, `trunk` (the frozen part, computed once), `plans` (what a plan tells the loop), `train` (the
 loop), then the two plans, `instruction` and `memory`; `adapter` (folders and cards), `starters`, `ready` (for who skips
 a lab's tuning), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder), `export` (a GGUF file).
-Memory experts are `selection`, `spelling`, `bank`, `mome`, `mome_files`, `remember`, `joining`. What tuning did
-elsewhere is `labkit.side_effects`.
+Memory experts are `selection`, `faiss_selection`, `spelling`, `bank`, `mome`, `mome_files`, `remember`, `joining`.
+What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib

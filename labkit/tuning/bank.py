@@ -1,8 +1,9 @@
 """A bank of memory experts on a frozen network: keys that pick one, what each holds, and how answers come to feel it.
 
 An expert is one vector for each token of its answer, added to the hidden states behind a layer, at the position that
-predicts the token. Where none is picked nothing is added: those rows keep every bit, in a batch with others too. How
-experts get their facts is `mome`, on disk they are `mome_files`.
+predicts the token. Where none is picked nothing is added: those rows keep every bit, in a batch with others too. Which
+are picked is the bank's selection, chosen once and saved with it: words (`selection`) or faiss (`faiss_selection`),
+one expert or the k best. How experts get their facts is `mome`, on disk they are `mome_files`.
 """
 
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor
 
 from labkit.errors import LabkitError
+from labkit.tuning.faiss_selection import Nearest, Sentences
 from labkit.tuning.packed import body
-from labkit.tuning.selection import Selection, Words, number
+from labkit.tuning.selection import Pick, Selection, Words, number
 from labkit.tuning.spelling import Spelling
 
 
@@ -40,17 +42,37 @@ class _Route:
     prompt: int
 
 
+SELECTIONS = {"words": Selection, "faiss": Nearest}
+
+
 class Bank:
     """Experts behind layer `layer` of a network (the last one by default), each with a key. An expert holds nothing
     until a fact is added, and adds nothing until then."""
 
-    def __init__(self, model, layer: int | None = None, threshold: float = 0.9, words: Words | None = None):
+    def __init__(
+        self,
+        model,
+        layer: int | None = None,
+        threshold: float | None = None,
+        words: Words | Sentences | None = None,
+        *,
+        selection: str = "words",
+        k: int = 1,
+        around: tuple[str, str] = ("", ""),
+    ):
+        """threshold: by default the selection's own; words: what reads prompts, where it is made already; selection:
+        "words" or "faiss"; k: experts that are picked for a question at most; around: for "faiss", what stands before
+        and behind a question in a prompt. LabkitError for what there is not."""
         self.network, count = model.network, len(body(model.network).layers)
         self.layer = count - 1 if layer is None else layer
         if not 0 <= self.layer < count:
             raise LabkitError(f"The network has layers 0 to {count - 1}; experts were asked for behind {layer}.")
-        self.words = words or Words(model.tokenizer)
-        self.selection, self.spelling = Selection(threshold), Spelling()
+        if selection not in SELECTIONS:
+            raise LabkitError(f"There is no selection {selection!r}: choose {' or '.join(SELECTIONS)}.")
+        kind, self.kind, self.around = SELECTIONS[selection], selection, around
+        self.choose(k)
+        self.selection, self.spelling = kind() if threshold is None else kind(threshold), Spelling()
+        self.words = words or (Words(model.tokenizer) if kind is Selection else Sentences(model.tokenizer, around))
         self.names: dict[str, int] = {}  # fact -> expert
         self.vectors: MutableMapping[int, Tensor] = {}  # expert -> (answer tokens, hidden size), float16, `rounded`
         self.routes: list[_Route] = []
@@ -58,6 +80,19 @@ class Bank:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def choose(self, k: int) -> None:
+        """Pick so many experts for a question at most, from now on. LabkitError for none."""
+        if k < 1:
+            raise LabkitError(f"k is {k}; at least one expert is picked for a question.")
+        self.k = k
+
+    def chosen(self) -> dict:
+        """What of the selection is not as by default, for the bank's configuration."""
+        said = {"k": self.k} if self.k > 1 else {}
+        if self.kind == "faiss":
+            said |= {"selection": "faiss", "around": list(self.around), "encoder": self.words.encoder.sha256}
+        return said
 
     # --- facts --------------------------------------------------------------------------------------------------------
 
@@ -90,6 +125,10 @@ class Bank:
             sorted(self.names.keys() & other.names.keys()),
             [b.selection.threshold for b in (self, other)],
         )
+        ways = [(bank.kind, bank.k) for bank in (self, other)]
+        if ways[0] != ways[1]:
+            told = " and ".join(f"{k} by {kind}" for kind, k in ways)
+            raise LabkitError(f"The banks can't be joined: experts are picked in two ways, {told}.")
         if both:
             raise LabkitError(f"The banks can't be joined: both hold {both[0]!r}.")
         if other.layer != self.layer:
@@ -122,25 +161,42 @@ class Bank:
     # --- in use -------------------------------------------------------------------------------------------------------
 
     def pick(self, prompt: Sequence[int]) -> int | None:
-        """The expert of a prompt's question, None where no key is near enough or it holds nothing."""
-        words = self.words.of(prompt)
-        found = [pick.expert for pick in self.selection.pick(words)] or self._misspelt(prompt, words)
-        return found[0] if found and found[0] in self.vectors else None
+        """The best expert of a prompt's question, None where no key is near enough or it holds nothing."""
+        found = self._picks(prompt, 1)
+        return found[0].expert if found and found[0].expert in self.vectors else None
 
-    def _misspelt(self, prompt: Sequence[int], words: frozenset[int]) -> list[int]:
+    def _picks(self, prompt: Sequence[int], k: int) -> list[Pick]:
+        words = self.words.of(prompt)
+        return self.selection.pick(words, k) or self._misspelt(prompt, words)
+
+    def _misspelt(self, prompt: Sequence[int], words: frozenset[int]) -> list[Pick]:
         """The one expert that the prompt asks for if one of its words, unknown, is a known one misspelt; none where it
         may be several experts."""
         unknown = [word for word in self.words.spelt(prompt) if not self.selection.knows(number(word))]
         meant = {number(known) for word in unknown for known in self.spelling.corrections(word)}
-        found = {pick.expert for one in meant for pick in self.selection.pick(words | {one}, k=2)}
-        return list(found) if len(found) == 1 else []
+        found = {pick.expert: pick for one in meant for pick in self.selection.pick(words | {one}, k=2)}
+        return list(found.values()) if len(found) == 1 else []
+
+    def _added(self, prompt: Sequence[int]) -> Tensor | None:
+        """What a prompt's experts add: (answer tokens, hidden size). Of several the best one's is whole, each other
+        one's weighs what its score has above the threshold over what the best one's has."""
+        if self.k == 1:
+            expert = self.pick(prompt)
+            return None if expert is None else self.vectors[expert]
+        picks = [pick for pick in self._picks(prompt, self.k) if pick.expert in self.vectors]
+        if not picks:
+            return None
+        held = [self.vectors[pick.expert] for pick in picks]
+        above = [pick.score - self.selection.threshold + 1e-6 for pick in picks]
+        added = held[0].new_zeros(max(map(len, held)), held[0].shape[1])
+        for vectors, weight in zip(held, above, strict=True):
+            added[: len(vectors)] += weight / above[0] * vectors
+        return added
 
     def route(self, prompts: Sequence[Sequence[int]]) -> None:
         """Say what the rows of the coming forward passes ask."""
-        experts = [self.pick(prompt) for prompt in prompts]
-        self.routes = [
-            _Route(None if e is None else self.vectors[e], len(p)) for e, p in zip(experts, prompts, strict=True)
-        ]
+        self.words.prepare(prompts)
+        self.routes = [_Route(self._added(prompt), len(prompt)) for prompt in prompts]
 
     def keep_rows(self, rows: Sequence[int]) -> None:
         """Drop all rows of the present batch but these."""

@@ -43,8 +43,8 @@ def join(first: str | Path, second: str | Path, out: str | Path, model: Model | 
 
     A fact that both hold under one name is kept once where question and answer are the same. LabkitError where they are
     not, and where the banks are of two base models (or one in 4 bits and not), stand on two adapters, sit behind two
-    layers, have two thresholds or ask in two ways. Facts of two names whose questions have the same words can't be told
-    apart: the first bank keeps them, and the card names the other (`hard`). model: the bare one.
+    layers, pick in two ways, have two thresholds or ask in two ways. Facts of two names whose questions have the same
+    words can't be told apart: the first bank keeps them, and the card names the other (`hard`). model: the bare one.
     """
     model = load_model(model) if isinstance(model, (str, Path)) else model
     check_free(out)
@@ -89,7 +89,7 @@ def _alike(bank: Bank, other: Bank, name: str) -> bool:
     """Whether a fact has the same words and the same answer in both. What is learnt again may have other bits; behind
     the last layer a vector brings out its token alone, so there the tokens are compared."""
     mine, theirs = bank.names[name], other.names[name]
-    if bank.selection.words(mine) != other.selection.words(theirs) or bank.layer != other.layer:
+    if not bank.selection.same(mine, [other.selection.asked(theirs)]) or bank.layer != other.layer:
         return False
     if torch.equal(bank.vectors[mine], other.vectors[theirs]):
         return True
@@ -108,7 +108,7 @@ def _picked_by_another(bank: Bank) -> dict[str, str | None]:
     """Of facts that their own words don't pick: which fact these pick instead."""
     name_of, found = {expert: name for name, expert in bank.names.items()}, {}
     for expert, name in name_of.items():
-        picked = next((pick.expert for pick in bank.selection.pick(bank.selection.words(expert))), None)
+        picked = next((pick.expert for pick in bank.selection.pick(bank.selection.asked(expert))), None)
         if picked != expert:
             found[name] = name_of.get(picked)
     return found

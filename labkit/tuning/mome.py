@@ -9,11 +9,12 @@ normalised gradient descent, which keeps no state; below a threshold none is pic
 facts share an expert, they are learnt one by one and don't disturb each other: a fact that is exact with a margin is
 done for good.
 
-One expert a question, one layer a bank and an index over words, where the outline suggests several experts for a
-question or a position, several layers and an index over vectors (product keys, faiss): whatever is picked second is
-another fact's and does harm, a second layer has nothing left to add, matrices in place of vectors cost more and hear
-other wordings less well, and no threshold on a cosine parts a fact in other words from a stranger in the fact's words
-(EXPERIMENTS.md, "memory experts made in other ways", "product keys and faiss").
+By default one expert a question, one layer a bank and an index over words, where the outline suggests several experts
+for a question or a position, several layers and an index over vectors (product keys, faiss): whatever is picked second
+is another fact's and does harm, a second layer has nothing left to add, matrices in place of vectors cost more and hear
+other wordings less well, and a cosine parts a fact in other words from a stranger in the fact's words less well than
+words do (EXPERIMENTS.md, "memory experts made in other ways", "product keys and faiss"). The k best by faiss can be
+chosen (`faiss_selection`), and picking is for a whole question all the same.
 
 Training needs one pass of the frozen network over the facts (`trunk`), then some steps of the layers above the experts:
 none, where they sit behind the last layer. There a vector must bring out its token by itself as well, and is kept
@@ -73,6 +74,7 @@ def add(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
 
 def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
     """Give each fact an expert and a key; nothing is trained. LabkitError for a name that is taken."""
+    bank.words.prepare(wording for fact in facts for wording in fact.wordings)
     named = {fact.name: [bank.words.of(wording) for wording in fact.wordings] for fact in facts}
     if len(named) < len(facts):
         raise LabkitError("Two of the facts have one name. Give each its own.")
@@ -87,12 +89,12 @@ def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
 
 
 def asked_anew(bank: Bank, fact: Fact) -> bool:
-    """Whether the bank knows a fact of this name by other words than these, which don't pick it: its question was
-    corrected, not its answer alone."""
+    """Whether the bank knows a fact of this name by another key than these wordings', which don't pick it: its question
+    was corrected, not its answer alone."""
     expert = bank.names.get(fact.name)
     if expert is None or all(bank.pick(wording) == expert for wording in fact.wordings):
         return False
-    return frozenset.intersection(*map(bank.words.of, fact.wordings)) != bank.selection.words(expert)
+    return not bank.selection.same(expert, [bank.words.of(wording) for wording in fact.wordings])
 
 
 def reached(bank: Bank, facts: Sequence[Fact], learnt: Learnt) -> Learnt:

@@ -26,7 +26,8 @@ from labkit.tuning.bank import Bank, step_of
 
 KIND = "LABKIT_MOME"
 PART = "part-{:08}.safetensors"
-_TENSORS = ("vectors", "steps", "lengths", "experts", "words", "owners", "shares", "known", "weights", "spelt")
+_HELD = ("vectors", "steps", "lengths", "experts")
+_WORDS = ("words", "owners", "shares", "known", "weights", "spelt")  # of a selection by words
 _LATER = ("young", "idle", "idle_words", "idle_lengths")  # not in banks of earlier versions
 _AT_ONCE = 1024  # experts that are packed together
 
@@ -69,22 +70,9 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
     """Write the folder, weights first; each file appears whole or not at all. `under`: the folder of the adapter
     that the experts stand on, which is copied. Vectors that are not `rounded` are rounded here."""
     folder, numbers = Path(folder), sorted(bank.vectors)
-    experts, words, shares = bank.selection.rows()
-    weights = bank.selection.weights
-    tensors = (
-        pack((bank.vectors[n] for n in numbers), bank.network.config.hidden_size)
-        | {
-            "experts": torch.tensor(numbers, dtype=torch.int64),
-            "words": torch.from_numpy(words),
-            "owners": torch.from_numpy(experts.astype(np.int32)),
-            "shares": torch.from_numpy(shares),
-            "known": torch.tensor(list(weights), dtype=torch.int64),
-            "weights": torch.tensor(list(weights.values()), dtype=torch.float32),
-            "spelt": torch.from_numpy(np.frombuffer(" ".join(sorted(bank.spelling.words)).encode(), np.uint8).copy()),
-            "young": torch.tensor(bank.selection.young, dtype=torch.int64),
-        }
-        | _pack_idle(bank)
-    )
+    tensors = pack((bank.vectors[n] for n in numbers), bank.network.config.hidden_size)
+    tensors["experts"] = torch.tensor(numbers, dtype=torch.int64)
+    tensors |= _pack_words(bank) if bank.kind == "words" else _pack_keys(bank)
     write_atomically(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     if card:
         write_card(folder, card)
@@ -92,12 +80,53 @@ def save_bank(folder: str | Path, bank: Bank, card: Card | None = None, under: P
         "peft_type": KIND, "base_model_name_or_path": card.base if card else None, "layer": bank.layer,
         "threshold": bank.selection.threshold, "used": bank.used, "total": bank.total, "facts": bank.names,
         UNDER: standing(under) if under else None,
-    }  # fmt: skip
+    } | bank.chosen()  # fmt: skip
     for file in (WEIGHTS, CARD, CONFIG) if under else ():
         if (under / file).is_file():
             write_atomically(folder / UNDER / file, (under / file).read_bytes())
     write_atomically(folder / CONFIG, json.dumps(config, indent=1) + "\n")
     return folder
+
+
+def _pack_words(bank: Bank) -> dict[str, Tensor]:
+    """The keys of a selection by words, and the words that were learnt."""
+    experts, words, shares = bank.selection.rows()
+    weights, spelt = bank.selection.weights, " ".join(sorted(bank.spelling.words))
+    return {
+        "words": torch.from_numpy(words),
+        "owners": torch.from_numpy(experts.astype(np.int32)),
+        "shares": torch.from_numpy(shares),
+        "known": torch.tensor(list(weights), dtype=torch.int64),
+        "weights": torch.tensor(list(weights.values()), dtype=torch.float32),
+        "spelt": torch.from_numpy(np.frombuffer(spelt.encode(), np.uint8).copy()),
+        "young": torch.tensor(bank.selection.young, dtype=torch.int64),
+    } | _pack_idle(bank)
+
+
+def _pack_keys(bank: Bank) -> dict[str, Tensor]:
+    """The keys of a selection by faiss, by expert (facts, 384), and what is subtracted from them, if it is settled."""
+    keys, centre = bank.selection.keys, bank.selection.centre
+    rows = np.stack([keys[expert] for expert in sorted(keys)]) if keys else np.zeros((0, 0), np.float16)
+    return {"keys": torch.from_numpy(rows)} | ({} if centre is None else {"centre": torch.from_numpy(centre)})
+
+
+def _unpack_keys(bank: Bank, tensors: dict[str, Tensor]) -> None:
+    experts, keys = sorted(bank.names.values()), tensors["keys"].numpy()
+    bank.selection.keys = dict(zip(experts, keys, strict=True))
+    bank.selection.settle(tensors["centre"].numpy() if "centre" in tensors else None)
+
+
+def _unpack_words(bank: Bank, tensors: dict[str, Tensor]) -> None:
+    words, owners, shares, known, weights, spelt = (tensors[name] for name in _WORDS)
+    bank.selection.weights = dict(zip(known.tolist(), weights.tolist(), strict=True))
+    keys: dict[int, dict[int, float]] = {expert: {} for expert in sorted(bank.names.values())}
+    for expert, word, share in zip(owners.tolist(), words.tolist(), shares.tolist(), strict=True):
+        keys[expert][word] = share
+    for expert, idle in _unpack_idle(bank, tensors).items():
+        bank.selection.insert(expert, keys[expert], idle)
+    young = tensors["young"].tolist() if "young" in tensors else []
+    bank.selection.weigh({expert: bank.selection.asked(expert) for expert in young})
+    bank.spelling.add(spelt.numpy().tobytes().decode().split())
 
 
 def _pack_idle(bank: Bank) -> dict[str, Tensor]:
@@ -185,26 +214,20 @@ def load_bank(model, folder: str | Path) -> Bank:
 
 def bank_of(model, config: dict, tensors: dict[str, Tensor]) -> Bank:
     """The bank that a folder's configuration and tensors hold; errors of many kinds for what is damaged."""
-    tensors = {name: tensors[name].cpu() for name in (*_TENSORS, *(name for name in _LATER if name in tensors))}
-    experts, words, owners, shares, known, weights, spelt = (tensors[name] for name in _TENSORS[3:])
-    bank = Bank(model, int(config["layer"]), float(config["threshold"]))
+    tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
+    vectors, experts = tensors["vectors"], tensors["experts"]
+    chosen = {name: config[name] for name in ("selection", "k") if name in config}
+    bank = Bank(
+        model, int(config["layer"]), float(config["threshold"]), around=config.get("around", ("", "")), **chosen
+    )
     bank.names = {str(name): int(number) for name, number in config["facts"].items()}
     bank.used, total = int(config["used"]), int(config["total"])
     bank.vectors = Packed(experts.tolist(), tensors, model.network.device)
-    if (
-        not set(bank.names.values()) <= set(bank.vectors)
-        or tensors["vectors"].shape[1] != model.network.config.hidden_size
-    ):
+    if not set(bank.names.values()) <= set(bank.vectors) or vectors.shape[1] != model.network.config.hidden_size:
         raise ValueError("its facts, vectors and the model do not belong together")
-    bank.selection.weights = dict(zip(known.tolist(), weights.tolist(), strict=True))
-    keys: dict[int, dict[int, float]] = {expert: {} for expert in sorted(bank.names.values())}
-    for expert, word, share in zip(owners.tolist(), words.tolist(), shares.tolist(), strict=True):
-        keys[expert][word] = share
-    for expert, idle in _unpack_idle(bank, tensors).items():
-        bank.selection.insert(expert, keys[expert], idle)
-    young = tensors["young"].tolist() if "young" in tensors else []
-    bank.selection.weigh({expert: bank.selection.words(expert) for expert in young})
-    bank.spelling.add(spelt.numpy().tobytes().decode().split())
+    if bank.chosen().get("encoder") != config.get("encoder"):
+        raise LabkitError("The bank's facts are known by another sentence encoder than the kit's. Remember them anew.")
+    (_unpack_words if bank.kind == "words" else _unpack_keys)(bank, tensors)
     bank.total = bank.used
     bank.fill(total)
     return bank

@@ -50,6 +50,10 @@ class MomeConfig(PeftConfig):
     total: int = 0
     facts: dict = field(default_factory=dict)
     under: str | None = None
+    selection: str = "words"
+    k: int = 1
+    around: tuple = ("", "")
+    encoder: str | None = None
 
     def __post_init__(self):
         super().__post_init__()

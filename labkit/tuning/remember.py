@@ -27,6 +27,7 @@ from labkit.tuning import Tuned, mome, mome_parallel
 from labkit.tuning import adapter as folders
 from labkit.tuning.bank import Bank
 from labkit.tuning.examples import target
+from labkit.tuning.faiss_selection import check_faiss, frame
 from labkit.tuning.mome_files import (
     check_bank,
     check_free,
@@ -38,7 +39,7 @@ from labkit.tuning.mome_files import (
     save_part,
     write_card,
 )
-from labkit.tuning.sources import data_sha256, read_pairs, refuse_overlap
+from labkit.tuning.sources import data_sha256, named, read_pairs, refuse_overlap
 
 METHOD = "mome"
 _CALL = "call.json"  # beside work that is under way: what the call is
@@ -52,7 +53,9 @@ def remember(
     prompt: str | None = None,
     adapter: str | Path | None = None,
     layer: int | None = None,
-    threshold: float = 0.9,
+    threshold: float | None = None,
+    selection: str | None = None,
+    k: int | None = None,
     margin: float = 1.0,
     avoid: Iterable[str | Path | QuestionSet] = (),
     processes: int = 1,
@@ -66,27 +69,46 @@ def remember(
     "question_only" for queries. adapter: a bank to continue: new facts join it, one whose id it knows is corrected,
     and where its question no longer finds it, it gets a new key, and the old question finds nothing any more. A model
     that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
-    layer: behind which the experts sit (the last one by default); threshold: the share of a key's weight that a
-    question must hold; margin: by how many nats each answer token must lead for the fact to count as recalled, as it is
-    saved; processes: that learn side by side, on a CPU. What is not recalled stands in the card (`hard`), with the fact
-    that its question picks: two facts whose questions have the same words can't be told apart, and the first one keeps
-    them. LabkitError for facts that overlap an evaluation set, as in `tune`.
+    layer: behind which the experts sit (the last one by default). selection: how the experts of a question are found,
+    by its "words" (the default) or by "faiss", nearest in a sentence encoder's vectors; threshold: the share of a key's
+    weight that a question must hold, by default 0.9, or its cosine, 0.8. k: how many experts at most, of which the
+    second best and on weigh less; of 100 facts all are recalled with 2 by either. Both are the bank's: k may be changed
+    when it is continued, the selection may not. margin: by how many nats each answer token must lead for the fact to
+    count as recalled, as it is saved (by its own expert, without others that k lets in); processes: that learn side by
+    side, on a CPU. What is not recalled stands in the card (`hard`), with the fact that its question picks: two facts
+    whose questions have the same words can't be told apart, and the first one keeps them. A fact given twice is taken
+    once. LabkitError for two facts of one id, and for facts that overlap an evaluation set, as in `tune`.
     """
     if adapter:
         check_bank(adapter)
-    pairs, databases = read_pairs(facts)
+    pairs, databases = read_pairs(facts, own=named)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     model = load_model(model) if isinstance(model, (str, Path)) else model
     mome_parallel.check(model, processes)
+    if selection == "faiss":
+        check_faiss()
     under = _under(model, adapter)
     if adapter:
         folders.check_base(adapter, model)
     prompt = prompt or _prompt(model, adapter, pairs)
     folder = Path(out) if out else home() / "adapters" / f"bank-{data_sha256(pairs)[:12]}"
     check_free(folder)
-    return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(
-        layer, threshold
-    )
+    bank = _bank(model, adapter, prompt, selection, k, layer=layer, threshold=threshold)
+    return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(bank)
+
+
+def _bank(model: Model, adapter: str | Path | None, prompt: str, selection: str | None, k: int | None, **new) -> Bank:
+    """The bank that is continued, or else a new one. LabkitError for another selection than the bank's."""
+    if not adapter:
+        ask = as_prompt(prompt)
+        prompts = prompt_tokens(model, [ask(text, "") for text in ("A", "1")])
+        around = frame([model.tokenizer.decode(p, skip_special_tokens=True) for p in prompts])
+        return Bank(model, selection=selection or "words", k=1 if k is None else k, around=around, **new)
+    bank = load_bank(model, adapter)
+    if selection not in (None, bank.kind):
+        raise LabkitError(f"The bank in {adapter} picks experts by {bank.kind}, for good. Leave out {selection!r}.")
+    bank.choose(bank.k if k is None else k)
+    return bank
 
 
 @dataclass(frozen=True)
@@ -178,8 +200,7 @@ class _Work:
     under: Path | None = None
     processes: int = 1
 
-    def run(self, layer: int | None, threshold: float) -> Tuned:
-        bank = load_bank(self.model, self.adapter) if self.adapter else Bank(self.model, layer, threshold)
+    def run(self, bank: Bank) -> Tuned:
         unfinished = self.folder / "unfinished"
         with alone(unfinished):
             card = self._learn_all(bank, unfinished)
@@ -272,7 +293,7 @@ class _Work:
         return replace(card, recalled=recalled, tokens=tokens, hard=hard, pairs=len(bank))
 
     def _card(self, bank: Bank) -> folders.Card:
-        recipe = {"layer": bank.layer, "threshold": bank.selection.threshold, "margin": self.margin}
+        recipe = {"layer": bank.layer, "threshold": bank.selection.threshold, "margin": self.margin} | bank.chosen()
         return folders.Card(
             base=self.model.name, base_sha256=self.model.sha256, method=METHOD, prompt=self.prompt,
             data_sha256=data_sha256(self.pairs), pairs=0, seconds=0.0, tokens=0, recalled=0, of=len(self.pairs),

@@ -24,7 +24,8 @@ experts would suggest, and it picks once a question, not at each position. Those
 (`benchmarks/mome_trials.py`; EXPERIMENTS.md, "Which key, where, how strong?", "memory experts made in other ways",
 "product keys and faiss"). The model's states and a sentence encoder's vectors know which fact is meant, but a stranger
 asked about in the wording of a fact is nearer to it than the fact in other words, and no threshold parts them. That was
-exact search, which an index can only come near.
+exact search, which an index can only come near. Such an index can be chosen all the same (`faiss_selection`): with what
+facts have in common subtracted from its vectors, which was found later, it comes nearer to words.
 """
 
 import math
@@ -63,6 +64,9 @@ class Words:
                 word = 0
             word = (word * self.shifts[token] + self.values[token]) % _PRIME
         return frozenset(found | {word}) - {0}
+
+    def prepare(self, prompts: Iterable[Sequence[int]]) -> None:
+        """Nothing to do ahead: words are read as fast one text at a time."""
 
     def spelt(self, tokens: Sequence[int]) -> set[str]:
         """The same words as letters and digits; `number` makes one of a word."""
@@ -141,7 +145,7 @@ class Selection:
     def add(self, facts: dict[int, Sequence[frozenset[int]]]) -> None:
         """Keys for experts: of each the words that its wordings have in common."""
         new = {expert: frozenset.intersection(*wordings) for expert, wordings in facts.items()}
-        young = {expert: self.words(expert) for expert in self.young}
+        young = {expert: self.asked(expert) for expert in self.young}
         together = new if len(new) >= _TELLING else young | new
         if len(together) >= _TELLING:
             self.weights = _rarities(together.values()) | self.weights
@@ -175,9 +179,13 @@ class Selection:
         self.seen.update(list(key))
         self._stand(expert)
 
-    def words(self, expert: int) -> frozenset[int]:
-        """All words of an expert's fact."""
+    def asked(self, expert: int) -> frozenset[int]:
+        """What an expert's fact is asked by: all its words."""
         return self.idle[expert].union(self.keys[expert])
+
+    def same(self, expert: int, wordings: Sequence[frozenset[int]]) -> bool:
+        """Whether an expert's words are those that these wordings have in common."""
+        return frozenset.intersection(*wordings) == self.asked(expert)
 
     def knows(self, word: int) -> bool:
         """Whether a fact has the word."""
@@ -188,7 +196,7 @@ class Selection:
         self.weights = other.weights | self.weights
         for expert in other.keys.keys() - set(other.young):
             self.insert(first + expert, other.keys[expert], other.idle[expert])
-        self.add({first + expert: [other.words(expert)] for expert in other.young})
+        self.add({first + expert: [other.asked(expert)] for expert in other.young})
 
     def _stand(self, expert: int) -> None:
         """Put a key under words that a text can't all lack: one that weighs enough alone, the rarest, or several."""
@@ -213,11 +221,11 @@ class Selection:
         """Forget the keys of some experts, and the words that no other one has."""
         gone: set[int] = set()
         for expert in experts:
-            gone |= self.words(expert)
+            gone |= self.asked(expert)
             self._drop(expert)
         for word in gone.difference(self.seen, *set(self.idle.values())):
             self.weights.pop(word, None)
-        self.weigh({expert: self.words(expert) for expert in self.young if expert in self.keys})
+        self.weigh({expert: self.asked(expert) for expert in self.young if expert in self.keys})
 
     def _drop(self, expert: int) -> None:
         self.idle.pop(expert, None)
@@ -239,7 +247,7 @@ class Selection:
 
     def _told_apart(self, good: list[tuple[float, int]], words: set[int]) -> list[tuple[float, int, int, int]]:
         """The same with the number of the fact's words that are among `words` (negative) and that are not."""
-        own = [self.words(expert) if expert in self.keys else frozenset() for _, expert in good]
+        own = [self.asked(expert) if expert in self.keys else frozenset() for _, expert in good]
         return [
             (score, -len(mine & words), len(mine - words), expert)
             for (score, expert), mine in zip(good, own, strict=True)

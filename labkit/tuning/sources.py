@@ -6,7 +6,7 @@ Nothing here knows a model.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +23,47 @@ from labkit.tuning.adapter import PAIRS
 from labkit.tuning.starters import is_starter
 
 
-def read_pairs(pairs) -> tuple[list[Question], list[Path]]:
-    """The pairs, and the databases that they are about, where those are known; LabkitError as `refuse_excluded`."""
+def own_ids(questions: Iterable[Question]) -> list[Question]:
+    """The same pairs, for sets that number theirs alike: an id that an earlier pair has gets a number behind it."""
+    found: dict[str, Question] = {}
+    for question in questions:
+        name, number = question.id, 1
+        while name in found:
+            number += 1
+            name = f"{question.id}-{number}"
+        found[name] = question if name == question.id else replace(question, id=name)
+    return list(found.values())
+
+
+def named(facts: Iterable[Question]) -> list[Question]:
+    """The same facts, for who knows them by their ids: one that is given again, whatever its id, is taken once, and
+    that is said. LabkitError for two facts of one id."""
+    found: dict[str, Question] = {}
+    first: dict[tuple, str] = {}  # question, query, answer -> id
+    again = []
+    for fact in facts:
+        said = fact.question, fact.sql, fact.answer
+        if said in first:
+            again.append(f"{fact.id} (as {first[said]})" if fact.id != first[said] else fact.id)
+            continue
+        if fact.id in found:
+            raise LabkitError(
+                f"Two facts have the id {fact.id!r}, by which a fact is corrected and forgotten: {fact.question!r} and "
+                f"{found[fact.id].question!r}. Give one of them another id."
+            )
+        first[said], found[fact.id] = fact.id, fact
+    if again:
+        more = f" and {len(again) - 5} more" if len(again) > 5 else ""
+        notice(f"Given again with the same question and answer, and taken once: {', '.join(again[:5])}{more}.")
+    return list(found.values())
+
+
+def read_pairs(pairs, own: Callable = own_ids) -> tuple[list[Question], list[Path]]:
+    """The pairs, with ids by `own`, and the databases that they are about, where those are known; LabkitError as
+    `refuse_excluded`."""
     one = isinstance(pairs, (str, Path, QuestionSet)) or not all(isinstance(p, (str, Path, QuestionSet)) for p in pairs)
     sets = [load_questions(p) if isinstance(p, (str, Path)) else p for p in ([pairs] if one else pairs)]
-    loaded = own_ids(q for questions in sets for q in questions)
+    loaded = own(q for questions in sets for q in questions)
     if not loaded:
         raise LabkitError("There are no pairs to tune on. Make some with `labkit generate`, or name a JSONL file.")
     bare = [question.id for question in loaded if question.rows_only]
@@ -50,18 +86,6 @@ def _databases(questions: QuestionSet | Sequence[Question]) -> Iterator[Path]:
             continue
         if path.is_file():
             yield path
-
-
-def own_ids(questions: Iterable[Question]) -> list[Question]:
-    """The same pairs, for sets that number theirs alike: an id that an earlier pair has gets a number behind it."""
-    found: dict[str, Question] = {}
-    for question in questions:
-        name, number = question.id, 1
-        while name in found:
-            number += 1
-            name = f"{question.id}-{number}"
-        found[name] = question if name == question.id else replace(question, id=name)
-    return list(found.values())
 
 
 def old_pairs(adapter: str | Path, pairs: Sequence[Question]) -> list[Question]:
