@@ -35,6 +35,7 @@ from labkit.models import load_model
 from labkit.schema import read_schema
 from labkit.tuning import tune
 from labkit.tuning.selection import Selection
+from labkit.tuning.sources import read_pairs, refuse_overlap
 from labkit.widgets import (
     DataExplorer,
     ExpertMap,
@@ -748,6 +749,20 @@ def test_what_is_trained_on_is_not_added_to_an_evaluation(live, tmp_path, league
     play.ask(pair.question)
     assert re.match("Nothing was kept: The question of 'ask-1' is also in similar", play.keep(True))
     assert not any((tmp_path / "out" / name).exists() for name in inspecting.OWN)
+
+
+def test_what_the_inspector_made_to_be_trained_on_may_be(live, evaluation, tmp_path):
+    out, (first, second, third) = tmp_path / "out", live.records
+    live.act("promote", second["key"])
+    live.act("similar", first["key"])
+    live.act("add", third["key"], "How many have a coach?", "SELECT COUNT(*) FROM teams WHERE coach <> '--'")
+    files = inspecting.evaluation_files(evaluation.path, out)
+    assert [file.name for file in files] == ["eval.jsonl", "added.jsonl"]
+    pairs, _ = read_pairs([out / "similar.jsonl", out / "training.jsonl"])
+    assert second["question"] in [q.question for q in pairs]
+    assert not any(count for counts in refuse_overlap(pairs, [], files, None).values() for count in counts.values())
+    with pytest.raises(LabkitError, match="in an evaluation set"):
+        refuse_overlap([*pairs, load_questions(out / "added.jsonl")[0]], [], files, None)
 
 
 def test_promoting_empties_the_playgrounds_set_of_the_question(live, tmp_path):
