@@ -46,6 +46,11 @@ def working_copy(questions: QuestionSet, path: str | Path) -> QuestionSet:
     return load_questions(path, db_dir=folder)
 
 
+def aside_path(path: str | Path) -> Path:
+    """Where questions of the set in the file `path` wait that were marked: their gold is wrong."""
+    return _folder(Path(path)) / f"{Path(path).stem}.aside.jsonl"
+
+
 def version(path: str | Path) -> int:
     """The number of the version that a set's file holds: 1 for a set that was never changed here."""
     path = Path(path)
@@ -112,32 +117,44 @@ def add(question: Question, path: str | Path, apart_from: Iterable[QuestionSet] 
 
 
 def correct(question_id: str, sql: str, path: str | Path, database: str | Path) -> Change:
-    """Give a question another gold, which has to run on `database`; the old one is kept in the note.
+    """Give a question another gold, which has to run on `database`; the old one is kept in the note. A question that
+    was marked comes back to its set by this, at its end.
 
     `LabkitError` when the new gold fails or is cut off; then nothing is changed.
     """
-    path = Path(path)
-    questions = load_questions(path)
-    question, sql = _find(questions, question_id), sql.strip()
-    if sql == question.sql:
+    path, sql = Path(path), sql.strip()
+    questions, aside = load_questions(path), aside_path(path)
+    waiting = next((q for q in _read(aside) if q.id == question_id), None)
+    here = question_id in {q.id for q in questions}
+    question = waiting if waiting and not here else _find(questions, question_id)
+    if here and sql == question.sql:
+        _leave(aside, question)  # a crash may have left it in both
         return Change(question, path, version(path), f"This is the gold of {question_id} already.")
     result = execute(database, sql)
     if result.error or result.truncated:
         raise LabkitError(f"The new gold of {question_id} is no answer: {result.error or 'its rows are cut off'}.")
-    note = f"{question.note} Gold corrected; it was: {question.sql or 'its rows'}".strip()
+    note = question.note
+    if sql != question.sql:
+        note = f"{note} Gold corrected; it was: {question.sql or 'its rows'}".strip()
     kept = tuple(tag for tag in question.tags if tag != WRONG)
     better = replace(question, sql=sql, rows=None, note=note, tags=kept)
-    now = _new_version(path, [better if q.id == question_id else q for q in questions])
-    return Change(better, path, now, f"{question_id} has its new gold in {path.name}, version {now}.")
+    left = [better if q.id == question_id else q for q in questions]
+    if not here and not _same(questions, better):
+        left.append(replace(better, line=None))
+    now = _new_version(path, left)
+    _leave(aside, better)
+    told = "has its new gold" if here else "is back, with its right gold,"
+    return Change(better, path, now, f"{question_id} {told} in {path.name}, version {now}.")
 
 
 def mark(question_id: str, path: str | Path, why: str = "") -> Change:
-    """Set a question aside because its gold is wrong: it waits in `versions/NAME.aside.jsonl`, out of the set.
+    """Set a question aside because its gold is wrong: it waits in `aside_path(path)`, out of the set, until `correct`
+    gives it a right one.
 
     Marking it again changes nothing. `LabkitError` when the set has no such question, or no other one.
     """
     path = Path(path)
-    questions, aside = load_questions(path), _folder(path) / f"{path.stem}.aside.jsonl"
+    questions, aside = load_questions(path), aside_path(path)
     waiting = next((q for q in _read(aside) if q.id == question_id), None)
     if waiting and question_id not in {q.id for q in questions}:
         return Change(waiting, path, version(path), f"{question_id} was set aside before; nothing was changed.")
@@ -149,21 +166,24 @@ def mark(question_id: str, path: str | Path, why: str = "") -> Change:
     marked = replace(question, tags=tuple(dict.fromkeys([*question.tags, WRONG])), note=note, line=None)
     _append(aside, marked)
     now = _new_version(path, left)
-    told = f"{question_id} waits in {aside.name} for a right gold; {path.name} version {now} goes without it."
-    return Change(marked, path, now, told)
+    told = f"{question_id} waits in {aside.name} until its gold is corrected; "
+    return Change(marked, path, now, told + f"{path.name} version {now} goes without it.")
 
 
-def keep_answer(folder: str | Path, question: Question, right: bool, gold: str = "") -> Change:
+def keep_answer(
+    folder: str | Path, question: Question, right: bool, gold: str = "", apart_from: Iterable[QuestionSet] = ()
+) -> Change:
     """Keep what a person said of an answer: `question.sql` is what the agent wrote.
 
-    A right answer becomes the gold of a question in `playground.jsonl`, and so does `gold` beside a wrong answer. A
-    wrong answer without a gold goes to `needs_gold.jsonl`: it is no evaluation until somebody has written one.
+    A right answer becomes the gold of a question in `playground.jsonl`, and so does `gold` beside a wrong answer;
+    `LabkitError` when a set of `apart_from` shares it, as in `add`. A wrong answer without a gold goes to
+    `needs_gold.jsonl`: it is no evaluation until somebody has written one.
     """
     known = replace(question, sql=gold.strip() or question.sql)
     tags = (*question.tags, "playground", "answered-right" if right else "answered-wrong")
     note = question.note if right else f"{question.note} The agent wrote: {question.sql}".strip()
     if right or gold.strip():
-        return add(replace(known, tags=tags, note=note), Path(folder) / "playground.jsonl")
+        return add(replace(known, tags=tags, note=note), Path(folder) / "playground.jsonl", apart_from)
     return add(replace(known, tags=(*tags, NEEDS_GOLD), note=note), Path(folder) / "needs_gold.jsonl")
 
 
@@ -186,7 +206,9 @@ def _find(questions: QuestionSet, question_id: str) -> Question:
     for question in questions:
         if question.id == question_id:
             return question
-    raise LabkitError(f"{questions.path or questions.name} has no question {question_id!r}.")
+    waits = questions.path and question_id in {q.id for q in _read(aside_path(questions.path))}
+    told = f" It waits in {aside_path(questions.path).name} until its gold is corrected." if waits else ""
+    raise LabkitError(f"{questions.path or questions.name} has no question {question_id!r}.{told}")
 
 
 def _same(questions: Iterable[Question], question: Question) -> Question | None:
@@ -230,6 +252,16 @@ def _append(path: Path, question: Question) -> Question:
         here = replace(question, id=_free(question.id, before))
         save_questions(path, [*before, here])
     return here
+
+
+def _leave(path: Path, question: Question) -> None:
+    """Take a question out of a file that has no versions, if it is there; an empty file goes."""
+    before, text = _read(path), normalise_question(question.question)
+    left = [q for q in before if (q.id, normalise_question(q.question)) != (question.id, text)]
+    if before and not left:
+        path.unlink()
+    elif len(left) < len(before):
+        save_questions(path, left)
 
 
 def _new_version(path: Path, questions: list[Question]) -> int:

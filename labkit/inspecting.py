@@ -18,15 +18,31 @@ from labkit.clauses import CLAUSES, whole_clauses
 from labkit.datagen import generate
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.diagnosis import Diagnosis, diagnose
+from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, Task, execute, execute_tasks
+from labkit.marking import shown
+from labkit.reference import has_order
 from labkit.schema import Schema, read_schema
 from labkit.scoring import score, stored_result
 from labkit.slices import DiagnosedRun
 from labkit.sqltext import normalise_question, parse
 from labkit.widgets import FailureInspector, Playground
 
-_ROWS, _COLUMNS, _CHARACTERS = 10, 8, 60  # of a result that is shown
 SIMILAR = 20  # pairs that one press of "generate" asks for
+RIGHT = "right"  # instead of a class: by its gold of now the prediction is right
+TRAINED, OWN = ("training.jsonl", "similar.jsonl"), ("added.jsonl", "playground.jsonl")  # to learn from; to measure by
+
+
+def evaluation_files(evaluation: str | Path, folder: str | Path) -> list[Path]:
+    """What no training pair may share a question or a query with, for `generate(avoid=)`: the set in the file
+    `evaluation`, its questions that wait for a right gold, and the sets of one's own in `folder`, those that exist."""
+    every = [Path(evaluation), curation.aside_path(evaluation), *(Path(folder) / name for name in OWN)]
+    return [path for path in every if path.is_file()]
+
+
+def _trained(folder: Path) -> list[QuestionSet]:
+    """What the inspector made to be trained on."""
+    return [load_questions(folder / name) for name in TRAINED if (folder / name).is_file()]
 
 
 def records(diagnosed: DiagnosedRun, questions: QuestionSet, name: str = "") -> list[dict]:
@@ -65,6 +81,7 @@ def _record(
     found: ExecutionResult,
     run: str,
 ) -> dict:
+    right = diagnosis.failure_class == RIGHT  # then what differs does not count
     return {
         "key": f"{run}/{question.id}",
         "run": run,
@@ -75,12 +92,18 @@ def _record(
         "gold": question.sql,
         "prediction": prediction,
         "clauses": clause_diff(prediction, question.sql, schema),
-        "gold_result": shown(gold),
-        "prediction_result": shown(found, gold),
+        "gold_result": shown(gold, None if right else found, _ordered(question)),
+        "prediction_result": shown(found, None if right else gold, _ordered(question)),
         "evidence": diagnosis.evidence,
         "hint": diagnosis.hint,
         "suggestion": diagnosis.suggestion,
+        "state": "",
     }
+
+
+def _ordered(question: Question) -> bool:
+    """Whether the order of rows counts."""
+    return has_order(question.sql) if question.order is None else question.order
 
 
 def clause_diff(prediction: str, gold: str, schema: Schema) -> list[dict]:
@@ -111,57 +134,46 @@ def _written(tree: exp.Select, names: Iterable[str]) -> str:
     return (", " if "expressions" in names else " ").join(sql_of(piece).strip() for piece in pieces)
 
 
-def shown(result: ExecutionResult, other: ExecutionResult | None = None) -> dict:
-    """A result as the widgets draw it: {columns, rows, differs, more, error}; at most 10 rows of 8 values.
-
-    `differs` marks the values that differ from `other`'s in the same place, after both are cut to what they share:
-    rows that occur in both are left unmarked wherever they stand.
-    """
-    rows = [row[:_COLUMNS] for row in result.rows[:_ROWS]]
-    left = Counter(other.rows) if other is not None else Counter()
-    marks = []
-    for place, row in enumerate(result.rows[:_ROWS]):
-        if other is None or left[row] > 0:
-            left[row] -= 1
-            marks.append([False] * len(row[:_COLUMNS]))
-        else:
-            beside = other.rows[place] if place < len(other.rows) else ()
-            same = [n < len(beside) and beside[n] == value for n, value in enumerate(row[:_COLUMNS])]
-            marks.append([not ok for ok in same] if not all(same) else [True] * len(same))
-    return {
-        "columns": list(result.columns[:_COLUMNS]),
-        "rows": [[_cell(value) for value in row] for row in rows],
-        "differs": marks,
-        "more": max(0, len(result.rows) - _ROWS),
-        "error": result.error or "",
-    }
-
-
-def _cell(value) -> str:
-    text = "NULL" if value is None else f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
-    return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
-
-
 def inspector(
     runs: Mapping[str, DiagnosedRun], evaluation: str | Path, folder: str | Path, db_dir: str | Path | None = None
 ) -> FailureInspector:
     """An inspector of diagnosed runs by name, all on the set in the file `evaluation` (a copy of your own: promoting,
     correcting and marking change it). What it makes goes into `folder`: `similar.jsonl`, `training.jsonl`,
     `added.jsonl`.
+
+    A question that has left the set is shown with its state: "aside" until its gold is corrected, or "retired".
     """
     questions = load_questions(evaluation, db_dir=db_dir)
     every = [record for name, run in runs.items() for record in records(run, questions, name)]
-    tools = Bench(questions, Path(evaluation), Path(folder), every)
+    gone = [item.question for run in runs.values() for item in run.failures()]
+    tools = Bench(questions, Path(evaluation), Path(folder), every, gone)
     return FailureInspector(every, run=tools.run, actions=tools.actions())
 
 
 class Bench:
     """What the inspector's buttons do, each a callable (record, question text, SQL text) -> sentence; `records` are
-    those that the inspector shows."""
+    those that the inspector shows, about `questions` and those of `gone`, which may have left the set."""
 
-    def __init__(self, questions: QuestionSet, evaluation: Path, folder: Path, records: Sequence[dict] = ()):
+    def __init__(
+        self,
+        questions: QuestionSet,
+        evaluation: Path,
+        folder: Path,
+        records: Sequence[dict] = (),
+        gone: Sequence[Question] = (),
+    ):
         self.questions, self.evaluation, self.folder, self.records = questions, evaluation, folder, records
-        self.asked = {question.id: question for question in questions}
+        self.asked = {question.id: question for question in [*gone, *questions]}
+        self.stand()
+
+    def stand(self) -> None:
+        """Give each record its question's state: "retired" once it is trained on, "aside" while it waits for a right
+        gold, "" while it is in its set."""
+        aside = curation.aside_path(self.evaluation)
+        files = [("aside", aside), ("", self.evaluation)]
+        states = {q.id: state for state, file in files if file.is_file() for q in load_questions(file)}
+        for record in self.records:
+            record["state"] = states.get(record["id"], "retired")
 
     def actions(self) -> dict[str, Callable[[dict, str, str], str]]:
         """The inspector's actions by name; the first is its default."""
@@ -174,7 +186,9 @@ class Bench:
         file = self.questions.database_path(question)
         gold = _gold_result(question, (execute(file, question.sql) for _ in (0,)))
         found = execute(file, sql)
-        return {**shown(found, gold), "verdict": score(question, sql, file).verdict}
+        verdict = score(question, sql, file).verdict
+        beside = None if verdict == "right" else gold  # then what differs does not count
+        return {**shown(found, beside, _ordered(question)), "verdict": verdict}
 
     def similar(self, record: dict, question: str, sql: str) -> str:
         """Generate pairs like a failure's question and keep them; none that a known evaluation set shares."""
@@ -194,13 +208,15 @@ class Bench:
         """Pairs with the failure's class, tags, tables and columns as target."""
         question = self.asked[record["id"]]
         file = self.questions.database_path(question)
-        made = generate(file, SIMILAR, seed, [self.evaluation], target=target_of(record), wordings=1, progress=False)
-        return made.pairs
+        avoid = evaluation_files(self.evaluation, self.folder)
+        return generate(file, SIMILAR, seed, avoid, target=target_of(record), wordings=1, progress=False).pairs
 
     def promote(self, record: dict, question: str, sql: str) -> str:
-        """To training, and out of both evaluation sets."""
-        training, added = self.folder / "training.jsonl", self.folder / "added.jsonl"
-        return str(curation.promote(record["id"], self.evaluation, training, others=[added]))
+        """To training, and out of all evaluation sets."""
+        others = [self.folder / name for name in OWN]
+        change = curation.promote(record["id"], self.evaluation, self.folder / "training.jsonl", others=others)
+        self.stand()
+        return str(change)
 
     def add(self, record: dict, question: str, sql: str) -> str:
         """The question and the SQL as they were edited, to an evaluation set of one's own."""
@@ -209,18 +225,19 @@ class Bench:
         found = execute(self.questions.database_path(old), own.sql)
         if found.error or not own.question:
             return f"Nothing was added: {found.error or 'there is no question'}."
-        training = self.folder / "training.jsonl"
-        apart = [load_questions(training)] if training.is_file() else []
-        return str(curation.add(own, self.folder / "added.jsonl", apart))
+        return str(curation.add(own, self.folder / "added.jsonl", _trained(self.folder)))
 
     def correct(self, record: dict, question: str, sql: str) -> str:
-        """The edited SQL becomes the gold; each run's failure on the question is judged and diagnosed by it."""
+        """The edited SQL becomes the gold; each run's failure on the question is judged and diagnosed by it. A
+        question that was marked is back in its set."""
+        self.refuse_retired(record)
         file = self.questions.database_path(self.asked[record["id"]])
         change = curation.correct(record["id"], sql, self.evaluation, file)
         self.asked[record["id"]] = change.question  # what is run next is judged by it
         for shown_one in self.records:
             if shown_one["id"] == change.question.id:
                 shown_one.update(self.judged_again(shown_one, change.question, file))
+        self.stand()
         return str(change)
 
     def judged_again(self, record: dict, question: Question, file: Path) -> dict:
@@ -228,13 +245,21 @@ class Bench:
         prediction, schema = record["prediction"], read_schema(file)
         diagnosis = diagnose(question, prediction, score(question, prediction, file), schema)
         if not diagnosis.failure_class:
-            diagnosis = replace(diagnosis, failure_class="right", evidence="By its new gold the prediction is right.")
+            diagnosis = replace(diagnosis, failure_class=RIGHT, evidence="By its new gold the prediction is right.")
         gold, found = execute(file, question.sql), execute(file, prediction)
         return _record(question, prediction, diagnosis, schema, gold, found, record["run"])
 
     def mark(self, record: dict, question: str, sql: str) -> str:
         """The gold is wrong: set aside."""
-        return str(curation.mark(record["id"], self.evaluation))
+        self.refuse_retired(record)
+        change = curation.mark(record["id"], self.evaluation)
+        self.stand()
+        return str(change)
+
+    def refuse_retired(self, record: dict) -> None:
+        """LabkitError for a question that measures nothing any more."""
+        if record["state"] == "retired":
+            raise LabkitError(f"{record['id']} was promoted to training: its gold measures nothing any more.")
 
 
 def target_of(record: dict) -> list[str]:
@@ -251,7 +276,8 @@ def playground(
     folder: str | Path,
     confidence: Callable[[str, str], list[tuple[str, float]]] | None = None,
 ) -> Playground:
-    """A playground on an agent: answers that a person has judged are kept in `folder`; `near` are the questions that
+    """A playground on an agent: answers that a person has judged are kept in `folder`, apart from what the inspector
+    made there to be trained on; `near` are the questions that
     `nearest_questions` suggests; `confidence(question, SQL)` gives each token's probability, by default a local
     model's own.
     """
@@ -271,7 +297,10 @@ def playground(
                 return f"Nothing was kept: the query does not run ({error})."
         tried["kept"] += 1
         question = Question(f"ask-{tried['kept']}", text, sql, database.stem)
-        return str(curation.keep_answer(folder, question, right, gold))
+        try:
+            return str(curation.keep_answer(folder, question, right, gold, _trained(Path(folder))))
+        except LabkitError as error:
+            return f"Nothing was kept: {error}"
 
     return Playground(ask, keep, suggest=lambda text, right, wrong: nearest_questions(text, near, right, wrong))
 

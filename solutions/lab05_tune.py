@@ -393,6 +393,14 @@ Curves({"-log p": line}, "p, the chance of a token", "its loss in nats", marks, 
 # The kit carries a **starter**: an adapter that has seen many practice databases, and neither this one nor yours. It
 # knows how questions become SQL. It does not know your names.
 #
+# What you sorted by hand in Lab 4 is not among them: here everybody tunes on pairs of one recipe, beside which results
+# can be compared. To tune on yours instead, put this below the line `pairs = ...` of the next cell, with `REPLAY` off:
+#
+# ```python
+# from labkit.home import home
+# pairs = list(labkit.load_questions(home() / "training" / "lab04.jsonl"))
+# ```
+#
 # `labkit.tune` is the call. It runs in a thread, so the cell below returns at once, and you may press **Stop** and
 # **Start or go on**. A row is a pair, time runs to the right, and dark is a large loss. Each pair is seen **once**.
 # (Too slow? Set `PAIRS` to 60.)

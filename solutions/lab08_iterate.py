@@ -71,7 +71,8 @@ pd.DataFrame(classes).fillna(0).astype(int).sort_index()
 # ## 2. The inspector
 #
 # Filter by run, class, tag and words. Each failure shows question, the clauses side by side, both results with what
-# differs marked, the evidence and a hint. Edit the SQL and run it in the sandbox. Then act.
+# differs marked, the evidence and a hint. Edit the SQL and run it in the sandbox. Then act. A question that you promote
+# says "retired" in the list; one whose gold you mark as wrong says "aside", until you correct its gold.
 
 # %%
 inspector = inspecting.inspector(diagnosed, dev.path, folder / "made", dev.db_dir)
@@ -250,7 +251,8 @@ print("next target:", own_target, "of", dict(Counter(failed.values()).most_commo
 PAIRS = 60
 aim = [own_target] if own_target else sorted(set(failed.values())) or None
 n = course.shorter(PAIRS, 4)
-made = labkit.generate(course.league(), n, target=aim, wordings=1, seed=setting.seed, progress=False)
+own = inspecting.evaluation_files(dev.path, folder / "made")  # what you measure by, the inspector's sets included
+made = labkit.generate(course.league(), n, target=aim, avoid=own, wordings=1, seed=setting.seed, progress=False)
 print(made.report)
 for pair in made.pairs[:3]:
     print(f"{pair.question}\n    {pair.sql}")
@@ -345,6 +347,15 @@ print(f"dev.jsonl is at version {curation.version(dev.path)}, with {len(now)} qu
 
 # %% [markdown]
 # The accuracy before and after is about two different sets: compare versions only with themselves.
+#
+# No cell here tunes on what you made in the inspector. One call does, in a cell of your own; it stops, and says why,
+# where a pair is in an evaluation set too:
+#
+# ```python
+# files = [folder / "made" / "similar.jsonl", folder / "made" / "training.jsonl"]
+# labkit.tune(model, files, adapter=aimed.adapter, out=adapters / "mine", prompt="question_only",
+#             avoid=inspecting.evaluation_files(dev.path, folder / "made"))
+# ```
 #
 # ## 7. The adversarial playground
 #

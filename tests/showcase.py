@@ -49,7 +49,7 @@ def failures(n: int) -> FailureInspector:
     """`n` made-up failures, of three classes in turn."""
     result = {"columns": ["n"], "rows": [["24"]], "differs": [[True]], "more": 0, "error": ""}
     clauses = [{"clause": "WHERE", "gold": "WHERE a = 1", "prediction": "WHERE b = 1", "same": False}]
-    texts = {"gold": "SELECT 1", "prediction": "SELECT 2", "evidence": "e", "hint": "h", "suggestion": "s"}
+    texts = {"gold": "SELECT 1", "prediction": "SELECT 2", "evidence": "e", "hint": "h", "suggestion": "s", "state": ""}
     same = {**texts, "clauses": clauses, "gold_result": result, "prediction_result": result}
     return FailureInspector(
         [

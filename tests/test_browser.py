@@ -20,6 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from labkit.dataset import load_questions
 from labkit.home import home
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -210,6 +211,45 @@ def test_the_inspector_filters_runs_edited_sql_and_promotes(lab):
         left = (lab.labs / "inspected" / "eval.jsonl").read_text()
         assert '"start-01"' not in left and '"start-02"' in left
         assert page.locator(".jp-Notebook .jp-Cell").count() == 2  # no key reached JupyterLab's own shortcuts
+
+
+def test_the_inspectors_other_buttons_and_what_differs(lab, tmp_path):
+    """Similar, add, mark, correct pressed; both sides of a result marked (the picture is kept in the test's folder)."""
+    with lab.shown("showcase.inspector('curated')") as page:
+        view, made = page.get_by_role("region", name="failing-query inspector"), lab.labs / "curated"
+        failures, said = view.get_by_label("failures"), view.locator(".said")
+
+        def press(name: str, told: str) -> str:
+            view.get_by_role("button", name=name).click()
+            said.get_by_text(re.compile(told)).wait_for()
+            return said.inner_text()
+
+        for place in (0, 1):
+            assert view.locator(".detail .sides > div").nth(place).locator("td.differs").count() == 1
+        view.locator(".detail").scroll_into_view_if_needed()
+        page.screenshot(path=tmp_path / "both-sides.png")
+        press("Generate similar pairs", r"^✓ \d+ similar pairs are in similar.jsonl now")
+        pair = load_questions(made / "similar.jsonl")[0]
+        view.get_by_label("question, editable").fill(pair.question)
+        view.get_by_label("SQL, editable").fill(pair.sql)
+        press("Add to an evaluation set", "^✗ The question of 'from-start-01' is also in similar")
+        view.get_by_label("question, editable").fill("How many coaches have a name?")
+        view.get_by_label("SQL, editable").fill("SELECT COUNT(*) FROM teams WHERE coach <> '--'")
+        press("Add to an evaluation set", "^✓ from-start-01 is in added.jsonl")
+        failures.select_option("mine/start-02")
+        press("Mark the gold as wrong", "^✓ start-02 waits in eval.aside.jsonl until its gold is corrected")
+        assert "aside: start-02" in failures.inner_text() and "3 of 3 failures, 1 settled" in view.inner_text()
+        names = ("Promote to training", "Add to an evaluation set", "Mark the gold as wrong")
+        assert all(view.get_by_role("button", name=name).is_disabled() for name in names)
+        page.screenshot(path=tmp_path / "aside.png")
+        failures.select_option("mine/start-01")
+        assert view.get_by_label("question, editable").input_value() == "How many coaches have a name?"
+        failures.select_option("mine/start-02")
+        view.get_by_label("SQL, editable").fill("SELECT COUNT(*) FROM teams WHERE titles = 0")
+        press("Correct the gold", "^✓ start-02 is back, with its right gold, in eval.jsonl, version 3")
+        assert "aside" not in failures.inner_text()
+        assert [q.id for q in load_questions(made / "eval.jsonl")][-1] == "start-02"
+        assert errors(page) == []
 
 
 CLASS = "malformed_join"

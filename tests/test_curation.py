@@ -216,6 +216,64 @@ def test_marking_sets_a_question_aside(evaluation):
     assert "nothing was changed" in str(mark("q3", evaluation)) and version(evaluation) == 2
 
 
+BETTER = "SELECT nickname FROM teams WHERE conference = 'North'"
+
+
+def aside_of(evaluation):
+    return evaluation.parent / "versions" / "eval.aside.jsonl"
+
+
+def test_a_right_gold_brings_back_what_was_marked(evaluation, league):
+    mark("q1", evaluation)
+    told = str(mark("q3", evaluation))
+    assert "waits in eval.aside.jsonl until its gold is corrected" in told
+    change = correct("q3", BETTER, evaluation, league)
+    assert str(change) == "q3 is back, with its right gold, in eval.jsonl, version 4."
+    assert ids(evaluation) == ["q2", "q3"] and ids(aside_of(evaluation)) == ["q1"] and version(evaluation) == 4
+    assert ids(evaluation.parent / "versions" / "eval.v3.jsonl") == ["q2"]
+    back = load_questions(evaluation)[1]
+    assert back.sql == BETTER and curation.WRONG not in back.tags
+    assert "Gold marked as wrong." in back.note and "it was: SELECT nickname FROM teams" in back.note
+    mark("q3", evaluation)  # and again, should this one be wrong too
+    assert ids(evaluation) == ["q2"] and ids(aside_of(evaluation)) == ["q1", "q3"]
+
+
+def test_a_question_that_was_marked_by_mistake_comes_back_with_its_gold(evaluation, league):
+    mark("q1", evaluation)
+    correct("q1", TEAMS, evaluation, league)
+    assert ids(evaluation) == ["q2", "q3", "q1"] and not aside_of(evaluation).exists()
+    assert "it was" not in load_questions(evaluation)[2].note
+
+
+def test_what_waits_stays_where_the_new_gold_is_no_answer(evaluation, training, league):
+    mark("q3", evaluation)
+    with pytest.raises(LabkitError, match="no answer"):
+        correct("q3", "SELECT wage FROM players", evaluation, league)
+    with pytest.raises(LabkitError, match="no question 'q3'. It waits in eval.aside.jsonl until its gold is corrected"):
+        promote("q3", evaluation, training)
+    assert ids(evaluation) == ["q1", "q2"] and ids(aside_of(evaluation)) == ["q3"] and version(evaluation) == 2
+
+
+def test_an_id_that_was_given_anew_loses_nobody(evaluation, league):
+    mark("q3", evaluation)
+    add(Question("q3", "How many players are there?", "SELECT COUNT(*) FROM players", "league"), evaluation)
+    correct("q3", "SELECT COUNT(player_id) FROM players", evaluation, league)
+    assert ids(evaluation) == ["q1", "q2", "q3"] and load_questions(aside_of(evaluation))[0].question == THIRD.question
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_crash_while_bringing_back_loses_nothing_and_again_finishes(evaluation, league, monkeypatch, number):
+    mark("q1", evaluation)
+    mark("q3", evaluation)
+    with monkeypatch.context() as patch:
+        crash_at(patch, number)
+        with pytest.raises(OSError, match="disk is full"):
+            correct("q3", BETTER, evaluation, league)
+    assert "q3" in ids(aside_of(evaluation))
+    correct("q3", BETTER, evaluation, league)
+    assert ids(evaluation) == ["q2", "q3"] and ids(aside_of(evaluation)) == ["q1"] and version(evaluation) == 4
+
+
 # --- the playground's answers, copies
 
 
@@ -230,6 +288,18 @@ def test_answers_are_kept_by_what_a_person_said(tmp_path):
     assert corrected.sql == ARENAS and TEAMS in corrected.note and "answered-wrong" in corrected.tags
     (waiting,) = load_questions(tmp_path / "needs_gold.jsonl")
     assert waiting.id == "ask-2" and curation.NEEDS_GOLD in waiting.tags
+
+
+def test_an_answer_that_is_trained_on_measures_nothing(tmp_path):
+    trained = load_questions(save_questions(tmp_path / "similar.jsonl", [replace(FIRST, id="gen-1-1")]))
+    for asked, right, gold in (
+        (Question("a", "how many teams are there", "SELECT 24", "league"), True, ""),
+        (Question("b", "Teams?", TEAMS, "league"), True, ""),
+        (Question("c", "Teams?", ARENAS, "league"), False, TEAMS),
+    ):
+        with pytest.raises(LabkitError, match="is also in similar"):
+            keep_answer(tmp_path, asked, right, gold, [trained])
+    assert not (tmp_path / "playground.jsonl").exists()
 
 
 def test_a_working_copy_is_made_once(evaluation, tmp_path):

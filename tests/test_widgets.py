@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -26,7 +26,7 @@ import torch
 from labkit import curation, inspecting, sampling
 from labkit.agent import Agent
 from labkit.datagen.facts import random_facts
-from labkit.dataset import Question, load_questions
+from labkit.dataset import Question, load_questions, overlap, save_questions
 from labkit.diagnosis import diagnose_run
 from labkit.errors import LabkitError
 from labkit.evaluation import evaluate, mcnemar, wilson
@@ -35,6 +35,7 @@ from labkit.models import load_model
 from labkit.schema import read_schema
 from labkit.tuning import tune
 from labkit.tuning.selection import Selection
+from labkit.tuning.sources import read_pairs, refuse_overlap
 from labkit.widgets import (
     DataExplorer,
     ExpertMap,
@@ -526,6 +527,7 @@ def test_an_explorer_of_nothing():
 # --- the failing-query inspector
 
 
+SIDES = ("gold_result", "prediction_result")
 ANSWERS = {
     "start-01": "SELECT COUNT(*) FROM games",
     "start-02": "SELECT wage FROM players",
@@ -553,8 +555,8 @@ def live(evaluation, tmp_path):
 
 
 def record(**changes) -> dict:
-    empty = {"columns": [], "rows": [], "differs": [], "more": 0, "error": ""}
-    plain = dict.fromkeys(("question", "gold", "prediction", "evidence", "hint", "suggestion"), "")
+    empty = {"columns": [], "rows": [], "differs": [], "more": 0, "error": "", "note": ""}
+    plain = dict.fromkeys(("question", "gold", "prediction", "evidence", "hint", "suggestion", "state"), "")
     named = {"key": "a/1", "run": "a", "id": "1", "class": "x", "tags": [], "clauses": []}
     return {**plain, **named, "gold_result": empty, "prediction_result": empty, **changes}
 
@@ -573,7 +575,8 @@ def test_records_are_plain_and_complete(live):
     counted, invented, empty = live.records
     assert invented["class"] == "invalid_column" and "no such column" in invented["prediction_result"]["error"]
     assert all(r["evidence"] and r["hint"] for r in live.records)
-    assert counted["prediction_result"]["rows"] and counted["gold_result"]["differs"]
+    assert counted["prediction_result"]["differs"] == counted["gold_result"]["differs"] == [[True]]
+    assert not any(map(any, invented["gold_result"]["differs"])), "the other side is an error"
     assert empty["clauses"][0]["clause"] == "query" and not empty["clauses"][0]["same"]
 
 
@@ -603,6 +606,49 @@ def test_differing_cells_are_marked():
     assert len(long["rows"]) == 10 and long["more"] == 40 and long["rows"][0] == ["0", "NULL"]
 
 
+def marked(gold, found, ordered=False):
+    """Of gold's side and of the prediction's: each row as a text of its marks, and the note."""
+    sides = inspecting.shown(gold, found, ordered), inspecting.shown(found, gold, ordered)
+    return [(["".join("≠" if cell else "=" for cell in row) for row in s["differs"]], s["note"]) for s in sides]
+
+
+def test_both_sides_are_marked():
+    a, b, c, d = (1, "a"), (2, "b"), (3, "c"), (4, "d")
+    assert marked(rows(a, b), rows(a, (2, "z"))) == [(["==", "=≠"], "")] * 2
+    assert marked(rows(a, b, c, d), rows(b, d)) == [(["≠≠", "==", "≠≠", "=="], ""), (["==", "=="], "")]
+    assert marked(rows(b), rows(a, b, b)) == [(["=="], ""), (["≠≠", "==", "≠≠"], "")]
+    assert marked(rows(a, b, c), rows(b, (3, "z"))) == [(["≠≠", "==", "≠≠"], ""), (["==", "≠≠"], "")]
+    assert marked(rows(a), rows()) == [(["≠≠"], ""), ([], "")]
+    narrow = ExecutionResult(("a",), ((1,), (5,)))
+    assert marked(rows(a, b), narrow) == [(["=≠", "≠≠"], ""), (["≠", "≠"], "")]
+
+
+def test_nothing_is_marked_beside_an_error():
+    broken = ExecutionResult((), (), "no such column: wage")
+    assert marked(rows((1, "a")), broken) == [(["=="], ""), ([], "")]
+
+
+def test_another_order_is_told_where_it_counts():
+    a, b, c = (1, "a"), (2, "a"), (3, "c")
+    told = "The same rows as the other result's, in another order."
+    assert marked(rows(a, b, c), rows(b, a, c), ordered=True) == [(["≠=", "≠=", "=="], told)] * 2
+    assert marked(rows(a, b, c), rows(b, a, c)) == [(["=="] * 3, "")] * 2
+    assert marked(rows(a, b, c), rows(b, a), ordered=True) == [(["==", "==", "≠≠"], ""), (["==", "=="], "")]
+    assert marked(rows(a, a), rows(a, a), ordered=True) == [(["=="] * 2, "")] * 2
+
+
+def test_what_differs_out_of_sight_is_counted():
+    one, other = (rows(*((i, "x") for i in range(n))) for n in (50, 30))
+    assert marked(one, other) == [(["=="] * 10, "Of the rows that are not shown, 20 differ."), (["=="] * 10, "")]
+    wide = [ExecutionResult(tuple("abcdefghi"), ((*range(8), last),)) for last in (1, 2)]
+    assert marked(*wide) == [(["≠" * 8], "")] * 2
+
+
+def test_sums_in_another_order_of_adding_are_the_same():
+    assert marked(rows((0.1 + 0.2, "a")), rows((0.3, "b"))) == [(["=≠"], "")] * 2
+    assert marked(rows((1000001, "a")), rows((1000002, "a"))) == [(["≠="], "")] * 2
+
+
 def test_a_filter_takes_run_class_tag_and_words():
     inspector = FailureInspector(many(12))
     assert len(inspector.filtered()) == 12 and len(inspector.filtered(run="a")) == 6
@@ -615,6 +661,7 @@ def test_edited_sql_is_run_and_judged(live):
     wrong = live.records[0]
     ran = live.answer({"kind": "run", "key": wrong["key"], "sql": wrong["gold"]})["result"]
     assert ran["verdict"] == "right" and ran["rows"] == wrong["gold_result"]["rows"]
+    assert not any(map(any, ran["differs"])) and live.run_sql(wrong["key"], "SELECT 5")["differs"] == [[True]]
     refused = live.run_sql(wrong["key"], "DELETE FROM teams")
     assert refused["verdict"] == "wrong" and refused["error"]
 
@@ -638,6 +685,27 @@ def test_the_actions_do_what_they_say(live, evaluation, tmp_path):
     assert "Nothing was added" in live.act("add", third["key"], "Any?", "SELECT nothing FROM nowhere")
     live.act("mark", third["key"])
     assert len(load_questions(evaluation.path)) == 3 and curation.version(evaluation.path) == 4
+    assert [r["state"] for r in live.records] == ["retired", "", "aside"] and f"aside: {third['id']} [" in live.text()
+    live.act("correct", third["key"], sql="SELECT COUNT(*) FROM teams WHERE coach <> '-'")
+    assert third["state"] == "" and third["id"] in [q.id for q in load_questions(evaluation.path)]
+    for verb in ("correct", "mark"):
+        with pytest.raises(LabkitError, match="was promoted to training: its gold measures nothing any more"):
+            live.act(verb, first["key"], sql="SELECT 5")
+
+
+def test_an_inspector_opened_anew_knows_what_has_left_the_set(live, evaluation, tmp_path):
+    first, second, _ = live.records
+    live.act("promote", first["key"])
+    live.act("mark", second["key"])
+    answers = dict(zip([q.id for q in evaluation], ANSWERS.values(), strict=False))
+    run = evaluate(lambda asked: [answers.get(q.id, q.sql) for q in asked], evaluation, progress=False)
+    again = inspecting.inspector(
+        {"mine": diagnose_run(run, evaluation)}, evaluation.path, tmp_path / "out", evaluation.db_dir
+    )
+    assert [r["state"] for r in again.records] == ["retired", "aside", ""]
+    assert json.loads(again.widget().state)["records"] == again.records
+    assert again.run_sql(first["key"], first["gold"])["verdict"] == "right"
+    assert f"<td>retired: {first['id']}</td>" in again.table()
 
 
 def test_no_question_is_in_training_and_in_an_evaluation(live, evaluation, tmp_path):
@@ -654,6 +722,57 @@ def test_no_question_is_in_training_and_in_an_evaluation(live, evaluation, tmp_p
         live.act("add", first["key"], sql=first["gold"])  # the other way round
 
 
+def test_similar_pairs_keep_clear_of_ones_own_evaluation_sets(live, evaluation, tmp_path):
+    out, failure = tmp_path / "out", live.records[0]
+    live.act("similar", failure["key"])
+    first, second, third, *_ = load_questions(out / "similar.jsonl")  # what the same press would give again
+    (out / "similar.jsonl").unlink()
+    live.act("add", failure["key"], first.question, first.sql)
+    save_questions(out / "playground.jsonl", [replace(second, id="ask-1", database="league")])
+    waiting = [replace(third, id="w", database="league")]
+    save_questions(curation.aside_path(evaluation.path), waiting)
+    live.act("similar", failure["key"])
+    pairs = load_questions(out / "similar.jsonl")
+    known = load_questions(out / "added.jsonl")[0], second, third
+    assert not [q for q in known if q.question.lower() in {pair.question.lower() for pair in pairs}]
+    assert not [found for found in overlap(known, pairs) if found.kind != "skeleton"]
+
+
+def test_what_is_trained_on_is_not_added_to_an_evaluation(live, tmp_path, league):
+    failure = live.records[0]
+    live.act("similar", failure["key"])
+    pair = load_questions(tmp_path / "out" / "similar.jsonl")[0]
+    for question, sql in ((pair.question, "SELECT 5"), ("Any?", pair.sql)):
+        with pytest.raises(LabkitError, match="is also in similar"):
+            live.act("add", failure["key"], question, sql)
+    play = inspecting.playground(Agent(Stub(), league), [], tmp_path / "out")
+    play.ask(pair.question)
+    assert re.match("Nothing was kept: The question of 'ask-1' is also in similar", play.keep(True))
+    assert not any((tmp_path / "out" / name).exists() for name in inspecting.OWN)
+
+
+def test_what_the_inspector_made_to_be_trained_on_may_be(live, evaluation, tmp_path):
+    out, (first, second, third) = tmp_path / "out", live.records
+    live.act("promote", second["key"])
+    live.act("similar", first["key"])
+    live.act("add", third["key"], "How many have a coach?", "SELECT COUNT(*) FROM teams WHERE coach <> '--'")
+    files = inspecting.evaluation_files(evaluation.path, out)
+    assert [file.name for file in files] == ["eval.jsonl", "added.jsonl"]
+    pairs, _ = read_pairs([out / "similar.jsonl", out / "training.jsonl"])
+    assert second["question"] in [q.question for q in pairs]
+    assert not any(count for counts in refuse_overlap(pairs, [], files, None).values() for count in counts.values())
+    with pytest.raises(LabkitError, match="in an evaluation set"):
+        refuse_overlap([*pairs, load_questions(out / "added.jsonl")[0]], [], files, None)
+
+
+def test_promoting_empties_the_playgrounds_set_of_the_question(live, tmp_path):
+    first = live.records[0]
+    asked = [Question("ask-1", "Any?", first["gold"], "league"), Question("ask-2", "One?", "SELECT 1", "league")]
+    save_questions(tmp_path / "out" / "playground.jsonl", asked)
+    assert "It has left playground.jsonl too." in live.act("promote", first["key"])
+    assert [q.id for q in load_questions(tmp_path / "out" / "playground.jsonl")] == ["ask-2"]
+
+
 def test_a_corrected_gold_is_shown_in_each_run(evaluation, tmp_path):
     def generator(questions):
         return ["SELECT COUNT(*) FROM games" if q.id == "start-01" else q.sql for q in questions]
@@ -668,6 +787,7 @@ def test_a_corrected_gold_is_shown_in_each_run(evaluation, tmp_path):
         assert now["gold"] == message["sql"] and now["class"] == "right" and "is right" in now["evidence"]
         assert now["gold_result"]["rows"] == now["prediction_result"]["rows"]
     live.act("correct", "b/start-01", sql="SELECT COUNT(*) FROM players")
+    assert {str(r[side]["differs"]) for r in live.records for side in SIDES} == {"[[True]]"}
     assert {r["class"] for r in live.records} == {"malformed_join"} and message["sql"] not in live.text()
     assert json.loads(live.widget().state)["records"] == live.records
 
@@ -860,7 +980,7 @@ def test_the_inspectors_buttons_send_once_and_show_the_answer(tmp_path):
 const actions = [{ name: 'similar', label: 'Generate' }, { name: 'promote', label: 'Promote' }];
 const model = new Model({ records: made, runs: true, actions },
   (m) => (m.kind === 'run' ? { result: ran } : m.key === 'a/2' ? { error: 'No.' }
-    : { done: 'Done.', records: [{ ...made[0], evidence: 'judged anew', class: 'right' }] }));
+    : { done: 'Done.', records: [{ ...made[0], evidence: 'judged anew', class: 'right', state: 'retired' }] }));
 const stop = widget.default.render({ model, el });
 out.text = el.textContent;
 el.labelled('SQL, editable').value = 'SELECT 5';
@@ -885,6 +1005,96 @@ stop(); out.listeners = model.listeners.length;
     assert [m["kind"] for m in out["sent"]] == ["run", "act"] and out["sent"][0]["sql"] == "SELECT 5"
     assert out["anew"] and out["ran"] and out["done"] and out["off"] and out["error"] and out["on"] and out["none"]
     assert out["unlabelled"] == 0 and out["listeners"] == 0
+
+
+@with_node
+def test_each_button_does_its_verb_and_what_has_left_the_set_is_closed(tmp_path, live):
+    """The fake page talks to the inspector itself: what its answers would be is asked beforehand, in the same order."""
+    first, second, third = live.records
+    added = "How many teams have a coach?", "SELECT COUNT(*) FROM teams WHERE coach <> '--'"
+    order = [
+        ("similar", first, first["question"], first["prediction"]),
+        ("add", first, *added),
+        ("mark", second, second["question"], second["prediction"]),
+        ("correct", second, second["question"], "SELECT 24"),
+        ("promote", third, third["question"], third["prediction"]),
+    ]
+    state = json.loads(live.widget().state)
+    replies, wanted = [], []
+    for action, shown, question, sql in order:
+        wanted.append({"kind": "act", "action": action, "key": shown["key"], "question": question, "sql": sql})
+        replies.append(json.loads(json.dumps(live.answer(wanted[-1]))))
+    script = (
+        f"const state = {json.dumps(state)}; const replies = {json.dumps(replies)};"
+        f"const added = {json.dumps(added)}; const keys = {json.dumps([r['key'] for r in live.records])};"
+        + """
+const model = new Model(state, () => replies[model.sent.length - 1]);
+widget.default.render({ model, el });
+const list = el.labelled('failures');
+const pick = (key) => { list.value = key; list.onchange(); };
+const press = (name) => { el.find((n) => n.attributes['data-action'] === name).click();
+  return el.find((n) => n.className === 'said').textContent; };
+const off = () => [...el.all()].filter((n) => n.attributes['data-action'] && n.disabled)
+  .map((n) => n.attributes['data-action']);
+const look = () => [off(), list.textContent.match(/(aside|retired): start-../g)];
+out.said = [press('similar')];
+el.labelled('question, editable').value = added[0]; el.labelled('SQL, editable').value = added[1];
+out.said.push(press('add'));
+pick(keys[1]); out.said.push(press('mark')); out.marked = look(); press('mark');
+el.labelled('SQL, editable').value = 'SELECT 24'; out.said.push(press('correct')); out.corrected = look();
+pick(keys[2]); out.said.push(press('promote')); out.promoted = look(); press('promote'); press('correct');
+out.counted = el.textContent.match(/3 of 3 failures[^.:]*/)[0];
+pick(keys[1]); out.open = off(); pick(keys[2]); out.closed = off();
+out.sent = model.sent.map(({ id, ...rest }) => rest);
+"""
+    )
+    out = in_node(tmp_path, "inspector", script)
+    assert out["sent"] == wanted and out["said"] == [f"✓ {reply['done']}" for reply in replies]
+    assert out["marked"] == [["promote", "add", "mark"], ["aside: start-02"]]
+    assert out["corrected"] == [[], None] and out["open"] == []
+    assert out["promoted"] == [["promote", "add", "correct", "mark"], ["retired: start-03"]]
+    assert out["closed"] == out["promoted"][0] and out["counted"] == "3 of 3 failures, 1 settled"
+    assert [r["state"] for r in live.records] == ["", "", "retired"]
+
+
+@with_node
+def test_edits_are_there_again_when_a_filter_has_moved_the_selection(tmp_path):
+    script = (
+        f"const records = {json.dumps(many(4))};"
+        + """
+widget.default.render({ model: new Model({ records, runs: true, actions: [] }, () => ({})), el });
+const [list, run, words] = ['failures', 'run', 'words'].map((name) => el.labelled(name));
+const [question, sql] = ['question, editable', 'SQL, editable'].map((name) => el.labelled(name));
+sql.value = 'SELECT 5'; question.value = 'How many?';
+run.value = 'b'; run.onchange(); out.other = [question.value, sql.value];
+sql.value = 'SELECT 6';
+words.value = 'nowhere'; words.oninput(); words.value = ''; words.oninput();
+out.second = sql.value;
+run.value = ''; run.onchange(); list.value = 'a/0'; list.onchange(); out.first = [question.value, sql.value];
+"""
+    )
+    out = in_node(tmp_path, "inspector", script)
+    assert out["other"] == ["How many teams?", "SELECT 1"] and out["second"] == "SELECT 6"
+    assert out["first"] == ["How many?", "SELECT 5"]
+
+
+@with_node
+def test_what_was_not_kept_can_be_judged_again(tmp_path):
+    answer = {**answer_of("a?"), "question": "a?", "suggestions": [], "said": ""}
+    script = (
+        f"const answer = {json.dumps(answer)};"
+        + """
+const model = new Model({ unsure: 0.5 }, (m) => (m.kind === 'ask' ? { answer, place: 0 }
+  : { done: m.gold ? 'Kept.' : 'Nothing was kept: the query does not run.', suggestions: [] }));
+widget.default.render({ model, el });
+el.labelled('your question').value = 'a?'; el.button('Ask').click();
+el.button('is right').click(); out.open = !el.button('is wrong').disabled;
+el.labelled('the right SQL, if the answer is wrong').value = 'SELECT 1';
+el.button('is wrong').click(); out.closed = el.button('is wrong').disabled;
+"""
+    )
+    out = in_node(tmp_path, "playground", script)
+    assert out["open"] and out["closed"]
 
 
 @with_node

@@ -17,6 +17,9 @@ export function counted(values) {
   return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
 }
 
+// What can no longer be done with a question that has left its set.
+const CLOSED = { retired: ["promote", "add", "correct", "mark"], aside: ["promote", "add", "mark"] };
+
 function make(tag, options = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(options)) {
@@ -46,7 +49,8 @@ function resultTable(title, result) {
     return make("td", { className: differs ? "differs" : "" }, differs ? `≠ ${value}` : value);
   })));
   const told = !result.rows.length ? "no rows" : result.more ? `and ${result.more} more rows` : "";
-  return make("div", {}, ...parts, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), told);
+  const note = result.note ? [make("p", {}, `≠ ${result.note}`)] : [];
+  return make("div", {}, ...parts, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), told, ...note);
 }
 
 function diffTable(clauses) {
@@ -61,7 +65,8 @@ function diffTable(clauses) {
 
 function render({ model, el }) {
   const state = JSON.parse(model.get("state"));
-  const done = new Set();  // "action key": not twice
+  const busy = new Set();  // "action id": not twice at once
+  const drafts = new Map();  // key -> {question, sql} as they were edited: another selection loses nothing
   const waiting = new Map();
   let number = 0;
   let chosen = null;
@@ -70,7 +75,7 @@ function render({ model, el }) {
   const cls = chooser("class", state.records.map((r) => r.class));
   const tag = chooser("tag", state.records.flatMap((r) => r.tags));
   const text = make("input", { type: "search", "aria-label": "words", placeholder: "words in question or SQL" });
-  const line = (r) => `${r.id}  [${r.class}]  ${r.question}`;
+  const line = (r) => `${r.state ? `${r.state}: ` : ""}${r.id}  [${r.class}]  ${r.question}`;
   const options = new Map(state.records.map((r) => [r.key, make("option", { value: r.key }, line(r))]));
   const list = make("select", { size: 8, className: "list", "aria-label": "failures" });
   const count = make("span", { role: "status", "aria-live": "polite" });
@@ -95,16 +100,25 @@ function render({ model, el }) {
     if (answered) answered(message);
   }
 
+  const asked = () => ({ run: run.value, cls: cls.value, tag: tag.value, text: text.value });
+
   function fill() {
-    const left = filtered(state.records, { run: run.value, cls: cls.value, tag: tag.value, text: text.value });
+    const left = filtered(state.records, asked());
     list.replaceChildren(...left.map((r) => options.get(r.key)));
-    count.textContent = `${left.length} of ${state.records.length} failures`;
+    tally(left);
     const kept = left.find((r) => chosen && r.key === chosen.key) || left[0] || null;
     if (kept) list.value = kept.key;
     if (kept !== chosen) show(kept);
   }
 
+  function tally(left) {
+    const settled = left.filter((r) => r.state || r.class === "right").length;
+    count.textContent = `${left.length} of ${state.records.length} failures`
+      + (settled ? `, ${settled} settled: retired, aside or right by now` : "");
+  }
+
   function show(record) {
+    if (chosen) drafts.set(chosen.key, { question: question.value, sql: sql.value });
     chosen = record;
     ran.replaceChildren();
     said.textContent = "";
@@ -113,15 +127,17 @@ function render({ model, el }) {
       detail.replaceChildren("No failure is left by this filter.");
       return;
     }
-    question.value = record.question;
-    sql.value = record.prediction;
+    const draft = drafts.get(record.key) || { question: record.question, sql: record.prediction };
+    question.value = draft.question;
+    sql.value = draft.sql;
     draw(record);
   }
 
   function draw(record) {
     detail.replaceChildren(
       make("h4", {}, `${record.id}: ${record.question}`),
-      make("p", {}, `${record.class} · run ${record.run} · ${record.tags.join(", ")}`),
+      make("p", {}, [...(record.state ? [record.state] : []), record.class, `run ${record.run}`, record.tags.join(", ")]
+        .join(" · ")),
       diffTable(record.clauses),
       make("div", { className: "sides" }, resultTable("Gold's result", record.gold_result),
         resultTable("Prediction's result", record.prediction_result)),
@@ -137,13 +153,16 @@ function render({ model, el }) {
       options.get(record.key).textContent = line(record);
     }
     if (chosen && changed.some((r) => r.key === chosen.key)) draw(chosen);
+    tally(filtered(state.records, asked()));
   }
 
   function disable() {
     const none = !chosen;
     for (const control of [question, sql, runButton]) control.disabled = none;
-    for (const button of buttons)
-      button.disabled = none || done.has(`${button.getAttribute("data-action")} ${chosen.id}`);
+    for (const button of buttons) {
+      const action = button.getAttribute("data-action");
+      button.disabled = none || busy.has(`${action} ${chosen.id}`) || (CLOSED[chosen.state] || []).includes(action);
+    }
   }
 
   runButton.onclick = () => {
@@ -159,13 +178,13 @@ function render({ model, el }) {
     const record = chosen;
     const action = button.getAttribute("data-action");
     const mark = `${action} ${record.id}`;
-    done.add(mark);
+    busy.add(mark);
     disable();
     said.textContent = "working …";
     ask({ kind: "act", action, key: record.key, question: question.value, sql: sql.value }, (message) => {
-      if (message.error || !["promote", "mark"].includes(action)) done.delete(mark);
-      if (chosen === record) disable();
+      busy.delete(mark);
       update(message.records || []);
+      disable();
       said.textContent = message.error ? `✗ ${message.error}` : `✓ ${message.done}`;
     });
   };

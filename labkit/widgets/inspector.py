@@ -17,16 +17,17 @@ LABELS = {
     "mark": "Mark the gold as wrong",
 }
 FIELDS = ("key", "run", "id", "question", "class", "tags", "gold", "prediction", "clauses", "gold_result")
-FIELDS += ("prediction_result", "evidence", "hint", "suggestion")
+FIELDS += ("prediction_result", "evidence", "hint", "suggestion", "state")
 _STILL = 20  # rows of the still table
 
 
 class FailureInspector:
     """Show it as the last line of a cell. `.filtered(...)`, `.run_sql(...)` and `.act(...)` do the same from code.
 
-    `records`: dicts with `FIELDS`, their keys unique. `run(record, sql)` -> a result {columns, rows, differs, more,
-    error, verdict}. `actions`: of the names in `LABELS`, callables (record, question, SQL) -> sentence; the first is
-    the default. An action may change the records.
+    `records`: dicts with `FIELDS`, their keys unique; `state` is "", or "retired" or "aside" for a question that has
+    left its set. `run(record, sql)` -> a result {columns, rows, differs, more, error, note, verdict}. `actions`: of the
+    names in `LABELS`, callables (record, question, SQL) -> sentence; the first is the default. An action may change the
+    records.
     """
 
     def __init__(
@@ -87,15 +88,16 @@ class FailureInspector:
         """The failures as lines of text."""
         lines = [f"{len(self.records)} failures"]
         for r in self.records[:_STILL]:
-            lines += [f"{r['id']} [{r['class']}] {r['question']}", f"  gold: {r['gold']}", f"  got:  {r['prediction']}"]
+            named = f"{_gone(r)}{r['id']} [{r['class']}] {r['question']}"
+            lines += [named, f"  gold: {r['gold']}", f"  got:  {r['prediction']}"]
         return "\n".join([*lines, *self._more()])
 
     def table(self) -> str:
         """The failures as an HTML table that needs no style sheet."""
         head = "".join(f"<th>{name}</th>" for name in ("id", "class", "question", "gold", "prediction", "evidence"))
         rows = "".join(
-            "<tr>"
-            + "".join(f"<td>{html.escape(str(r[name]))}</td>" for name in ("id", "class", "question"))
+            f"<tr><td>{html.escape(_gone(r) + r['id'])}</td>"
+            + "".join(f"<td>{html.escape(str(r[name]))}</td>" for name in ("class", "question"))
             + "".join(f"<td><code>{html.escape(str(r[name]))}</code></td>" for name in ("gold", "prediction"))
             + f"<td>{html.escape(r['evidence'])}</td></tr>"
             for r in self.records[:_STILL]
@@ -113,3 +115,8 @@ class FailureInspector:
 
     def __repr__(self) -> str:
         return self.text()
+
+
+def _gone(record: dict) -> str:
+    """What stands before the id of a question that has left its set."""
+    return f"{record['state']}: " if record["state"] else ""

@@ -83,7 +83,7 @@ function render({ model, el }) {
     right.disabled = wrong.disabled = true;
     send({ kind: "keep", right: isRight, gold: isRight ? "" : gold.value, place }, (message) => {
       said.textContent = message.error ? `✗ ${message.error}` : `✓ ${message.done}`;
-      right.disabled = wrong.disabled = !message.error;
+      right.disabled = wrong.disabled = !message.error && !message.done.startsWith("Nothing was kept");
       if (!message.error) suggest(message.suggestions);
     });
   }
