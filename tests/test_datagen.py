@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlglot
@@ -12,11 +13,13 @@ import sqlglot
 from labkit.datagen import FAMILIES, filters, generate
 from labkit.datagen.coverage import coverage
 from labkit.datagen.filters import Filters, result_fault
-from labkit.datagen.focus import focus
+from labkit.datagen.focus import BY_CLASS, TAGS, focus, intent_tags
 from labkit.datagen.known import known_sets, of_questions
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.diagnosis import Diagnosis
 from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, execute_many
+from labkit.failures import HINTS
 from labkit.schema import read_schema
 from labkit.sqltext import normalise_question, normalise_sql, skeleton
 
@@ -218,6 +221,67 @@ def test_a_target_draws_more_of_it(shop):
 def test_a_target_of_the_wrong_kind():
     with pytest.raises(LabkitError, match="target must be"):
         focus("malformed_group", ["group"])
+
+
+NAMES = {family.__name__ for family in FAMILIES}
+
+
+def test_every_failure_class_has_families_and_every_family_a_class():
+    assert set(BY_CLASS) == set(HINTS)
+    listed = {name for families in BY_CLASS.values() for name in families.split()}
+    assert listed <= NAMES, "a family by this name is not there"
+    assert listed >= NAMES, "a new family is of some class, see BY_CLASS"
+    assert [name for name, families in BY_CLASS.items() if not families] == ["suspect_gold", "other_text"]
+
+
+def test_every_tag_that_is_drawn_can_be_a_target(league):
+    assert {tag for pair in league for tag in pair.tags} <= TAGS | NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "times"), [("set", "set", 3), ("nth", "nth", 4), ("placeholder", "null", 2), ("tied", "tied", 0)]
+)
+def test_a_target_may_be_a_family_or_a_tag(league, name, tag, times):
+    """Also one that a family gives in part; of one that the database cannot give, the draws are as many as ever."""
+    share = lambda made: sum(tag in q.tags for q in made) / len(made)  # noqa: E731
+    aimed = generate(LEAGUE, 80, seed=5, target=[name], wordings=1, progress=False)
+    assert len(aimed) == 80 and share(aimed) >= times * max(share(league), 0.005)
+    if not times:
+        assert aimed.pairs == generate(LEAGUE, 80, seed=5, wordings=1, progress=False).pairs
+
+
+def test_numbers_kept_as_texts_are_a_target(league):
+    share = lambda made: sum("CAST(" in q.sql for q in made) / len(made)  # noqa: E731
+    aimed = generate(LEAGUE, 80, seed=5, target=["text-number"], wordings=1, progress=False)
+    assert share(aimed) > 1.5 * share(league)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("malformed_joins", "Did you mean malformed_join"),
+        ("player", "players"),
+        ("q9", "failure classes: malformed_join"),
+    ],
+)
+def test_a_target_of_no_such_name_says_which_there_are(name, said):
+    with pytest.raises(LabkitError, match=said):
+        generate(LEAGUE, 20, target=[name], progress=False)
+
+
+def test_tags_of_evaluation_sets_are_those_of_intents():
+    tags = {tag for path in DATASETS.glob("*/heldout.jsonl") for q in load_questions(path) for tag in q.tags}
+    assert {"money", "height", "text-number", "placeholder", "glossary", "hard"} <= tags
+    assert intent_tags(["money", "height", "placeholder", "hard", "mine", "join"]) == ["text-format", "null", "join"]
+
+
+def test_a_diagnosed_run_draws_more_of_its_classes_tags_and_tables():
+    question = Question("q", "Fewest?", "SELECT MIN(a.capacity) FROM arenas AS a", "league", tags=("height", "mine"))
+    other = Question("r", "Which?", "SELECT t.coach FROM teams AS t", "league", tags=("lookalike",))
+    failed = [SimpleNamespace(question=q, diagnosis=Diagnosis("malformed_null")) for q in (question, other)]
+    aim = focus(SimpleNamespace(failures=lambda: failed), NAMES)
+    assert aim.family("childless") > aim.family("top") == 1 and aim.tags == {"text-format", "null"}
+    assert aim.fields == {"arenas": 3.5, "teams": 3.5, "coach": 3.5}
 
 
 def test_too_easy_pairs_are_dropped(shop):
