@@ -5,9 +5,9 @@ Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexico
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
 `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`, `changes`, `careers`, `comparing`,
-`selves`, `months`, `totals`, `ties` (with `bonds`), `childless`; `slips` (of the pen); `filters`, `known`, `coverage`,
-`focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question at hand `aimed`. No code here
-knows a database.
+`selves`, `months`, `totals`, `ties` (with `bonds`), `childless`, `percentiles`; `slips` (of the pen);
+`filters`, `known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question
+at hand `aimed`. No code here knows a database.
 """
 
 import os
@@ -30,6 +30,7 @@ from labkit.datagen import (
     months,
     nested,
     numbers,
+    percentiles,
     selves,
     sides,
     ties,
@@ -76,6 +77,7 @@ FAMILIES = {
         totals,
         ties,
         childless,
+        percentiles,
     )
     for f, w in m.FAMILIES.items()
 }

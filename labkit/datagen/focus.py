@@ -27,17 +27,17 @@ BY_CLASS = {
     "malformed_join": "lookup_related related meeting one_side career owners left with_none childless tied tied_never "
     "per_kind most_things sold one_above below below_each beyond_above",
     "malformed_aggregate": "aggregate count group share computed two_counts buckets ends difference part_of_total "
-    "change sold total_bound",
+    "change sold total_bound percentile",
     "malformed_group": "group group_extreme having best_of_each how_many_each standings changed by_month best_month "
     "total_bound per_kind most_things below_each tied_variety with_none",
     "malformed_filter": "listing count related above_average any_period either_side either_part derby neither "
     "against_row two_groups tied_never beyond_above",
     "malformed_value": "lookup lookup_by_value listing facts_alone count named_like meeting neither against_row tied",
     "malformed_null": "listing count related unknown left with_none childless nobody_above",
-    "malformed_type": "aggregate extreme top above_average computed buckets change part_of_best by_month",
+    "malformed_type": "aggregate extreme top above_average computed buckets change part_of_best by_month percentile",
     "malformed_distinct": "distinct owners switched two_groups tied tied_variety",
-    "malformed_order": "extreme top places full_name listing group group_extreme standings gain best_month",
-    "malformed_limit": "extreme top places group_extreme gain best_month most_things",
+    "malformed_order": "extreme top places full_name listing group group_extreme standings gain best_month percentile",
+    "malformed_limit": "percentile extreme top places group_extreme gain best_month most_things",
     "malformed_projection": "lookup facts_alone listing extreme top group two_counts ends career",
     "invalid_column": "lookup lookup_by_value facts_alone listing aggregate extreme",
     "invalid_table": "lookup lookup_related listing count related",
