@@ -12,9 +12,12 @@ import sqlglot
 
 from labkit.datagen import FAMILIES, filters, generate
 from labkit.datagen.coverage import coverage
+from labkit.datagen.drawing import Drawer
 from labkit.datagen.filters import Filters, result_fault
-from labkit.datagen.focus import BY_CLASS, TAGS, focus, intent_tags
+from labkit.datagen.focus import BY_CLASS, TAGS, draws, focus, intent_tags
 from labkit.datagen.known import known_sets, of_questions
+from labkit.datagen.reading import read_world
+from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.diagnosis import Diagnosis
 from labkit.errors import LabkitError
@@ -133,6 +136,17 @@ def test_the_report_says_what_was_dropped(league):
     assert set(report.dropped) == set(filters.FILTERS)
     assert report.dropped[filters.EMPTY] > 0 and report.dropped[filters.DUPLICATE] > 0
     assert "league/heldout" in report.sets and "1,500 pairs" in str(report)
+
+
+def test_of_a_thousand_queries_some_ten_join_two():
+    """Both, either, one but not the other; what is empty does not count."""
+    drawer = Drawer(Speaker(read_world(LEAGUE)), random.Random(2))
+    families = drawer.rng.choices(list(FAMILIES), list(FAMILIES.values()), k=1500)
+    intents = [intent for family in families for intent in draws(family, drawer, 1)]
+    joined = [intent.sql for intent in intents if "set" in intent.tags]
+    some = [sql for sql, r in zip(joined, execute_many(LEAGUE, joined), strict=True) if not result_fault(r)]
+    kinds = Counter(word for sql in some for word in ("INTERSECT", "EXCEPT", "UNION") if f" {word} " in sql)
+    assert len(kinds) == 3 and 0.005 <= kinds.total() / len(intents) <= 0.03, (kinds, len(intents))
 
 
 # --- another database -------------------------------------------------------------------------------------------------
@@ -356,6 +370,20 @@ def test_coverage_counts_and_lacks():
     assert {"table: players", "clause: join", "tag: group"} <= set(found.lacking())
     frame = found.to_frame()
     assert set(frame.kind) == {"table", "column", "clause", "tag"} and frame[frame.name == "teams"].share.item() == 1
+
+
+def test_a_column_behind_an_alias_is_its_tables_own():
+    sql = "SELECT p.name FROM players AS p JOIN teams AS t USING (team_id) JOIN arenas AS a ON t.arena_id = a.arena_id"
+    counts = coverage([Question("q", "Who?", sql, "league")], read_schema(LEAGUE)).counts["column"]
+    assert counts["players.name"] == counts["arenas.arena_id"] == 1 and counts["arenas.name"] == 0
+    bare = coverage([Question("q", "Who?", "SELECT name FROM players", "league")], read_schema(LEAGUE)).counts["column"]
+    assert bare["players.name"] == 1 and bare["arenas.name"] == 0
+
+
+def test_families_that_a_database_cannot_give_are_not_lacking(shop):
+    lacking = generate(shop, 100, seed=2, progress=False).coverage.lacking()
+    assert not {"tag: standings", "tag: derby", "tag: career", "tag: one_above"} & set(lacking)
+    assert any(name.startswith("tag: ") for name in lacking), "twenty queries are of some families only"
 
 
 def test_known_sets_name_a_bad_one(tmp_path):

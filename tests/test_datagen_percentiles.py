@@ -19,7 +19,8 @@ from labkit.execution import execute
 def stations(tmp_path_factory):
     """Forty stations in two regions; the rain of one is not known, of another written 'NA'."""
     path, rng = tmp_path_factory.mktemp("rain") / "rain.sqlite", random.Random(2)
-    names = [a + b for a in ("Oak", "Elm", "Ash", "Fir", "Yew") for b in "ford ton wick dale by mere ham ley".split()]
+    first, last = ("Oak", "Elm", "Ash", "Fir", "Yew"), ("ford", "ton", "wick", "dale", "by", "mere", "ham", "ley")
+    names = [a + b for a in first for b in last]
     rain = [None, "NA", *(rng.randrange(200, 900) for _ in range(38))]
     rows = [(i, name, rain[i], ("North", "South")[i % 2]) for i, name in enumerate(names)]
     with sqlite3.connect(path) as connection:

@@ -4,8 +4,8 @@ people ask, filter, count what each filter dropped.
 Read in this order: `world` (what the file holds), `formats`, `phrases`, `lexicon` with `columns.txt` (English),
 `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`, `times`,
 `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`, `extremes`,
-`numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`, `changes`, `careers`, `comparing`,
-`selves`, `months`, `totals`, `ties` (with `bonds`), `childless`, `percentiles`; `slips` (of the pen);
+`numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sets`, `sides`, `changes`, `careers`,
+`comparing`, `selves`, `months`, `totals`, `ties` (with `bonds`), `childless`, `percentiles`; `slips` (of the pen);
 `filters`, `known`, `coverage`, `focus`. Pairs from a query log are `logs`, from a chat model `chat`, for one question
 at hand `aimed`. No code here knows a database.
 """
@@ -32,6 +32,7 @@ from labkit.datagen import (
     numbers,
     percentiles,
     selves,
+    sets,
     sides,
     ties,
     totals,
@@ -68,6 +69,7 @@ FAMILIES = {
         groups,
         winners,
         nested,
+        sets,
         sides,
         changes,
         careers,

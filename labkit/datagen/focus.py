@@ -31,11 +31,11 @@ BY_CLASS = {
     "malformed_group": "group group_extreme having best_of_each how_many_each standings changed by_month best_month "
     "total_bound per_kind most_things below_each tied_variety with_none",
     "malformed_filter": "listing count related above_average any_period either_side either_part derby neither "
-    "against_row two_groups tied_never beyond_above",
+    "against_row two_groups one_list tied_never beyond_above",
     "malformed_value": "lookup lookup_by_value listing facts_alone count named_like meeting neither against_row tied",
     "malformed_null": "listing count related unknown left with_none childless nobody_above",
     "malformed_type": "aggregate extreme top above_average computed buckets change part_of_best by_month percentile",
-    "malformed_distinct": "distinct owners switched two_groups tied tied_variety",
+    "malformed_distinct": "distinct owners switched two_groups one_list tied tied_variety",
     "malformed_order": "extreme top places full_name listing group group_extreme standings gain best_month percentile",
     "malformed_limit": "percentile extreme top places group_extreme gain best_month most_things",
     "malformed_projection": "lookup facts_alone listing extreme top group two_counts ends career",
@@ -60,7 +60,7 @@ TAGS = frozenset(  # of intents, beside their families
         "avg case columns computed count date except exclusive exists extreme_parent extreme_ties extreme_value flag "
         "glossary group having in inclusive intersect join left-join like lookup lookup_two max min negation nested "
         "nickname not_exists nth null offset or order period role self self-join set share sum superlative text "
-        "text-format ties top window",
+        "text-format ties top union window",
     )
 )
 _SAME = {  # tags of evaluation sets that intents have by another name; of look-alike columns, the columns tell
