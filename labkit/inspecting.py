@@ -16,6 +16,7 @@ from labkit.agent import Agent
 from labkit.canonical import canonical, sql_of
 from labkit.clauses import CLAUSES, whole_clauses
 from labkit.datagen import generate
+from labkit.datagen.focus import BY_CLASS, intent_tags
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
 from labkit.diagnosis import Diagnosis, diagnose
 from labkit.errors import LabkitError
@@ -265,9 +266,10 @@ class Bench:
 def target_of(record: dict) -> list[str]:
     """What to generate for a failure, as names for `generate(target=)`: its class, its tags, the gold's tables."""
     tree = parse(record["gold"])
-    tables = sorted({table.name for table in tree.find_all(exp.Table)}) if tree is not None else []
-    levels = {"easy", "medium", "hard"}
-    return list(dict.fromkeys([record["class"], *(tag for tag in record["tags"] if tag not in levels), *tables]))
+    tables = {table.name for table in tree.find_all(exp.Table)} if tree is not None else set()
+    tables -= {cte.alias for cte in tree.find_all(exp.CTE)} if tree is not None else set()
+    classes = [record["class"]] if record["class"] in BY_CLASS else []
+    return list(dict.fromkeys([*classes, *intent_tags(record["tags"]), *sorted(tables)]))
 
 
 def playground(

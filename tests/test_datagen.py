@@ -5,18 +5,24 @@ import re
 import sqlite3
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlglot
 
 from labkit.datagen import FAMILIES, filters, generate
 from labkit.datagen.coverage import coverage
+from labkit.datagen.drawing import Drawer
 from labkit.datagen.filters import Filters, result_fault
-from labkit.datagen.focus import focus
+from labkit.datagen.focus import BY_CLASS, TAGS, draws, focus, intent_tags
 from labkit.datagen.known import known_sets, of_questions
+from labkit.datagen.reading import read_world
+from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet, load_questions, save_questions
+from labkit.diagnosis import Diagnosis
 from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, execute_many
+from labkit.failures import HINTS
 from labkit.schema import read_schema
 from labkit.sqltext import normalise_question, normalise_sql, skeleton
 
@@ -132,6 +138,17 @@ def test_the_report_says_what_was_dropped(league):
     assert "league/heldout" in report.sets and "1,500 pairs" in str(report)
 
 
+def test_of_a_thousand_queries_some_ten_join_two():
+    """Both, either, one but not the other; what is empty does not count."""
+    drawer = Drawer(Speaker(read_world(LEAGUE)), random.Random(2))
+    families = drawer.rng.choices(list(FAMILIES), list(FAMILIES.values()), k=1500)
+    families = [family for family in families if family.__name__ in ("two_groups", "one_list")]  # the others join none
+    joined = [intent.sql for family in families for intent in draws(family, drawer, 1)]
+    some = [sql for sql, r in zip(joined, execute_many(LEAGUE, joined), strict=True) if not result_fault(r)]
+    kinds = Counter(word for sql in some for word in ("INTERSECT", "EXCEPT", "UNION") if f" {word} " in sql)
+    assert len(kinds) == 3 and 0.005 <= kinds.total() / 1500 <= 0.03, kinds
+
+
 # --- another database -------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +237,67 @@ def test_a_target_of_the_wrong_kind():
         focus("malformed_group", ["group"])
 
 
+NAMES = {family.__name__ for family in FAMILIES}
+
+
+def test_every_failure_class_has_families_and_every_family_a_class():
+    assert set(BY_CLASS) == set(HINTS)
+    listed = {name for families in BY_CLASS.values() for name in families.split()}
+    assert listed <= NAMES, "a family by this name is not there"
+    assert listed >= NAMES, "a new family is of some class, see BY_CLASS"
+    assert [name for name, families in BY_CLASS.items() if not families] == ["suspect_gold", "other_text"]
+
+
+def test_every_tag_that_is_drawn_can_be_a_target(league):
+    assert {tag for pair in league for tag in pair.tags} <= TAGS | NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "times"), [("set", "set", 3), ("nth", "nth", 4), ("placeholder", "null", 2), ("tied", "tied", 0)]
+)
+def test_a_target_may_be_a_family_or_a_tag(league, name, tag, times):
+    """Also one that a family gives in part; of one that the database cannot give, the draws are as many as ever."""
+    share = lambda made: sum(tag in q.tags for q in made) / len(made)  # noqa: E731
+    aimed = generate(LEAGUE, 80, seed=5, target=[name], wordings=1, progress=False)
+    assert len(aimed) == 80 and share(aimed) >= times * max(share(league), 0.005)
+    if not times:
+        assert aimed.pairs == generate(LEAGUE, 80, seed=5, wordings=1, progress=False).pairs
+
+
+def test_numbers_kept_as_texts_are_a_target(league):
+    share = lambda made: sum("CAST(" in q.sql for q in made) / len(made)  # noqa: E731
+    aimed = generate(LEAGUE, 80, seed=5, target=["text-number"], wordings=1, progress=False)
+    assert share(aimed) > 1.5 * share(league)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("malformed_joins", "Did you mean malformed_join"),
+        ("player", "players"),
+        ("q9", "failure classes: malformed_join"),
+    ],
+)
+def test_a_target_of_no_such_name_says_which_there_are(name, said):
+    with pytest.raises(LabkitError, match=said):
+        generate(LEAGUE, 20, target=[name], progress=False)
+
+
+def test_tags_of_evaluation_sets_are_those_of_intents():
+    tags = {tag for path in DATASETS.glob("*/heldout.jsonl") for q in load_questions(path) for tag in q.tags}
+    assert {"money", "height", "text-number", "placeholder", "glossary", "hard"} <= tags
+    assert intent_tags(["money", "height", "placeholder", "hard", "mine", "join"]) == ["text-format", "null", "join"]
+
+
+def test_a_diagnosed_run_draws_more_of_its_classes_tags_and_tables():
+    question = Question("q", "Fewest?", "SELECT MIN(a.capacity) FROM arenas AS a", "league", tags=("height", "mine"))
+    other = Question("r", "Which?", "SELECT t.coach FROM teams AS t", "league", tags=("lookalike",))
+    failed = [SimpleNamespace(question=q, diagnosis=Diagnosis("malformed_null")) for q in (question, other)]
+    aim = focus(SimpleNamespace(failures=lambda: failed), NAMES)
+    assert aim.family("childless") > aim.family("top") == 1 and aim.tags == {"text-format", "null"}
+    assert aim.fields == {"arenas": 3.5, "teams": 3.5, "coach": 3.5}
+
+
 def test_too_easy_pairs_are_dropped(shop):
     answered = {}
 
@@ -292,6 +370,20 @@ def test_coverage_counts_and_lacks():
     assert {"table: players", "clause: join", "tag: group"} <= set(found.lacking())
     frame = found.to_frame()
     assert set(frame.kind) == {"table", "column", "clause", "tag"} and frame[frame.name == "teams"].share.item() == 1
+
+
+def test_a_column_behind_an_alias_is_its_tables_own():
+    sql = "SELECT p.name FROM players AS p JOIN teams AS t USING (team_id) JOIN arenas AS a ON t.arena_id = a.arena_id"
+    counts = coverage([Question("q", "Who?", sql, "league")], read_schema(LEAGUE)).counts["column"]
+    assert counts["players.name"] == counts["arenas.arena_id"] == 1 and counts["arenas.name"] == 0
+    bare = coverage([Question("q", "Who?", "SELECT name FROM players", "league")], read_schema(LEAGUE)).counts["column"]
+    assert bare["players.name"] == 1 and bare["arenas.name"] == 0
+
+
+def test_families_that_a_database_cannot_give_are_not_lacking(shop):
+    lacking = generate(shop, 100, seed=2, progress=False).coverage.lacking()
+    assert not {"tag: standings", "tag: derby", "tag: career", "tag: one_above"} & set(lacking)
+    assert any(name.startswith("tag: ") for name in lacking), "twenty queries are of some families only"
 
 
 def test_known_sets_name_a_bad_one(tmp_path):

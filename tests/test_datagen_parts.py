@@ -264,6 +264,28 @@ def test_what_the_file_holds(league):
     assert {link.role for link in league.links if link.table == "games"} == {"home", "away"}
 
 
+UNDECLARED = """
+    CREATE TABLE customers (customer_id INTEGER, name TEXT); CREATE TABLE places (place_code TEXT, name TEXT);
+    CREATE TABLE orders (order_no INTEGER, customer_id INTEGER, ship_id TEXT, floor_id INTEGER);
+"""
+
+
+def test_keys_that_nobody_declared_are_found(tmp_path):
+    """By name and by inclusion alone; a few small numbers are within any key, and no link."""
+    with sqlite3.connect(tmp_path / "bare.sqlite") as connection:
+        connection.executescript(UNDECLARED)
+        connection.executemany("INSERT INTO customers VALUES (?, ?)", [(i, f"Customer {i}") for i in range(1, 31)])
+        connection.executemany("INSERT INTO places VALUES (?, ?)", [(f"P{i}", f"Place {i}") for i in range(12)])
+        rows = [(1000 + i, 1 + i % 30, f"P{i % 11}", 1 + i % 3) for i in range(90)]
+        connection.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", rows)
+    connection.close()
+    links = {(k.table, k.column, k.other, k.other_column) for k in read_world(tmp_path / "bare.sqlite").links}
+    assert links == {
+        ("orders", "customer_id", "customers", "customer_id"),
+        ("orders", "ship_id", "places", "place_code"),
+    }
+
+
 @pytest.mark.parametrize(
     ("op", "inside", "words"),
     [

@@ -802,6 +802,11 @@ def test_similar_pairs_pile_up_and_none_comes_twice(live, tmp_path):
 def test_the_target_is_the_failures_own():
     made = record(**{"class": "malformed_join"}, tags=["hard", "null"], gold="SELECT 1 FROM players p JOIN teams t")
     assert inspecting.target_of(made) == ["malformed_join", "null", "players", "teams"]
+    gold = "WITH c AS (SELECT 1 FROM games) SELECT * FROM c"
+    assert inspecting.target_of(record(**{"class": "right"}, tags=["money", "mine"], gold=gold)) == [
+        "text-format",
+        "games",
+    ]
 
 
 def test_what_goes_wrong_in_an_action_is_told(live):

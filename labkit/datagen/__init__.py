@@ -4,11 +4,11 @@ people ask, filter, count what each filter dropped.
 Read in this order: `world` (what the file holds), `units`, `formats`, `phrases`, `lexicon` with `columns.txt`
 (English), `glossary` (its rules: `naming`, `meanings`, `measures`), `conditions`, `speaker`, `saying`, `bounds`,
 `times`, `subjects`, `build` (SQL), `frames` with `sentences.txt`, `intents`, then the families `lookups`, `lists`,
-`extremes` (with `rivals`), `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sides`,
+`extremes` (with `rivals`), `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sets`, `sides`,
 `changes`, `careers`, `comparing`, `selves`, `months`, `periods`, `conversions`, `totals`, `ties` and `variety` (with
-`bonds`), `figures`, `credits`, `childless`; `slips` (of the pen); `filters`, `known`, `coverage`, `focus`. Pairs from a
-query log are `logs` (by `described`), from a chat model `chat`, for one question at hand `aimed`. No code here knows a
-database.
+`bonds`), `figures`, `credits`, `childless`, `percentiles`; `slips` (of the pen); `filters`, `known`, `coverage`,
+`focus`. Pairs from a query log are `logs` (by `described`), from a chat model `chat`, for one question at hand `aimed`.
+No code here knows a database.
 """
 
 import os
@@ -34,8 +34,10 @@ from labkit.datagen import (
     months,
     nested,
     numbers,
+    percentiles,
     periods,
     selves,
+    sets,
     sides,
     ties,
     totals,
@@ -44,9 +46,9 @@ from labkit.datagen import (
 )
 from labkit.datagen.aimed import Aimed
 from labkit.datagen.coverage import Coverage, coverage
-from labkit.datagen.drawing import Drawer, NothingToAsk
+from labkit.datagen.drawing import Drawer
 from labkit.datagen.filters import EASY, FEW, FILTERS, Filters
-from labkit.datagen.focus import Focus, focus
+from labkit.datagen.focus import OTHERS, Focus, could_be_drawn, draws, focus
 from labkit.datagen.glossary import Glossary, glossary_text, read_glossary
 from labkit.datagen.intents import Intent
 from labkit.datagen.known import GENERATED, known_sets
@@ -73,6 +75,7 @@ FAMILIES = {
         groups,
         winners,
         nested,
+        sets,
         sides,
         changes,
         careers,
@@ -81,13 +84,13 @@ FAMILIES = {
         months,
         periods,
         conversions,
-        credits,
         totals,
         ties,
         variety,
         figures,
         credits,
         childless,
+        percentiles,
     )
     for f, w in m.FAMILIES.items()
 }
@@ -115,9 +118,9 @@ def generate(
 
     `avoid`: evaluation sets, beside those found near the database and in the run `store`; `exclude`: private tables and
     columns, never looked at; `glossary`: a Markdown file or text (None: `glossary.md` beside the database, if there is
-    one); `target`: a diagnosed run, or names of classes, tags, tables, columns to draw more of; `wordings`: for each
-    query at least; `typos`: share of wordings with a slip; `too_easy`: a generator of SQL, as for `evaluate`, whose
-    right answers are dropped. `LabkitError` when the database holds nothing to ask about.
+    one); `target`: a diagnosed run, or names of failure classes, families, tags, tables, columns to draw more of;
+    `wordings`: for each query at least; `typos`: share of wordings with a slip; `too_easy`: a generator of SQL, as for
+    `evaluate`, whose right answers are dropped. `LabkitError` when the database holds nothing to ask about.
     """
     if n < 1 or wordings < 1:
         raise LabkitError("Ask for one pair and one wording at least.")
@@ -138,12 +141,15 @@ def _generated(
         )
     found = _glossary(world, database, glossary)
     filters = Filters(known_sets(Path(database), avoid, store))
-    run = _Run(world, found, filters, focus(target, _NAMES), random.Random(seed), n, wordings, typos, too_easy)
+    schema = read_schema(database)
+    places = [p for t in schema.tables for c in t.columns for p in (t.name, c.name, f"{t.name}.{c.name}")]
+    wanted = focus(target, _NAMES, places)
+    run = _Run(world, found, filters, wanted, random.Random(seed), n, wordings, typos, too_easy)
     note = run.fill(progress)
     pairs = tuple(run.pairs[:n])
     dropped = {name: filters.dropped[name] for name in FILTERS}
     report = Report(n, len(pairs), run.drawn, dropped, filters.known.sets, tuple(found.not_understood), note)
-    return Generated(pairs, report, coverage(pairs, read_schema(database), _NAMES))
+    return Generated(pairs, report, coverage(pairs, schema, run.could_be_drawn()))
 
 
 def from_queries(
@@ -198,10 +204,12 @@ class _Run:
         typos: float,
         too_easy,
     ):
-        self.world, self.filters, self.focus, self.rng, self.n = world, filters, wanted, rng, n
+        self.world, self.filters, self.rng, self.n = world, filters, rng, n
         self.wordings, self.typos, self.too_easy = wordings, typos, too_easy
         self.drawer = Drawer(Speaker(world, found), rng, wanted.favoured)
-        self.weights = [weight * wanted.family(family.__name__) for family, weight in FAMILIES.items()]
+        self.aside = Drawer(self.drawer.speaker, random.Random(0), wanted.favoured)  # leaves `rng` alone
+        self.focus = wanted.ahead(self.aside, FAMILIES)
+        self.weights = [weight * self.focus.family(family.__name__) for family, weight in FAMILIES.items()]
         self.pairs: list[Question] = []
         self.spare: list[Question] = []
         self.drawn = self.queries = 0
@@ -221,6 +229,12 @@ class _Run:
             )
         return ""
 
+    def could_be_drawn(self) -> list[str]:
+        """Families that pairs have, and others that the database can give."""
+        had = {tag for pair in self.pairs for tag in pair.tags}
+        others = could_be_drawn((f for f in FAMILIES if f.__name__ not in had), self.aside)
+        return [name for name in _NAMES if name in had or name in others]
+
     def _batch(self) -> None:
         missing = max(1, (self.n - len(self.pairs)) // self.wordings)
         drawn = [intent for intent in self._draw(min(_BATCH, 40 + 2 * missing)) if self.filters.new_query(intent.sql)]
@@ -239,12 +253,9 @@ class _Run:
         for _ in range(count):
             family = self.rng.choices(list(FAMILIES), self.weights)[0]
             self.drawn += 1
-            try:
-                intent = family(self.drawer)
-            except NothingToAsk:
-                continue
-            if intent and (not self.focus.tags or self.focus.tags & set(intent.tags) or self.rng.random() < 0.34):
-                yield intent
+            for intent in draws(family, self.drawer, 1):
+                if self.focus.wants(intent) or self.rng.random() < OTHERS:
+                    yield intent
 
     def _worded(self, intent: Intent) -> list[Question]:
         per_skeleton = max(1, int(0.02 * self.n / self.wordings))

@@ -53,9 +53,9 @@ class Source:
         order: Iterable[str] = (),
         limit: int = 0,
         distinct: bool = False,
-        offset: int = 0,
+        offset: int | str = 0,
     ) -> exp.Select:
-        """The finished query, its aliases in place."""
+        """The finished query, its aliases in place; `offset` may be a query in parentheses."""
         query = exp.select(*columns, dialect="sqlite").from_(self._table(()), dialect="sqlite")
         for path in sorted(self.paths[1:], key=lambda p: (len(p), self.paths.index(p))):
             link, left = path[-1], self.at(path[:-1])
@@ -66,7 +66,7 @@ class Source:
         query = query.having(having, dialect="sqlite") if having else query
         query = query.order_by(*order, dialect="sqlite") if order else query
         query = query.limit(limit) if limit else query
-        query = query.offset(offset) if offset else query
+        query = query.offset(offset, dialect="sqlite") if offset else query
         return self._named(query.distinct() if distinct else query)
 
     def _table(self, path: Path_) -> str:

@@ -74,14 +74,17 @@ def coverage(pairs: Sequence[Question], schema: Schema, intents: Iterable[str] =
 
 
 def _features(sql: str, schema: Schema) -> set[tuple[str, str]]:
+    """A qualified column is its own table's alone; a bare one counts for every table of the query that has it."""
     tree = parse(sql)
     if tree is None:
         return set()
-    tables = {t.name.casefold() for t in tree.find_all(exp.Table)}
-    named = {c.name.casefold() for c in tree.find_all(exp.Column)}
+    named = [(node.alias_or_name.casefold(), node.name.casefold()) for node in tree.find_all(exp.Table)]
+    columns = {(c.table.casefold(), c.name.casefold()) for c in tree.find_all(exp.Column)}
     found = {("clause", name) for name, kind in _CLAUSES.items() if tree.find(kind)}
     for table in schema.tables:
-        if table.name.casefold() in tables:
+        aliases = {alias for alias, name in named if name == table.name.casefold()}
+        if aliases:
             found.add(("table", table.name))
-            found |= {("column", f"{table.name}.{c.name}") for c in table.columns if c.name.casefold() in named}
+            asked = {name for qualifier, name in columns if qualifier in {"", *aliases}}
+            found |= {("column", f"{table.name}.{c.name}") for c in table.columns if c.name.casefold() in asked}
     return found

@@ -1,5 +1,5 @@
 """Families of intents that take a query within the query: against the average, with and without related rows, so many
-related rows, values of both of two groups or of only one."""
+related rows."""
 
 import random
 import re
@@ -203,43 +203,4 @@ def _in_all_periods(d: Drawer, view: View, link: Link, period: Field) -> Intent:
     return finished("how_many_each", query, frames("in all periods", **fills), lambda rng: {}, ("nested", "group"))
 
 
-# --- two groups -------------------------------------------------------------------------------------------------------
-
-
-def two_groups(d: Drawer) -> Intent | None:
-    """Values that occur in both of two groups, in one but not the other, or never in one."""
-    view = d.view(lambda v: v.own and v.root.rows > 20)
-    f = d.pick([f for f in d.facts(view, ("category",)) if len(f.values) > 4])
-    a, b = (_group(d, view), _group(d, view)) if f else (None, None)
-    if not a or not b or a.tests == b.tests or f.ref in {g.ref for c in (a, b) for g in c.fields}:
-        return None
-    kind = d.rng.choice(("both", "both", "but not", "never"))
-    if kind != "never" and a.tests[0].field.ref != b.tests[0].field.ref and d.chance(0.7):
-        return None
-    subjects = [Subject(d.speaker, view, [] if kind == "never" else [a]), Subject(d.speaker, view, [b])]
-    for s in subjects:
-        s.source.where(*f.known(s.source.at(), null_matters=True))
-    first, second = (s.source.select(s.column(f)) for s in subjects)
-
-    def slots(rng: random.Random) -> dict[str, str]:
-        one, two = (s.phrase(rng).text for s in subjects)
-        single = subjects[1].phrase(rng, many=False).text
-        return {"a": one, "b": two, "b1": f"a {single}", "bare": single}
-
-    query = first.intersect(second) if kind == "both" else first.except_(second)
-    return finished(
-        "two_groups",
-        query,
-        frames(kind, things=d.speaker.things(f)),
-        slots,
-        ("set", "intersect" if kind == "both" else "except"),
-    )
-
-
-def _group(d: Drawer, view: View) -> Condition | None:
-    """A condition for one of two groups: most often what the rows belong to."""
-    paths = [p for p in d.world.paths(view.root.table, 1)[1:] if d.world.end(view.root.table, p).label]
-    return d.belonging(view, d.rng.choice(paths)) if paths and d.chance(0.6) else d.own(view)
-
-
-FAMILIES = {above_average: 2, related: 6, how_many_each: 2, two_groups: 2}
+FAMILIES = {above_average: 2, related: 6, how_many_each: 2}

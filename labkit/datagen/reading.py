@@ -28,6 +28,8 @@ _FLAGS = (
     {"True", "False"},
     {0, 1},
 )
+_KEY = re.compile(r"\b(id|key|code)$")
+_DISTINCT = 8  # fewer numbers lie within many a key by chance
 _NAMING = ("nickname", "name", "title", "full name", "label", "username", "model")
 _FIRST = re.compile(r"(first|given|fore) ?name|fname")
 _LAST = re.compile(r"(last|family|sur) ?name|lname")
@@ -147,22 +149,38 @@ def _links(schema: Schema, kept: dict, values: dict) -> Iterator[Link]:
 
 
 def _by_inclusion(schema: Schema, kept: dict, values: dict) -> Iterator[tuple[str, str, str, str]]:
-    keys = [
-        (t.name, t.primary_key[0])
-        for t in schema.tables
-        if len(t.primary_key) == 1 and (t.name, t.primary_key[0]) in values
-    ]
+    """Columns within a key that their name speaks of; without that, a `..._id` of enough values that lies within the
+    keys of one table alone, in a database that declares no links.
+    """
+    keys = _keys(schema, kept, values)
     for (table, column), rows in values.items():
         present = {value for value, _ in rows if value is not None}
-        for other, key in keys:
+        within = [k for k in keys if k != (table, column) and present <= {v for v, _ in values[k]}]
+        if len(present) < 2:
+            continue
+        spoken = []
+        for other, key in within:
             related = column.casefold() == key.casefold() != "id" or _speaks_of(column, other)
             above = column != key and _ABOVE.fullmatch(spaced(column))
-            if (
-                (above if other == table else related)
-                and len(present) > 1
-                and present <= {v for v, _ in values[other, key]}
-            ):
-                yield table, column, other, key
+            spoken += [(other, key)] if (above if other == table else related) else []
+        named = re.search(r" id$", spaced(column)) and (table, column) not in keys and not schema.foreign_keys
+        alone = [k for k in within if k[0] != table] if not spoken and named and len(present) >= _DISTINCT else []
+        for other, key in spoken or (alone if len(alone) == 1 else []):
+            yield table, column, other, key
+
+
+def _keys(schema: Schema, kept: dict, values: dict) -> list[tuple[str, str]]:
+    """Each table's declared key of one column; where there is none, nor a link declared, the first column called a key
+    or a code whose values are all there and all different.
+    """
+    found = []
+    for table in (t for t in schema.tables if t.name in kept):
+        names = [table.primary_key[0]] if len(table.primary_key) == 1 else []
+        if not table.primary_key and not schema.foreign_keys:
+            called = [c.name for c in kept[table.name] if _KEY.search(spaced(c.name))]
+            names = [n for n in called if all(v is not None and times == 1 for v, times in values[table.name, n])][:1]
+        found += [(table.name, name) for name in names if (table.name, name) in values]
+    return found
 
 
 def _speaks_of(column: str, table: str) -> bool:
