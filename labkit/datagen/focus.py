@@ -34,7 +34,8 @@ BY_CLASS = {
     "against_row two_groups one_list tied_never beyond_above of_period record",
     "malformed_value": "lookup lookup_by_value listing facts_alone count named_like meeting neither against_row tied",
     "malformed_null": "listing count related unknown left with_none childless nobody_above",
-    "malformed_type": "aggregate extreme top above_average computed buckets change part_of_best by_month percentile converted of_period",
+    "malformed_type": "aggregate extreme top above_average computed buckets change part_of_best by_month percentile "
+    "converted of_period",
     "malformed_distinct": "distinct owners switched two_groups one_list tied tied_variety variety",
     "malformed_order": "extreme top places full_name listing group group_extreme standings gain best_month percentile",
     "malformed_limit": "percentile extreme top places group_extreme gain best_month most_things",
