@@ -11,7 +11,7 @@ from labkit import datagen
 from labkit.datagen import sampled
 from labkit.exclusion import excluding
 from labkit.schema import read_schema
-from labkit.workspace import drafts
+from labkit.workspace import check, drafts, start
 
 
 @pytest.fixture
@@ -79,6 +79,22 @@ def test_pairs_are_drawn_from_the_copy_and_are_about_the_file(shop, small, monke
 def test_drafts_find_something_in_the_whole_file(shop, small):
     drawn = drafts.drawn(shop, exclude=("pin",))
     assert len(drawn) == 40 and all(labkit.execute(shop, draft.sql).rows for draft in drawn)
+
+
+def test_findings_and_the_draft_glossary_come_from_the_copy(shop, small, monkeypatch, tmp_path):
+    read, reading_world = set(), check.read_world
+    for module in (check, start):
+        monkeypatch.setattr(
+            module, "read_world", lambda path, *more: read.add(Path(path)) or reading_world(path, *more)
+        )
+    made = start.init(tmp_path / "mine", shop, exclude=("pin",))
+    assert read and shop not in read and made.drafts == 40
+    with sqlite3.connect(shop) as changed:
+        changed.execute("CREATE TABLE visits (id INTEGER PRIMARY KEY, city_id INTEGER, made TEXT)")
+        changed.executemany("INSERT INTO visits VALUES (?, ?, ?)", [(i, i % 40 + 1, f"{i}") for i in range(2000)])
+    changed.close()
+    texts = [f.text for f in check.findings(read_schema(shop), ("pin",)) if f.kind == "undeclared reference"]
+    assert len(texts) == 1 and texts[0].startswith("Every value looked at is a cities.id")
 
 
 def test_of_small_tables_the_file_itself_is_looked_at(shop):

@@ -34,10 +34,11 @@ def large(schema: Schema) -> list[Table]:
 
 
 @contextmanager
-def looked_at(database: Path) -> Iterator[tuple[Path, str]]:
+def looked_at(database: Path, schema: Schema | None = None) -> Iterator[tuple[Path, str]]:
     """The file to draw from, and a sentence about it: the database itself and "", or a copy for as long as the block
-    lasts, where a table is large. What is excluded of the database is excluded of the copy, and not in it."""
-    schema = read_schema(database)
+    lasts, where a table is large. What is excluded of the database is excluded of the copy, and not in it. schema: that
+    of the database, where it has been read already."""
+    schema = schema or read_schema(database)
     found = large(schema)
     if not found:
         yield database, ""

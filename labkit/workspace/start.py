@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.datagen.reading import read_world
+from labkit.datagen.sampled import looked_at
 from labkit.dataset import load_questions, save_questions
 from labkit.errors import LabkitError
+from labkit.exclusion import excluding
 from labkit.home import write_atomically
 from labkit.readonly import existing_file
 from labkit.schema import declared_schema, read_schema
@@ -86,7 +88,7 @@ def init(
         drawn = drafts.drawn(database, [own] if own else (), exclude)
         write_config(folder, database, exclude)
         found = describe(folder, database, exclude)
-        (folder / "glossary.md").write_text(words.glossary(read_world(database, exclude), found), "utf-8")
+        (folder / "glossary.md").write_text(_glossary(database, exclude, found), "utf-8")
         save_questions(folder / drafts.FILE, drawn)
         if own:
             save_questions(folder / "questions.jsonl", own)
@@ -106,6 +108,11 @@ def describe(folder: Path, database: Path, exclude: tuple[str, ...]) -> list[che
     write_atomically(folder / "schema.md", check.page(schema, found))
     write_atomically(folder / "schema.json", json.dumps(drift.shape(declared_schema(database)), indent=1) + "\n")
     return found
+
+
+def _glossary(database: Path, exclude: tuple[str, ...], found: list[check.Finding]) -> str:
+    with excluding(database, exclude), looked_at(database) as (file, _):
+        return words.glossary(read_world(file), found)
 
 
 def _notebook(folder: Path) -> None:
