@@ -1,5 +1,5 @@
 """What grows with what: time over questions, rows, pairs, runs, users. `make bench-scale`; figures into scale.json, the
-picture into scale.svg; what they mean is docs/scale.md.
+picture into scale.svg, memory experts of mome.json in it too; what they mean is docs/scale.md.
 
 Models are left out: what they cost is measured by bench_fit, bench_decoding, memories and climb. Here a callable gives
 the gold query at once, so that what is left is the kit's own work. Seconds are of the processor, of this process and
@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 RESULTS, PICTURE = (Path(__file__).parent / f"scale.{kind}" for kind in ("json", "svg"))
+EXPERTS = RESULTS.with_name("mome.json")  # of memory experts nothing is measured here, only drawn
 LEAGUE = ROOT / "datasets" / "league"
 SIZES = {
     "questions evaluated": (100, 400, 1600),
@@ -32,7 +33,8 @@ SIZES = {
     "runs kept": (10, 100, 1000),
     "users at once": (1, 4, 16, 64),
 }
-COLOURS = ("#1f6f8b", "#c0562f", "#5b7f2b", "#7a4f9a")
+COLOURS = ("#1f6f8b", "#c0562f", "#5b7f2b", "#7a4f9a", "#8a6d00", "#b03060", "#444444")
+NOTES = {"runs kept": " (to list them)", "users at once": " (an answer)"}
 
 
 def spent() -> float:
@@ -154,11 +156,25 @@ def served(users: int, folder: Path) -> dict:
 MEASURE = dict(zip(SIZES, (evaluated, profiled, generated, kept, served), strict=True))
 
 
+def experts(cells: dict) -> dict:
+    """The curves of memory experts, from the cells of mome.json ("N facts filled", the last one of each size):
+    processor seconds to build so many, and to pick one among them."""
+    found = {"experts built": {}, "an expert picked": {}}
+    for name, measured in cells.items():
+        if name.endswith(" facts filled"):
+            last = measured[-1]
+            found["experts built"][last["facts"]] = {"seconds": last["facts"] * last["cpu_milliseconds_a_fact"] / 1000}
+            found["an expert picked"][last["facts"]] = {"seconds": last["pick_cpu_milliseconds"] / 1000}
+    return found
+
+
 def picture(figures: dict) -> str:
-    """Processor seconds over size, both on logarithmic scales."""
+    """Processor seconds over size, both on logarithmic scales; a curve for each key of `figures`, in their order."""
+    order = [*SIZES, *(name for name in figures if name not in SIZES)]
     lines = {
-        name: [(int(size), max(1e-4, figure["seconds"])) for size, figure in figures.get(name, {}).items()]
-        for name in list(SIZES)[:4]
+        name: sorted((int(size), max(1e-5, figure["seconds"])) for size, figure in figures[name].items())
+        for name in order
+        if figures.get(name)
     }
     points = [point for line in lines.values() for point in line]
     right = math.ceil(math.log10(max(size for size, _ in points)))
@@ -167,30 +183,30 @@ def picture(figures: dict) -> str:
     )
 
     def place(size: float, second: float) -> tuple[float, float]:
-        return round(60 + 440 * (math.log10(size) - 1) / (right - 1), 1), round(
-            280 - 250 * (math.log10(second) - low) / max(1, high - low), 1
+        return round(70 + 440 * math.log10(size) / right, 1), round(
+            340 - 300 * (math.log10(second) - low) / max(1, high - low), 1
         )
 
     parts = []
     for power in range(low, high + 1):
-        y = place(10, 10**power)[1]
-        parts.append(
-            f'<path d="M60 {y}H500" stroke="#ccc"/><text x="54" y="{y + 4}" text-anchor="end">{10**power:g}</text>'
-        )
-    for power in range(1, right + 1):
-        parts.append(f'<text x="{place(10**power, 10**low)[0]}" y="298" text-anchor="middle">{10**power:,}</text>')
-    for number, ((name, line), colour) in enumerate(zip(lines.items(), COLOURS, strict=True)):
-        if not line:
-            continue
-        drawn = [place(*point) for point in sorted(line)]
+        y = place(1, 10**power)[1]
+        second = f"{10.0**power:,.{max(0, -power)}f}"
+        parts.append(f'<path d="M70 {y}H510" stroke="#ccc"/><text x="64" y="{y + 4}" text-anchor="end">{second}</text>')
+    for power in range(right + 1):
+        size = f"{10**power:,}" if power < 6 else f"{10 ** (power - 6):,} million"
+        parts.append(f'<text x="{place(10**power, 10**low)[0]}" y="358" text-anchor="middle">{size}</text>')
+    ends = {name: place(*line[-1])[1] for name, line in lines.items()}
+    for number, name in enumerate(sorted(lines, key=ends.get)):  # the legend in the order in which the curves end
+        colour, drawn = COLOURS[list(lines).index(name) % len(COLOURS)], [place(*point) for point in lines[name]]
         path = "M" + "L".join(f"{x} {y}" for x, y in drawn)
         parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"/>' for x, y in drawn]
-        parts.append(f'<text x="512" y="{60 + 22 * number}" fill="{colour}">{name}</text>')
-    title = "Processor seconds by size (runs kept: to list them)"
+        said = f"{name}{NOTES.get(name, '')}"
+        parts.append(f'<text x="526" y="{60 + 24 * number}" fill="{colour}">{said}</text>')
+    title = "Processor seconds by size"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 330" font-family="sans-serif" font-size="13">'
-        f'<title>{title}</title><rect width="680" height="330" fill="#fff"/><text x="60" y="18">{title}</text>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 376" font-family="sans-serif" font-size="13">'
+        f'<title>{title}</title><rect width="720" height="376" fill="#fff"/><text x="70" y="20">{title}</text>'
         f"{''.join(parts)}</svg>\n"
     )
 
@@ -215,7 +231,7 @@ def main() -> None:
                 found.setdefault(what, {})[str(size)] = figure | {"date": str(date.today())}
                 write_atomically(RESULTS, json.dumps(found, indent=1) + "\n")
                 print(what, size, json.dumps(figure), flush=True)
-    write_atomically(PICTURE, picture(found))
+    write_atomically(PICTURE, picture(found | experts(json.loads(EXPERTS.read_text()))))
 
 
 if __name__ == "__main__":

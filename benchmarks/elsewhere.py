@@ -4,7 +4,9 @@ Nothing in `labkit` knows them. Pairs are generated from a file alone, the start
 makers' questions are for evaluation only: those with a query and one database (Chinook 43, support 4, webanalytics
 6). An order counts where the suite says that it matters. The rule book (`dnd5e-2014`, `dnd5e-2024`, 25 tables of JSON
 texts) comes without questions: its drafts are asked, which the generator worded, and say less. Results go to
-elsewhere.json; every stage is kept, so a stopped run goes on. `make bench-elsewhere`; `--database NAME --base-only`.
+elsewhere.json; every stage is kept, so a stopped run goes on. The defaults are those of the figure of 2026-11-30 in
+EXPERIMENTS.md: 2,600 pairs, 10,000 candidates, pairs drawn for each question, and for Chinook the one glossary line of
+elsewhere-chinook.md. `make bench-elsewhere`; `--database NAME --base-only`.
 """
 
 import argparse
@@ -25,6 +27,7 @@ import yaml
 
 import labkit
 from labkit import workspace
+from labkit.datagen.glossary import glossary_text
 from labkit.dataset import Question, QuestionSet, overlap, save_questions
 from labkit.home import home, write_atomically
 from labkit.tuning import tune
@@ -118,26 +121,40 @@ def figure(generator, questions: QuestionSet, store) -> dict:
             "valid": run.valid, "seconds": round(run.seconds, 1)}  # fmt: skip
 
 
-def main() -> None:
+def decided(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line's options; `glossary` is a file or None."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--database", choices=DATABASES, default="chinook")
-    parser.add_argument("--pairs", type=int, default=2_000)
+    parser.add_argument("--pairs", type=int, default=2_600)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--candidates", type=int, default=10_000, help="verified pairs to rank; 0: none")
+    parser.add_argument("--aimed", action=argparse.BooleanOptionalAction, default=True, help="pairs for each question")
+    parser.add_argument("--glossary", help="a Markdown file; else elsewhere-NAME.md beside this file; '': none")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--base", action="store_true", help="also the plain model, with the schema in its prompt")
     parser.add_argument("--base-only", action="store_true", help="the workspace, pairs and the plain model; no tuning")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    beside = Path(__file__).with_name(f"elsewhere-{options.database}.md")
+    if options.glossary is None and beside.is_file():
+        options.glossary = beside
+    options.glossary = Path(options.glossary) if options.glossary else None
+    return options
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = decided(arguments)
     torch.set_num_threads(options.threads)
     folder = home() / "elsewhere" / options.database
     folder.mkdir(parents=True, exist_ok=True)
     database = fetch(folder, options.database)
     asked, found = start(folder, database)
+    words = glossary_text(options.glossary) if options.glossary else "\n"  # a text, so none beside the database is read
+    said = f"-{hashlib.sha256(words.encode()).hexdigest()[:8]}" if options.glossary else ""
     questions, store, begun = labkit.load_questions(asked), labkit.RunStore(), time.perf_counter()
-    files = {n: folder / f"pairs-{n}.jsonl" for n in (options.pairs, options.candidates) if n}
+    files = {n: folder / f"pairs-{n}{said}.jsonl" for n in (options.pairs, options.candidates) if n}
     for n, file in files.items():
         if not file.is_file():
-            labkit.generate(database, n, avoid=[questions], wordings=1, progress=False).save(file)
+            labkit.generate(database, n, avoid=[questions], glossary=words, wordings=1, progress=False).save(file)
     generating = time.perf_counter() - begun
     pairs = labkit.load_questions(files[options.pairs])
     assert not [shared for shared in overlap(pairs, questions) if shared.kind in ("question", "query")]
@@ -146,20 +163,21 @@ def main() -> None:
         found["base"] = figure(labkit.SqlGenerator(labkit.load_model()), questions, store)
     if options.base_only:
         return keep(f"{options.database}, base", found)
-    out = folder / f"tuned-{options.pairs}-{options.rate:g}"
+    out = folder / f"tuned-{options.pairs}-{options.rate:g}{said}"
     tuned = tune(labkit.load_model(), pairs, "instruction", out, adapter="starter", store=store, rate=options.rate)
     print(tuned, flush=True)
     model = labkit.load_model(adapter=tuned.adapter)
     found["tuned"] = figure(labkit.SqlGenerator(model, max_new_tokens=300), questions, store)
     if options.candidates:
         pool = labkit.load_questions(files[options.candidates])
-        reranked = labkit.RerankedGenerator(model, pool, max_new_tokens=300)
+        given = {"aimed": options.aimed, "glossary": options.glossary, "max_new_tokens": 300}
+        reranked = labkit.RerankedGenerator(model, pool, **given)
         begun = time.perf_counter()
         reranked.build()
         found["indexing_seconds"] = round(time.perf_counter() - begun, 1)
         found["tuned, reranked"] = figure(reranked, questions, store)
-    found |= {"generating_seconds": round(generating, 1), "candidates": options.candidates}
-    found |= tuned.to_json() | {"adapter": out.name}
+    found |= {"generating_seconds": round(generating, 1), "candidates": options.candidates, "aimed": options.aimed}
+    found |= {"glossary": words.strip()} | tuned.to_json() | {"adapter": out.name}
     keep(out.name if options.database == "chinook" else f"{options.database}, {out.name}", found)
 
 

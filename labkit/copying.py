@@ -95,11 +95,14 @@ def schema_sql(schema: Schema) -> list[str]:
         connection.close()
 
 
-def write_database(path: Path, statements: Sequence[str], data: Data, observed: Observed) -> Path:
-    """A new database of `data`. Rows that break a declared constraint are left out, and what refers to them."""
+def write_database(
+    path: Path, statements: Sequence[str], data: Data, observed: Observed, seconds: float = _WRITE_SECONDS
+) -> Path:
+    """A new database of `data`, as far as `seconds` allow. Rows that break a declared constraint are left out, and what
+    refers to them."""
     connection = apsw.Connection(str(path))
     try:
-        _bound(connection)
+        _bound(connection, seconds)
         connection.execute("PRAGMA page_size=1024; PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY").fetchall()
         connection.execute("BEGIN")
         for sql in statements:
@@ -117,12 +120,12 @@ def write_database(path: Path, statements: Sequence[str], data: Data, observed: 
     return path
 
 
-def _bound(connection: apsw.Connection) -> None:
+def _bound(connection: apsw.Connection, seconds: float) -> None:
     """A stranger's schema is a stranger's code: a CHECK or a default may compute for hours, or fill the memory."""
     connection.limit(apsw.SQLITE_LIMIT_LENGTH, 10_000_000)
     connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
-    end = time.monotonic() + _WRITE_SECONDS
+    end = time.monotonic() + seconds
     connection.set_progress_handler(lambda: time.monotonic() > end, 10_000)
 
 

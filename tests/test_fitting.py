@@ -72,6 +72,21 @@ def test_setup_says_what_the_machine_is_fit_for(monkeypatch):
     assert "this machine" not in str(replace(setting, tier=""))
 
 
+def test_setup_takes_the_tiers_model_where_it_is_asked_to(monkeypatch):
+    from labkit import course
+    from labkit.course import places
+
+    card = tiers.choose(int(7.7 * tiers.GIB))
+    monkeypatch.setattr(places, "here", lambda: card)
+    assert (course.setup().model, course.setup().four_bit, course.setup().batch) == ("smollm2-135m", False, 4)
+    monkeypatch.setenv("LABKIT_MODEL", "auto")
+    for setting in (course.setup(model="auto"), course.setup()):
+        assert (setting.model, setting.four_bit, setting.batch) == ("qwen2.5-coder-3b", True, 1)
+        assert "qwen2.5-coder-3b (of this machine's tier; pairs a step: 1; weights in 4 bits)" in str(setting)
+        assert str(card) in str(setting)
+    assert course.setup(model="smollm2-135m").chosen == ""
+
+
 # --- measuring
 
 

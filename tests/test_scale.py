@@ -22,6 +22,12 @@ def test_small_sizes_are_measured(tmp_path, monkeypatch):
 
 def test_the_picture_shows_what_was_measured():
     figures = json.loads((ROOT / "benchmarks" / "scale.json").read_text())
-    circles = [e for e in ElementTree.fromstring(SCRIPT["picture"](figures)).iter() if e.tag.endswith("circle")]
-    drawn = [name for name in SCRIPT["SIZES"] if name != "users at once"]
-    assert len(circles) == sum(len(figures.get(name, {})) for name in drawn) > 1
+    figures |= SCRIPT["experts"](json.loads((ROOT / "benchmarks" / "mome.json").read_text()))
+    assert set(figures) == {*SCRIPT["SIZES"], "experts built", "an expert picked"}
+    svg = SCRIPT["picture"](figures)
+    drawn = list(ElementTree.fromstring(svg).iter())
+    circles = [(float(e.get("cx")), float(e.get("cy"))) for e in drawn if e.tag.endswith("circle")]
+    assert len(circles) == sum(map(len, figures.values())) > 20
+    assert all(70 <= x <= 510 and 40 <= y <= 340 for x, y in circles)
+    assert len({e.get("fill") for e in drawn if e.tag.endswith("circle")}) == len(figures)
+    assert svg == (ROOT / "benchmarks" / "scale.svg").read_text(), "make bench-scale draws it anew"

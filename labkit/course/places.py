@@ -20,6 +20,7 @@ from labkit.errors import LabkitError
 from labkit.tiers import here
 
 DEFAULT_MODEL = "smollm2-135m"
+AUTO = "auto"  # for `setup`: the model of this machine's tier
 LEAGUE = "league"  # the course's first database
 RECORDED = "recorded"  # the device of a run whose answers were not generated here
 PACKAGES = ("torch", "transformers", "apsw", "sqlglot", "ipywidgets")
@@ -35,6 +36,9 @@ class Setting:
     device: str
     tier: str = ""  # what this machine is fit for, and why (`tiers`)
     versions: dict[str, str] = field(default_factory=dict)
+    four_bit: bool = False  # how the model's weights are to be held, for `load_model`
+    batch: int = 4  # pairs a step, for `tune(batch_size=...)`
+    chosen: str = ""  # why this model, where the machine decided
 
     @property
     def max_new_tokens(self) -> int:
@@ -45,7 +49,8 @@ class Setting:
         packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         short = "\nLABKIT_PROFILE=ci: long cells are shortened." if self.profile == "ci" else ""
         tier = f"\nthis machine: {self.tier}" if self.tier else ""
-        return f"model {self.model}, seed {self.seed}, device {self.device}\n{packages}{tier}{short}"
+        how = f" ({self.chosen})" if self.chosen else ""
+        return f"model {self.model}{how}, seed {self.seed}, device {self.device}\n{packages}{tier}{short}"
 
     __repr__ = __str__
 
@@ -55,7 +60,10 @@ def setup(model: str = "", seed: int = 0) -> Setting:
 
     Without `model` the environment variable LABKIT_MODEL decides, else the default model is taken, on every machine:
     the labs' expected bands are measured on it. What this machine has room for stands in `tier`, with the reason.
+    "auto" takes that tier's model and says so: `load_model(setting.model, four_bit=setting.four_bit)` holds its weights
+    as the tier does, `tune(..., batch_size=setting.batch)` takes as many pairs a step.
     """
+    fit = here()
     name = model or os.environ.get("LABKIT_MODEL") or DEFAULT_MODEL
     versions = {"labkit": labkit.__version__, "Python": platform.python_version()}
     for package in PACKAGES:
@@ -63,7 +71,12 @@ def setup(model: str = "", seed: int = 0) -> Setting:
             versions[package] = version(package)
         except PackageNotFoundError:
             raise LabkitError(f"The package {package} is missing. In the kit's folder, run: make env") from None
-    return Setting(name, seed, profile(), _device(), str(here()), versions)
+    if name != AUTO:
+        return Setting(name, seed, profile(), _device(), str(fit), versions)
+    tier = fit.tier
+    how = f"of this machine's tier; pairs a step: {tier.batch}" + "; weights in 4 bits" * (tier.dtype == "nf4")
+    more = (tier.dtype == "nf4", tier.batch, how)
+    return Setting(tier.model, seed, profile(), _device(), str(fit), versions, *more)
 
 
 def profile() -> str:

@@ -7,8 +7,9 @@ Read in this order: `world` (what the file holds), `units`, `formats`, `phrases`
 `extremes` (with `rivals`), `numbers`, `computed`, `groups` and `winners` (with `grouping`), `nested`, `sets`, `sides`,
 `changes`, `careers`, `comparing`, `selves`, `months`, `periods`, `conversions`, `totals`, `ties` and `variety` (with
 `bonds`), `figures`, `credits`, `childless`, `percentiles`; `slips` (of the pen); `filters`, `known`, `coverage`,
-`focus`. Pairs from a query log are `logs` (by `described`), from a chat model `chat`, for one question at hand `aimed`.
-No code here knows a database.
+`focus`; `sampled` (a copy to look at where tables are large). Pairs from a query log are `logs` (by `described`),
+from a chat model `chat` (many of them, kept as they come: `authored`), for one question at hand `aimed`. No code here
+knows a database.
 """
 
 import os
@@ -55,6 +56,7 @@ from labkit.datagen.known import GENERATED, known_sets
 from labkit.datagen.logs import pairs_of_log, read_log
 from labkit.datagen.reading import read_world
 from labkit.datagen.report import Generated, Report
+from labkit.datagen.sampled import looked_at
 from labkit.datagen.slips import roughened
 from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet
@@ -120,19 +122,22 @@ def generate(
     columns, never looked at; `glossary`: a Markdown file or text (None: `glossary.md` beside the database, if there is
     one); `target`: a diagnosed run, or names of failure classes, families, tags, tables, columns to draw more of;
     `wordings`: for each query at least; `typos`: share of wordings with a slip; `too_easy`: a generator of SQL, as for
-    `evaluate`, whose right answers are dropped. `LabkitError` when the database holds nothing to ask about.
+    `evaluate`, whose right answers are dropped. Of a table of millions of rows some are looked at (`sampled`), and the
+    report says so. `LabkitError` when the database holds nothing to ask about.
     """
     if n < 1 or wordings < 1:
         raise LabkitError("Ask for one pair and one wording at least.")
-    with excluding(database, exclude, "`exclude`"):
-        return _generated(database, n, seed, avoid, glossary, target, wordings, typos, too_easy, store, progress)
+    given = (n, seed, avoid, glossary, target, wordings, typos, too_easy, store, progress)
+    with excluding(database, exclude, "`exclude`"), looked_at(Path(database)) as (file, told):
+        return _generated(database, file, told, *given)
 
 
 def _generated(
-    database: str | Path, n, seed, avoid, glossary, target, wordings, typos, too_easy, store, progress
-) -> Generated:
-    """What `generate` gives, of all that may be looked at."""
-    world = read_world(database)
+    database: str | Path, file: Path, told: str, n, seed, avoid, glossary, target, wordings, typos, too_easy, store,
+    progress
+) -> Generated:  # fmt: skip
+    """What `generate` gives, of all that may be looked at: in `file`, the database or a copy, of which `told` tells."""
+    world = read_world(file)
     if not any(entity.label or entity.key for entity in world.entities.values()):
         unread = [table.name for table in read_schema(database).tables if table.rows is None and not table.is_view]
         more = f" {', '.join(unread)} cannot be read: the file may be damaged." if unread else ""
@@ -141,11 +146,11 @@ def _generated(
         )
     found = _glossary(world, database, glossary)
     filters = Filters(known_sets(Path(database), avoid, store))
-    schema = read_schema(database)
+    schema = read_schema(file)
     places = [p for t in schema.tables for c in t.columns for p in (t.name, c.name, f"{t.name}.{c.name}")]
     wanted = focus(target, _NAMES, places)
     run = _Run(world, found, filters, wanted, random.Random(seed), n, wordings, typos, too_easy)
-    note = run.fill(progress)
+    note = " ".join(filter(None, (told, run.fill(progress))))
     pairs = tuple(run.pairs[:n])
     dropped = {name: filters.dropped[name] for name in FILTERS}
     report = Report(n, len(pairs), run.drawn, dropped, filters.known.sets, tuple(found.not_understood), note)

@@ -3,7 +3,7 @@ different questions, a hard question in steps, a failed query mended.
 
 A model is any object with `.chat(conversations) -> texts`. Nothing that it writes is believed: every candidate's
 query must run and say something, a wording keeps its query only if the model itself finds back to the same rows
-(`round_trip`).
+(`round_trip`). Sets of thousands, and calls that may be stopped: `authored`.
 """
 
 import json
@@ -114,7 +114,13 @@ class Author:
         self, candidates: Iterable[Candidate], avoid: Iterable[str | Path | QuestionSet] = (), round_trip: bool = False
     ) -> Generated:
         """The candidates that pass the filters; with `round_trip`, whose question leads the model to the same rows."""
-        candidates, filters = list(candidates), Filters(known_sets(self.database, avoid))
+        return self.sifted(candidates, Filters(known_sets(self.database, avoid)), round_trip)
+
+    def sifted(
+        self, candidates: Iterable[Candidate], filters: Filters, round_trip: bool = False, first: int = 1
+    ) -> Generated:
+        """The same through filters that may have seen others before; `first`: the number of the first query's id."""
+        candidates = list(candidates)
         run = dict.fromkeys(c.sql for c in candidates if c.sql.strip())
         results = dict(zip(run, execute_many(self.database, list(run)), strict=True))
         good = {sql for sql, r in results.items() if filters.good_result(r) and filters.new_query(sql)}
@@ -123,7 +129,9 @@ class Author:
             if c.sql in good:
                 by_sql.setdefault(c.sql, []).append(c)
         pairs = [
-            q for number, (sql, group) in enumerate(by_sql.items(), 1) for q in self._pairs(filters, sql, group, number)
+            q
+            for number, (sql, group) in enumerate(by_sql.items(), first)
+            for q in self._pairs(filters, sql, group, number)
         ]
         pairs = self._back(filters, pairs) if round_trip else pairs
         dropped = {name: filters.dropped[name] for name in FILTERS}

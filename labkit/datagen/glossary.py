@@ -44,16 +44,17 @@ def glossary_text(path: str | Path) -> str:
 
 
 def entries(text: str) -> Iterator[tuple[str, str]]:
-    """Terms and meaning of each line that has both; headings, the table's own head and what Markdown shows as code
-    (indented by four) are none."""
+    """Terms and meaning of each line that has both, which a row of a draft lacks until it is filled in; headings, the
+    table's own head and what Markdown shows as code (indented by four) are none."""
     rows = [line.strip() for line in dedent(text).splitlines() if not line.startswith(("    ", "\t"))]
     for i, line in enumerate(rows):
         row = re.fullmatch(r"\|(.+?)\|(.+)\|", line)
         pair = re.fullmatch(r"[-*]?\s*\**([^:|`*#]+?)\**\s*[:=]\s+(.+)", line)
         head = i + 1 < len(rows) and re.fullmatch(r"\|[\s:|-]+\|", rows[i + 1])
         if (row or pair) and not head and not re.fullmatch(r"[\s:|-]+", line):
-            left, right = (row or pair).groups()
-            yield left.strip(), right.strip()
+            left, right = (part.strip() for part in (row or pair).groups())
+            if left and right:
+                yield left, right
 
 
 __all__ = ["Glossary", "Measure", "entries", "glossary_text", "read_glossary"]

@@ -7,7 +7,8 @@ database.
 """
 
 from labkit.workspace.config import Config, read_config
-from labkit.workspace.loop import Outcome, Ranking, made, ranking, run, stale
+from labkit.workspace.drafts import decide
+from labkit.workspace.loop import Outcome, Ranking, made, ranking, run, stale, tuned
 from labkit.workspace.sources import Converted, convert
 from labkit.workspace.start import init
 
@@ -17,10 +18,12 @@ __all__ = [
     "Outcome",
     "Ranking",
     "convert",
+    "decide",
     "init",
     "made",
     "ranking",
     "read_config",
     "run",
     "stale",
+    "tuned",
 ]

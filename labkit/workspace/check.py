@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 from labkit.datagen.reading import read_world
+from labkit.datagen.sampled import looked_at
 from labkit.datagen.world import spaced
 from labkit.errors import LabkitError
 from labkit.exclusion import Excluded
@@ -136,9 +137,12 @@ _NO_DIGITS = str.maketrans("", "", "0123456789")
 
 def _references(schema: Schema, exclude: tuple[str, ...]) -> Iterator[Finding]:
     declared = {(key.table, column) for key in schema.foreign_keys for column in key.columns}
-    for link in read_world(schema.database, exclude).links:
+    with looked_at(Path(schema.database), schema) as (file, told):
+        links = read_world(file, exclude).links
+    for link in links:
         if (link.table, link.column) not in declared:
-            text = f"Every value is a {link.other}.{link.other_column}, but no key says so; taken for a reference."
+            each = "Every value looked at" if told else "Every value"
+            text = f"{each} is a {link.other}.{link.other_column}, but no key says so; taken for a reference."
             yield Finding("undeclared reference", link.table, link.column, text)
 
 

@@ -12,6 +12,7 @@ from labkit.errors import LabkitError
 from labkit.exclusion import excluding
 
 FILE = "workspace.toml"
+BATCH = 4  # pairs a step where nobody says, as in `tuning.recipes`
 _TEXT = """\
 # This workspace's decisions. Change a line and run `labkit run {folder}` again: what depends on it is made anew.
 
@@ -25,6 +26,7 @@ four_bit = false         # true: its weights in 4 bits, in tuning and in answeri
 pairs = 2000             # generated from the database alone; more teach more (0.6 s each on one core)
 starter = true           # go on from the kit's starter adapter, for the default model only
 rate = 1e-3              # of learning
+batch = 4                # pairs a step; less takes less memory (`labkit doctor` says what this machine is fit for)
 candidates = 10000       # verified pairs whose queries are ranked against the model's own answer; 0: none
 known = ""               # a file of pairs that people have checked ("known.jsonl"): trusted where a question comes near
 encoder = false          # true: an encoder tuned on wordings of this database finds both; a quarter of an hour more
@@ -54,6 +56,7 @@ class Config:
     pairs: int = 2_000
     starter: bool = True
     rate: float = 1e-3
+    batch: int = BATCH
     candidates: int = 10_000
     known: str = ""
     encoder: bool = False
@@ -126,6 +129,7 @@ def read_config(folder: str | Path) -> Config:
 def _check(path: Path, name: str, value: object) -> None:
     wanted = {
         "pairs": lambda v: type(v) is int and v >= 1,
+        "batch": lambda v: type(v) is int and v >= 1,
         "candidates": lambda v: type(v) is int and v >= 0,
         "seed": lambda v: type(v) is int,
         "rate": lambda v: isinstance(v, (int, float)) and 0 < v < 1,

@@ -24,7 +24,7 @@ from labkit.runs import RunStore
 from labkit.schema import declared_schema, read_schema
 from labkit.slices import DiagnosedRun
 from labkit.workspace import check, drafts, drift, golds, start
-from labkit.workspace.config import FILE, Config, read_config
+from labkit.workspace.config import BATCH, FILE, Config, read_config
 from labkit.workspace.report import write_report
 
 Say = Callable[[str], None]
@@ -65,6 +65,21 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
 
     `LabkitError` for a folder that is no workspace, a schema that has drifted, no question set.
     """
+    config = _decided(folder)
+    with config.private():
+        return _run(config, regenerate, say)
+
+
+def tuned(folder: str | Path, say: Say = print) -> Path:
+    """The first half of `run` alone: generate and tune. The adapter's folder; errors as those of `run`."""
+    config = _decided(folder)
+    with config.private():
+        sets = _sets(config, False, say)
+        return _tuned(config, _pairs(config, config.pairs, sets, say), RunStore(config.file("runs.db")), say)[0]
+
+
+def _decided(folder: str | Path) -> Config:
+    """The workspace's decisions, if they can be followed."""
     config = read_config(folder)
     if config.four_bit:
         check_four_bit()
@@ -73,12 +88,11 @@ def run(folder: str | Path, regenerate: bool = False, say: Say = print) -> Outco
             raise LabkitError(
                 f"{name} = true in {config.file(FILE)} is about candidates, and there are none: set candidates."
             )
-    with config.private():
-        return _run(config, regenerate, say)
+    return config
 
 
-def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
-    store = RunStore(config.file("runs.db"))
+def _sets(config: Config, regenerate: bool, say: Say) -> list[QuestionSet]:
+    """The question sets that measure, of a schema that has not drifted; what cannot measure is said."""
     _same_schema(config, regenerate, say)
     sets = [load_questions(path, db_dir=config.database.parent) for path in config.sets()]
     if not sets:
@@ -87,6 +101,11 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
         _of_this_database(config, questions)
         for sentence in golds.said(questions):
             say(sentence)
+    return sets
+
+
+def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
+    sets, store = _sets(config, regenerate, say), RunStore(config.file("runs.db"))
     known = _checked(config, sets)
     pairs, pool = (_pairs(config, n, sets, say) for n in (config.pairs, config.candidates))
     adapter, card = _tuned(config, pairs, store, say)
@@ -268,11 +287,18 @@ def _tuned(config: Config, pairs: QuestionSet, store: RunStore, say: Say) -> tup
 
     begin = "starter" if config.starter else None
     four_bit = ["four_bit"] if config.four_bit else []  # where it is not, an older workspace's adapter keeps its name
-    folder = config.file(f"adapter-{_hash([pairs.sha256, config.model, begin, config.rate, *four_bit])}")
+    batch = [config.batch] if config.batch != BATCH else []  # as of four_bit
+    folder = config.file(f"adapter-{_hash([pairs.sha256, config.model, begin, config.rate, *four_bit, *batch])}")
     if not (folder / CONFIG).is_file():
         say(f"Tuning {config.model} on {len(pairs):,} pairs ...")
         base = load_model(config.model, four_bit=config.four_bit)
-        given = {"adapter": begin, "store": store, "rate": config.rate, "avoid": config.sets()}
+        given = {
+            "adapter": begin,
+            "store": store,
+            "rate": config.rate,
+            "avoid": config.sets(),
+            "batch_size": config.batch,
+        }
         tune(base, pairs, "instruction", folder, **given)
     card = read_card(folder)
     if card is None:

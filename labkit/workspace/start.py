@@ -1,4 +1,4 @@
-"""A new workspace: what the database holds and where it bites, a glossary to fill in, draft questions, a notebook."""
+"""A new workspace: what the database holds and where it bites, a draft glossary, draft questions, a notebook."""
 
 import json
 import os
@@ -6,31 +6,19 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.datagen.reading import read_world
+from labkit.datagen.sampled import looked_at
 from labkit.dataset import load_questions, save_questions
 from labkit.errors import LabkitError
+from labkit.exclusion import excluding
 from labkit.home import write_atomically
 from labkit.readonly import existing_file
 from labkit.schema import declared_schema, read_schema
-from labkit.workspace import check, drafts, drift, golds
+from labkit.workspace import check, drafts, drift, golds, words
 from labkit.workspace.config import FILE, private, read_config, write_config
 from labkit.workspace.sources import Converted, convert, is_source
 
 SOURCE = "source.json"  # what was converted into a workspace's database, where something was
-_GLOSSARY = """\
-# What people say
-
-Write what the words of your business mean, a line each; `labkit run` words its questions with them. Examples:
-
-    | say | means |
-    |---|---|
-    | colleague, staff member | a row of `employees` |
-    | active customer | `status` of `customers` is 'A' |
-    | pay | `salary` of `employees` |
-    | the most, the least | name and number: what ranks is shown beside the name, asked for or not |
-
-| say | means |
-|---|---|
-"""
 
 
 @dataclass(frozen=True)
@@ -99,8 +87,8 @@ def init(
                 unfit += golds.said(own)
         drawn = drafts.drawn(database, [own] if own else (), exclude)
         write_config(folder, database, exclude)
-        (folder / "glossary.md").write_text(_GLOSSARY, "utf-8")
         found = describe(folder, database, exclude)
+        (folder / "glossary.md").write_text(_glossary(database, exclude, found), "utf-8")
         save_questions(folder / drafts.FILE, drawn)
         if own:
             save_questions(folder / "questions.jsonl", own)
@@ -120,6 +108,11 @@ def describe(folder: Path, database: Path, exclude: tuple[str, ...]) -> list[che
     write_atomically(folder / "schema.md", check.page(schema, found))
     write_atomically(folder / "schema.json", json.dumps(drift.shape(declared_schema(database)), indent=1) + "\n")
     return found
+
+
+def _glossary(database: Path, exclude: tuple[str, ...], found: list[check.Finding]) -> str:
+    with excluding(database, exclude), looked_at(database) as (file, _):
+        return words.glossary(read_world(file), found)
 
 
 def _notebook(folder: Path) -> None:
