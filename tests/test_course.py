@@ -280,6 +280,41 @@ def test_a_wrong_answer_is_rejected_in_a_sentence(name, wrong):
         assert hint not in verdict.sentence
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_check_does_not_tell_the_answer_of_its_case(name):
+    """What the kit's own function gives for the case at hand, whole or a part of it, stands in no sentence; what went
+    in and what the learner's function gave may."""
+    for label, wrong in WRONG[name].items():
+        given, answer, right = (), None, None
+
+        def watched(*arguments, wrong=wrong):
+            nonlocal given, answer, right
+            try:
+                given = copy.deepcopy(arguments)
+                right = checks.exercise(name).ours(*copy.deepcopy(arguments))
+            except Exception:  # arguments that refuse to be copied
+                right = None
+            answer = wrong(*arguments)
+            return answer
+
+        told = course.check(name, watched).sentence
+        assert not revealed(told, right, f"{given!r} {answer!r}"), f"{label}: {told}"
+
+
+def revealed(told, right, known):
+    """Those parts of the right answer that a sentence tells, and that were not to be seen in what is known."""
+    parts = [right, *(right if isinstance(right, (list, tuple, set)) else ())]
+    texts = {repr(part) for part in parts if not isinstance(part, np.ndarray)}
+    plainly = [text for text in texts if re.search(rf"should \w+ {re.escape(text)}", told)]
+    return plainly + [text for text in texts if len(text) > 4 and text in told and text not in known]
+
+
+def test_what_a_sentence_reveals_is_seen():
+    assert revealed("it should be True.", True, "False") and not revealed("it gave True, not right", True, "True")
+    assert revealed("'who coaches' is missing", ["who coaches", "so"], "['so']")
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_mutants_of_the_solutions_are_rejected(solutions, monkeypatch, capsys):
     monkeypatch.setattr(checks, "SECONDS", 0.5)
