@@ -355,15 +355,17 @@ def compiled(source):
     return names[ast.parse(source).body[0].name]
 
 
-FLIPS = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
+FLIPS = {  # each comparison becomes each of these, one at a time
+    ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt, ast.GtE),
+    ast.Gt: (ast.GtE, ast.Lt),
+    ast.GtE: (ast.Gt, ast.LtE),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
 }
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.And: ast.Or, ast.Or: ast.And}
 
@@ -382,8 +384,12 @@ def mutants(source):
 
 
 def changes(node):
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in FLIPS:
-        yield "comparison flipped", lambda n: n.ops.__setitem__(0, FLIPS[type(n.ops[0])]())
+    for at, op in enumerate(node.ops if isinstance(node, ast.Compare) else ()):
+        for flip in FLIPS[type(op)]:
+            yield (
+                f"{type(op).__name__} made {flip.__name__}",
+                lambda n, i=at, flip=flip: n.ops.__setitem__(i, flip()),
+            )
     if isinstance(node, (ast.BinOp, ast.AugAssign, ast.BoolOp)) and type(node.op) in OTHER:
         yield "operator swapped", lambda n: setattr(n, "op", OTHER[type(n.op)]())
     if isinstance(node, ast.UnaryOp):
@@ -398,6 +404,15 @@ def changes(node):
         for at, line in enumerate(getattr(node, field, []) if isinstance(getattr(node, field, None), list) else []):
             if isinstance(line, ast.stmt) and not _is_docstring(line) and not isinstance(line, ast.FunctionDef):
                 yield "line dropped", lambda n, f=field, i=at: getattr(n, f).__setitem__(i, ast.Pass())
+
+
+def test_every_comparison_of_a_chain_is_flipped_each_way():
+    made = {
+        source.splitlines()[-1].strip()
+        for _, source in mutants('def f(a, b):\n    "text"\n    return 1 < a <= b is None')
+    }
+    ways = ("<= a <= b is", "> a <= b is", "< a < b is", "< a >= b is", "< a <= b is not")
+    assert {f"return 1 {way} None" for way in ways} <= made
 
 
 def _is_docstring(line):
