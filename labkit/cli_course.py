@@ -66,12 +66,14 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Free the space; without it nothing is removed.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="The run store too: your measured numbers are lost.")] = False,
     adapters: Annotated[bool, typer.Option("--adapters", help="Tuned adapters too.")] = False,
+    remade: Annotated[bool, typer.Option("--remade", help="What `make` targets left: hours to make again.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Show the disk used under the kit's home; with --yes free it. Runs and adapters are kept unless named."""
+    """Show the disk used under the kit's home; with --yes free it. What took hours is kept unless named."""
     from labkit.course.cleaning import USUAL, free, used
 
-    chosen = [*USUAL, *(["runs"] if runs else []), *(["adapters"] if adapters else [])]
+    named = {"runs": runs, "adapters": adapters, "remade": remade}
+    chosen = [*USUAL, *(kind for kind, wanted in named.items() if wanted)]
     uses = used()
     freed = free(chosen) if yes else 0
     if as_json:

@@ -517,7 +517,7 @@ ways[f"{mine}, question alone"] = (knows, "question_only")
 runs, price = {}, {}
 for name, (loaded, prompt_name) in ways.items():
     generator = SqlGenerator(loaded, prompt_name, max_new_tokens=min(setting.max_new_tokens, 100))
-    runs[name] = labkit.evaluate(generator, asked, store=store, progress=False)
+    runs[name] = labkit.evaluate(generator, asked, store=store)
     seconds = runs[name].seconds / len(asked)
     read = lengths["schema in the prompt" if prompt_name == "plain" else "the question alone"]
     price[name] = (round(read), runs[name].valid, str(runs[name]), round(seconds, 2))

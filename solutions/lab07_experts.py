@@ -363,8 +363,8 @@ pd.DataFrame({"asked": texts, "without the expert": without, "with it": with_min
 # %%
 folder = course.adapters_folder("lab07")  # what this lab makes stays there
 store = labkit.RunStore()  # your climb: `labkit progress` and the certificate show it
-first = labkit.remember(model, mine, folder / "mine", progress=False)
-both = labkit.remember(model, climbs, folder / "both", adapter=first.adapter, progress=False)
+first = labkit.remember(model, mine, folder / "mine")
+both = labkit.remember(model, climbs, folder / "both", adapter=first.adapter)
 expert_model = labkit.load_model(setting.model, adapter=both.adapter)
 print(f"{first.recalled} of {first.of} and {both.recalled} of {both.of} facts are exact")
 
@@ -372,7 +372,7 @@ print(f"{first.recalled} of {first.of} and {both.recalled} of {both.of} facts ar
 everything = labkit.QuestionSet("facts", (*mine, *climbs))
 reworded = labkit.QuestionSet("other words", tuple(paraphrased(climbs))[: course.shorter(100, 5)])
 for name, questions in (("as remembered", everything), ("climbs in five other wordings", reworded)):
-    run = labkit.evaluate(ReplyGenerator(expert_model, "chat", 12), questions, mode="text", store=store, progress=False)
+    run = labkit.evaluate(ReplyGenerator(expert_model, "chat", 12), questions, mode="text", store=store)
     print(f"{name:30} {run}")
 strangers = near_negatives(climbs, course.shorter(200, 20))
 quiet = sum(expert_model.experts.pick(p) is None for p in prompt_tokens(model, [chat(text) for text in strangers]))
@@ -535,9 +535,9 @@ course.check("lab07.ratio_range", ratio_range)
 ratio_range = course.use("lab07.ratio_range", ratio_range)
 made = {"LoRA": [], "experts": []}
 for attempt in range(course.shorter(3, 1)):
-    options = {"seed": setting.seed + attempt, "progress": False}
-    made["LoRA"].append(labkit.tune(model, climbs, "memory", folder / f"lora-{attempt}", **options))
-    made["experts"].append(labkit.remember(model, climbs, folder / f"experts-{attempt}", progress=False))
+    lora = labkit.tune(model, climbs, "memory", folder / f"lora-{attempt}", seed=setting.seed + attempt)
+    made["LoRA"].append(lora)
+    made["experts"].append(labkit.remember(model, climbs, folder / f"experts-{attempt}"))
 for name, attempts in made.items():
     print(f"{name:8} exact: {[f'{t.recalled} of {t.of}' for t in attempts]}, seconds: {[t.seconds for t in attempts]}")
 

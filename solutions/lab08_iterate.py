@@ -230,7 +230,7 @@ elif not begun:
 def measured(loaded):
     """A model's run on the same questions, and the class of each failure by the question's id."""
     generator = SqlGenerator(loaded, "question_only", max_new_tokens=min(setting.max_new_tokens, 100))
-    run = labkit.evaluate(generator, asked, store=store, progress=False)
+    run = labkit.evaluate(generator, asked, store=store)
     found = labkit.diagnose_run(run, asked, progress=False).failures()
     return run, {item.question.id: item.diagnosis.failure_class for item in found}
 

@@ -16,6 +16,7 @@ from labkit.datagen.known import evaluation_sets
 from labkit.dataset import Question
 from labkit.ladders import ladder
 from labkit.tuning import Tuned, ready
+from labkit.tuning.export import to_gguf
 from labkit.tuning.plans import Seen
 
 HERE = Path(__file__).parent
@@ -47,6 +48,17 @@ def test_a_larger_model_and_a_half_tuned_one_are_recorded(make, tiny_model_dir, 
     assert "half-tuned (6 pairs)" in half.model and len(half.adapter_sha256) == 64
     assert not found["larger-0.5b.jsonl"].adapter_sha256
     assert all(len(recording.predictions) == 2 for recording in found.values())
+
+
+def test_a_larger_model_may_be_a_gguf_file(make, tiny_model_dir, tmp_path):
+    file = to_gguf(tiny_model_dir, tmp_path / "Larger-0.5B-Instruct.gguf", "f32")
+    make("larger", "--model", str(tiny_model_dir), "--name", "folder")
+    make("larger", "--model", str(file))
+    found = {recording.path.name: recording for recording in course.recorded_runs(tmp_path / "runs")}
+    assert set(found) == {"folder.jsonl", "larger-0.5b.jsonl"}
+    unpacked = found["larger-0.5b.jsonl"]
+    assert unpacked.model == "Larger-0.5B-Instruct" and unpacked.sha256 == labkit.load_model(file).sha256
+    assert unpacked.predictions == found["folder.jsonl"].predictions and len(unpacked.predictions) == 2
 
 
 def test_the_ready_adapter_of_a_lab_is_made_anew(make, tiny_model_dir, tmp_path, capsys):

@@ -280,6 +280,41 @@ def test_a_wrong_answer_is_rejected_in_a_sentence(name, wrong):
         assert hint not in verdict.sentence
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_check_does_not_tell_the_answer_of_its_case(name):
+    """What the kit's own function gives for the case at hand, whole or a part of it, stands in no sentence; what went
+    in and what the learner's function gave may."""
+    for label, wrong in WRONG[name].items():
+        given, answer, right = (), None, None
+
+        def watched(*arguments, wrong=wrong):
+            nonlocal given, answer, right
+            try:
+                given = copy.deepcopy(arguments)
+                right = checks.exercise(name).ours(*copy.deepcopy(arguments))
+            except Exception:  # arguments that refuse to be copied
+                right = None
+            answer = wrong(*arguments)
+            return answer
+
+        told = course.check(name, watched).sentence
+        assert not revealed(told, right, f"{given!r} {answer!r}"), f"{label}: {told}"
+
+
+def revealed(told, right, known):
+    """Those parts of the right answer that a sentence tells, and that were not to be seen in what is known."""
+    parts = [right, *(right if isinstance(right, (list, tuple, set)) else ())]
+    texts = {repr(part) for part in parts if not isinstance(part, np.ndarray)}
+    plainly = [text for text in texts if re.search(rf"should \w+ {re.escape(text)}", told)]
+    return plainly + [text for text in texts if len(text) > 4 and text in told and text not in known]
+
+
+def test_what_a_sentence_reveals_is_seen():
+    assert revealed("it should be True.", True, "False") and not revealed("it gave True, not right", True, "True")
+    assert revealed("'who coaches' is missing", ["who coaches", "so"], "['so']")
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_mutants_of_the_solutions_are_rejected(solutions, monkeypatch, capsys):
     monkeypatch.setattr(checks, "SECONDS", 0.5)
@@ -320,15 +355,17 @@ def compiled(source):
     return names[ast.parse(source).body[0].name]
 
 
-FLIPS = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
+FLIPS = {  # each comparison becomes each of these, one at a time
+    ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt, ast.GtE),
+    ast.Gt: (ast.GtE, ast.Lt),
+    ast.GtE: (ast.Gt, ast.LtE),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
 }
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.And: ast.Or, ast.Or: ast.And}
 
@@ -347,8 +384,12 @@ def mutants(source):
 
 
 def changes(node):
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in FLIPS:
-        yield "comparison flipped", lambda n: n.ops.__setitem__(0, FLIPS[type(n.ops[0])]())
+    for at, op in enumerate(node.ops if isinstance(node, ast.Compare) else ()):
+        for flip in FLIPS[type(op)]:
+            yield (
+                f"{type(op).__name__} made {flip.__name__}",
+                lambda n, i=at, flip=flip: n.ops.__setitem__(i, flip()),
+            )
     if isinstance(node, (ast.BinOp, ast.AugAssign, ast.BoolOp)) and type(node.op) in OTHER:
         yield "operator swapped", lambda n: setattr(n, "op", OTHER[type(n.op)]())
     if isinstance(node, ast.UnaryOp):
@@ -363,6 +404,15 @@ def changes(node):
         for at, line in enumerate(getattr(node, field, []) if isinstance(getattr(node, field, None), list) else []):
             if isinstance(line, ast.stmt) and not _is_docstring(line) and not isinstance(line, ast.FunctionDef):
                 yield "line dropped", lambda n, f=field, i=at: getattr(n, f).__setitem__(i, ast.Pass())
+
+
+def test_every_comparison_of_a_chain_is_flipped_each_way():
+    made = {
+        source.splitlines()[-1].strip()
+        for _, source in mutants('def f(a, b):\n    "text"\n    return 1 < a <= b is None')
+    }
+    ways = ("<= a <= b is", "> a <= b is", "< a < b is", "< a >= b is", "< a <= b is not")
+    assert {f"return 1 {way} None" for way in ways} <= made
 
 
 def _is_docstring(line):

@@ -133,6 +133,14 @@ def test_every_verb_that_the_api_page_names_is_there():
     assert named <= set(labkit.__all__) and len(named) > 15
 
 
+def test_every_public_name_stands_on_the_api_page():
+    import labkit
+
+    page = (ROOT / "docs/api.md").read_text("utf-8")
+    names = [f"labkit.{name}" for name in labkit.__all__] + ["course.check", "course.use"]
+    assert not [name for name in names if not re.search(rf"\b{re.escape(name)}\b", page)]
+
+
 @pytest.mark.real
 def test_the_api_page_shows_what_happens_with_the_model(monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -1,5 +1,6 @@
 """Notebooks stay in step with their source, are reproducible, and run: the solutions and, untouched, the learner's."""
 
+import ast
 import importlib.util
 import json
 import os
@@ -104,6 +105,30 @@ def test_lab_8_shows_how_sure_the_model_was(root):
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     (table,) = [html for data in outputs if "least sure token" in (html := data.get("text/html", ""))]
     assert re.search(r"<td><code>[^<]+ \d+ %</code></td>", table)
+
+
+def test_all_notebooks_together_are_small(root):
+    notebooks = [path for folder in ("notebooks", "solutions") for path in (root / folder).glob("*.ipynb")]
+    assert len(notebooks) == 2 * len(LABS) and sum(path.stat().st_size for path in notebooks) < 5_000_000
+
+
+QUICK = {  # what is asked or made without a bar: no model at work, or for some twenty facts of a few tokens
+    *("Parrot(trained)", "Copyist()", "recording", "recording or Copyist()", "half"),
+    *("ReplyGenerator(loaded, 'chat', 8)", "ReplyGenerator(tuned, 'chat', 8)"),
+}
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_what_takes_minutes_shows_how_far_it_is(root, lab):
+    """Whatever asks or tunes a model shows a bar, or a view that is told each step."""
+    tree = ast.parse((root / "solutions" / f"{lab}.py").read_text("utf-8"))
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        verb = ast.unparse(call.func).rpartition(".")[2]
+        one_fact = verb == "remember" and isinstance(call.args[1], ast.List)
+        if verb not in ("evaluate", "tune", "remember", "ladder", "side_effects") or "watch" in given or one_fact:
+            continue
+        assert "progress" not in given or ast.unparse(call.args[0]) in QUICK, ast.unparse(call)
 
 
 @pytest.mark.parametrize("lab", LABS)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from html.parser import HTMLParser
 
@@ -208,6 +209,72 @@ def test_clean_frees_labs_adapters_and_keeps_the_questions_beside_them(filled):
     assert sizes["unfinished"] == 1000 + 200 and sizes["adapters"] == 1000 + 200
     assert cleaning.free(("adapters",)) == 2400
     assert [path.name for path in (filled / "labs").rglob("*") if path.is_file()] == ["accepted.jsonl"]
+
+
+def size_of(folder):
+    """Bytes of all files below a folder, links for themselves: another way than the kit's."""
+    total = 0
+    for place, folders, files in os.walk(folder):
+        for name in (*files, *(one for one in folders if os.path.islink(os.path.join(place, one)))):
+            total += os.lstat(os.path.join(place, name)).st_size
+    return total
+
+
+REMADE = ("artifacts/adapters/a/unfinished/p", "climb/w", "mome-scale/b", "side-effects/c.json", "practice/d")
+YOURS = ("labs/lab08/evaluation.jsonl", "sets/mine.jsonl", "training/lab04.jsonl", "progress/lab00.sample.json")
+OTHER = ("hashes.json", "tmpabcdefgh/trunk/states", "mine/deep/er.txt")
+
+
+@pytest.fixture
+def crowded(filled, tmp_path):
+    """`filled`, and everything else that labs and `make` leave in the kit's folder."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "large").write_bytes(b"x" * 9999)
+    (filled / "models" / "linked").symlink_to(tmp_path / "elsewhere")
+    for name in (*REMADE, *YOURS, *OTHER, "labs/lab09-1/a/adapter_config.json", "labs/lab09-1/a/unfinished/p"):
+        (filled / name).parent.mkdir(parents=True, exist_ok=True)
+        (filled / name).write_bytes(b"x" * 100)
+    return filled
+
+
+def test_the_kinds_that_clean_shows_add_up_to_the_folder(crowded, capsys, monkeypatch):
+    kinds = json.loads(command(capsys, monkeypatch, "clean", "--json"))["kinds"]
+    sizes = {kind["kind"]: kind["bytes"] for kind in kinds}
+    assert sum(sizes.values()) == size_of(crowded)
+    assert sizes["remade"] == 500 and sizes["other"] == 1000 + 300 and sizes["yours"] > 400
+    assert sizes["adapters"] == 1000 + 100 and sizes["unfinished"] == 1000 + 100
+    assert list(sizes)[-1] == "other" and "left alone" in command(capsys, monkeypatch, "clean")
+
+
+def test_clean_frees_what_make_makes_again_only_when_named(crowded, capsys, monkeypatch):
+    command(capsys, monkeypatch, "clean", "--yes", "--runs", "--adapters")
+    assert all((crowded / name).exists() for name in REMADE)
+    assert json.loads(command(capsys, monkeypatch, "clean", "--yes", "--remade", "--json"))["freed"] == 500
+    assert not any((crowded / name.split("/")[0]).exists() for name in REMADE)
+    assert all((crowded / name).exists() for name in (*YOURS, *OTHER))
+
+
+@pytest.mark.parametrize("kind", ["yours", "other"])
+def test_what_a_learner_wrote_is_never_freed(crowded, kind):
+    with pytest.raises(ValueError, match="never removed"):
+        cleaning.free((*cleaning.USUAL, kind))
+    assert (crowded / "models" / "a" / "w").exists()
+
+
+def test_clean_leaves_artifacts_that_are_being_made(crowded):
+    with alone(crowded / "artifacts/adapters/a/unfinished"), pytest.raises(LabkitError, match="at work in"):
+        cleaning.free(("remade",))
+    assert all((crowded / name).exists() for name in REMADE)
+
+
+def test_every_folder_that_the_kit_makes_in_its_home_has_a_kind(own_home, root):
+    """A new one has to be given a kind: what nobody may free grows unseen."""
+    sources = (path for part in ("labkit", "tools", "benchmarks", "solutions") for path in (root / part).rglob("*.py"))
+    named = {name for path in sources for name in re.findall(r'home\(\) / "([^"]+)"', path.read_text("utf-8"))}
+    assert {"artifacts", "training", "mome-scale", "runs.db"} <= named
+    for name in named - {"hashes.json", "measured.json"}:  # small, and written anew as they are needed
+        (own_home / name).write_bytes(b"x")
+    assert not [use for use in cleaning.used() if use.kind == "other" and use.bytes]
 
 
 def test_clean_frees_what_killed_measurements_left_and_no_living_ones(own_home):

@@ -61,7 +61,7 @@ def main(given: list[str] | None = None) -> None:
         "which", nargs="*", help=f"of: {', '.join(('larger', *STATES, *READY, *LAST))}; all by default"
     )
     options.add_argument("--model", default=LARGER, help="the larger model: hub id, folder or GGUF file")
-    options.add_argument("--name", help="what the recording calls it (default: --model)")
+    options.add_argument("--name", help="what the recording calls it (default: --model, without its folder)")
     options.add_argument("--base", default=DEFAULT, help="the model that is tuned")
     options.add_argument("--questions", type=Path, default=DATA / "league" / "dev.jsonl")
     options.add_argument("--out", type=Path, default=DATA / "league" / "runs")
@@ -91,7 +91,8 @@ def made(which: str, chosen: argparse.Namespace, questions: QuestionSet) -> None
         return
     if which == "larger":
         generator = labkit.SqlGenerator(labkit.load_model(chosen.model), "plain")
-        name = chosen.name or str(chosen.model)
+        place = Path(chosen.model)  # a recording names no folder of the machine that it was made on
+        name = chosen.name or (place.name.removesuffix(".gguf") if place.exists() else chosen.model)
         stem = name.rsplit("/")[-1].lower().removesuffix("-instruct")
     else:
         called, count = STATES[which]

@@ -1,7 +1,7 @@
 """What the kit's home folder holds, how large it is, and freeing it.
 
-Only folders that the kit itself makes are looked at; what else lies there is left alone. Nothing is removed but by
-`free`, the run store and a learner's progress only when named, and no training that is under way.
+Every file there is counted once, so that the kinds add up to the folder. Nothing is removed but by `free`: what took
+hours, tuned adapters and the run store only when named, what a learner wrote never, and no training that is under way.
 """
 
 import shutil
@@ -19,9 +19,15 @@ KINDS = {
     "vectors": "vectors of the pairs that were searched, made again when needed",
     "left": "what measurements that were killed left behind",
     "unfinished": "half-finished trainings, which would go on from there",
+    "remade": "what `make artifacts`, `climb`, `starter` and benchmarks left, hours of work to make again",
     "adapters": "tuned adapters",
     "runs": "the run store and its ladders",
+    "yours": "questions, training pairs and progress of the labs, always kept",
+    "other": "what else lies there, left alone",
 }
+REMADE = ("artifacts", "climb", "mome-scale", "side-effects", "elsewhere", "practice", "random-qwen2.5-0.5b")
+YOURS = ("labs", "sets", "training", "progress")
+NEVER = ("yours", "other")
 USUAL = ("models", "copies", "vectors", "left", "unfinished")
 _OLD = 24 * 3600  # seconds; earlier versions' temporary folders do not say whose they are
 
@@ -37,7 +43,7 @@ class Use:
 
 
 def used() -> list[Use]:
-    """What there is of each kind; links are not followed."""
+    """What there is of each kind, each file counted once; links are not followed. Of "other" no paths are told."""
     folder = home()
     places = {
         "models": [folder / "models"],
@@ -45,27 +51,37 @@ def used() -> list[Use]:
         "vectors": [folder / "vectors"],
         "left": [*abandoned(folder, MEASURING), *_nameless(folder)],
         "unfinished": sorted(path for part in ("adapters", "labs") for path in (folder / part).glob("**/unfinished")),
+        "remade": [folder / name for name in REMADE],
         "adapters": [folder / "adapters", *sorted(c.parent for c in (folder / "labs").glob("**/adapter_config.json"))],
         "runs": [*sorted(folder.glob("runs.db*")), folder / "ladders"],
+        "yours": [folder / name for name in YOURS],
+        "other": [],
     }
     found = {
         kind: tuple(path for path in paths if path.exists() or path.is_symlink()) for kind, paths in places.items()
     }
-    sizes = {kind: sum(map(_size, paths)) for kind, paths in found.items()}
-    within = (path for path in found["unfinished"] if path.is_relative_to(folder / "adapters"))
-    sizes["adapters"] -= sum(map(_size, within))  # these lie in the adapters' folder, and are counted once
+    kind_of = {folder: "other"} | {path: kind for kind, paths in found.items() for path in paths}
+    sizes = dict.fromkeys(KINDS, 0)
+    for path in folder.rglob("*"):
+        if path.is_symlink() or path.is_file():
+            place = next(place for place in (path, *path.parents) if place in kind_of)  # the nearest one
+            sizes[kind_of[place]] += path.lstat().st_size
     return [Use(kind, KINDS[kind], paths, sizes[kind]) for kind, paths in found.items()]
 
 
 def free(kinds: Sequence[str] = USUAL) -> int:
     """Remove these kinds; return the bytes that they took. A link is removed, what it points to stays.
 
-    LabkitError, and nothing is removed, where a training that would be removed is under way.
+    LabkitError, and nothing is removed, where a training that would be removed is under way. ValueError for a kind that
+    is never removed.
     """
+    if kept := [kind for kind in kinds if kind in NEVER]:
+        raise ValueError(f"{kept[0]} is never removed")
     wanted = {*kinds, "unfinished"} if "adapters" in kinds else {*kinds}  # the one lies in the other
     chosen = [use for use in used() if use.kind in wanted]
     with ExitStack() as all_idle:
-        for path in (path for use in chosen if use.kind == "unfinished" for path in use.paths):
+        within = {path for use in chosen for place in use.paths for path in place.glob("**/unfinished")}
+        for path in sorted(within | {path for use in chosen if use.kind == "unfinished" for path in use.paths}):
             all_idle.enter_context(alone(path))
     for path in (path for use in chosen for path in use.paths):
         if path.is_dir() and not path.is_symlink():
@@ -84,9 +100,3 @@ def _nameless(folder: Path) -> list[Path]:
         if {inner.name for inner in path.iterdir()} <= {"trunk", "checkpoint.pt"}
         and max(inner.stat().st_mtime for inner in (path, *path.rglob("*"))) < time.time() - _OLD
     ]
-
-
-def _size(path: Path) -> int:
-    if path.is_symlink() or path.is_file():
-        return path.lstat().st_size
-    return sum(one.lstat().st_size for one in path.rglob("*") if one.is_symlink() or one.is_file())

@@ -138,8 +138,8 @@ def check_wilson(function):
         low, high = _pair(function, correct, n)
         if not (abs(low - wanted[0]) < 5e-4 and abs(high - wanted[1]) < 5e-4):
             raise Wrong(f"for {correct} right of {n} it returned ({low:.4f}, {high:.4f}), which is not right.")
-    if _pair(function, 0, 0) != (0.0, 1.0):
-        raise Wrong("for 0 right of 0 it should return (0.0, 1.0): nothing was asked, so nothing is known.")
+    if (answer := _pair(function, 0, 0)) != (0.0, 1.0):
+        raise Wrong(f"for 0 right of 0 it returned {answer}, which is not right: nothing was asked, nothing is known.")
 
 
 def _pair(function, correct, n) -> tuple[float, float]:

@@ -71,9 +71,9 @@ PRICED = (  # arguments of query_seconds, seconds, why
     ((0, 3000, 4, 0, 1000, 2), 776.0, "3000 images are 774,000 tokens."),
 )
 BROKEN_EVEN = (  # build, before, after, queries, why
-    (100, 3, 1, 50, "Each query saves 2: after 50, the 100 are back."),
-    (101, 3, 1, 51, "After 50 queries 1 is still missing: a part of a query can't be asked."),
-    (99, 3, 1, 50, "After 49 queries 1 is still missing: a part of a query can't be asked."),
+    (100, 3, 1, 50, "Each query saves 2, and 100 have to come back."),
+    (101, 3, 1, 51, "Each query saves 2, and a part of a query can't be asked."),
+    (99, 3, 1, 50, "Each query saves 2, and a part of a query can't be asked."),
     (10, 1, 1, None, "Nothing is saved, so it is never paid back."),
     (10, 1, 4, None, "Each query costs more than before, so it is never paid back."),
     (0, 1, 4, None, "It cost nothing to build, and each query costs more: there is nothing to gain."),

@@ -152,12 +152,12 @@ def check_wordings(function):
         answer = returned(function, template, kind=(list, tuple))
         if not all(isinstance(text, str) for text in answer):
             raise Wrong(f"for {template!r} it returned something else than a list of texts.")
+        told = f"for {template!r} it returned {list(answer)!r:.200}, which is not right."
         if missing := [text for text in wanted if text not in answer]:
-            untidy = any(" ".join(text.split()) == missing[0] for text in answer)
-            why = " A blank too many stands in one of its texts." if untidy else ""
-            raise Wrong(f"for {template!r} {missing[0]!r} is missing.{why}")
+            untidy = any(" ".join(text.split()) in missing for text in answer)
+            raise Wrong(f"{told} {'A blank too many stands in one of its texts.' if untidy else 'A text is missing.'}")
         if len(answer) != len(wanted):
-            raise Wrong(f"for {template!r} it returned {len(answer)} texts; there are {len(wanted)}.")
+            raise Wrong(f"{told} There are texts too many: each wording comes once, and nothing else.")
 
 
 def check_keep(function):
@@ -167,7 +167,7 @@ def check_keep(function):
         if answer is not wanted:
             told = f"{len(result.rows)} rows" if len(result.rows) > 4 else f"rows {list(result.rows)}"
             told += f", error={result.error!r}" if result.error else ", truncated" if result.truncated else ""
-            raise Wrong(f"for a result with {told} it returned {answer!r}; it should be {wanted}. {because}")
+            raise Wrong(f"for a result with {told} it returned {answer!r}, which is not right. {because}")
 
 
 def check_near_duplicate(function):

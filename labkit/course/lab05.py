@@ -130,8 +130,7 @@ def check_four_bit(function):
         wanted_codes, wanted_scales = _four_bit(weights, block)
         if codes.shape != wanted_codes.shape or scales.shape != wanted_scales.shape:
             shapes = f"codes of shape {codes.shape} and scales of {scales.shape}"
-            right = f"{wanted_codes.shape} and {wanted_scales.shape}"
-            raise Wrong(f"{asked} it returned {shapes}; they should be {right}: a row and a scale a block.")
+            raise Wrong(f"{asked} it returned {shapes}, which is not right: a row and a scale a block.")
         if codes.dtype.kind not in "iu" or codes.min() < -7 or codes.max() > 7:
             raise Wrong(f"{asked} the codes should be whole numbers (an array of int) from -7 to 7.")
         if not np.allclose(scales, wanted_scales, rtol=1e-9):
@@ -172,7 +171,7 @@ def check_update_mastered(function):
 def _same(answer: np.ndarray, wanted: np.ndarray, asked: str) -> None:
     """Wrong unless both have one shape and nearly the same numbers."""
     if answer.shape != wanted.shape:
-        raise Wrong(f"{asked} the result has the shape {answer.shape}; it should be {wanted.shape}.")
+        raise Wrong(f"{asked} the result has the shape {answer.shape}, which is not right.")
     if answer.dtype.kind != "f" or not np.allclose(answer, wanted, rtol=1e-7, atol=1e-10):
         raise Wrong(f"{asked} the numbers are not right.")
 

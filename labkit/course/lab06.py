@@ -106,10 +106,10 @@ _ANSWERS = (  # before, after, share, why
     ({"a": "x", "b": "x", "c": "y"}, {"a": "x", "b": "x", "c": "x"}, 2 / 3, "Equal answers are counted a prompt."),
 )
 _COSTS = (  # build, retrieval, tuned, queries, why
-    (100.0, 2.0, 1.0, 101, "After 100 queries both have cost 200: the first at which tuning is cheaper is 101."),
-    (100.0, 3.0, 1.0, 51, "A query saves 2; after 50 both have cost the same."),
-    (10.0, 4.0, 1.0, 4, "3 queries save 9, 4 save 12."),
-    (11.0, 4.0, 1.0, 4, "3 queries save 9, which is less than 11; 4 save 12."),
+    (100.0, 2.0, 1.0, 101, "When both have cost the same, tuning is not cheaper yet."),
+    (100.0, 3.0, 1.0, 51, "A query saves 2; when both have cost the same, tuning is not cheaper yet."),
+    (10.0, 4.0, 1.0, 4, "A query saves 3, and a part of one can't be asked."),
+    (11.0, 4.0, 1.0, 4, "A query saves 3, and a part of one can't be asked."),
     (0.0, 2.0, 1.0, 1, "It cost nothing to build, and the first query is cheaper."),
     (100.0, 1.0, 1.0, math.inf, "A query saves nothing: tuning is never cheaper."),
     (100.0, 1.0, 2.0, math.inf, "A query costs more than before: tuning is never cheaper."),
@@ -140,7 +140,7 @@ def check_mastered(function):
         answer = returned(function, np.array(logits), np.array(labels), margin, kind=(list, np.ndarray))
         verdicts = list(answer)
         if len(verdicts) != len(wanted) or not all(isinstance(v, (bool, np.bool_)) for v in verdicts):
-            raise Wrong(f"it should give True or False for each of {len(wanted)} examples, and gave {verdicts!r:.80}.")
+            raise Wrong(f"it should give a bool for each of {len(wanted)} examples, and gave {verdicts!r:.80}.")
         if verdicts != wanted:
             asked = f"for logits {logits}, labels {labels} and margin {margin:g}"
             raise Wrong(f"{asked} it returned {[bool(v) for v in verdicts]}, which is not right. {because}")

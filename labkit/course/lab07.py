@@ -201,10 +201,10 @@ def _one_step(function, vectors, velocity, gradients, rate, keep, because):
         ("vectors", "velocity"), answer, _sparse_step(vectors, velocity, gradients, rate, keep), strict=True
     ):
         if got.keys() != wanted.keys():
-            raise Wrong(f"{picked} its {what} have {sorted(got)}, and should have {sorted(wanted)}.")
+            raise Wrong(f"{picked} its {what} have {sorted(got)}, which are not the right names. {because}")
         for name, array in got.items():
             if not isinstance(array, np.ndarray) or array.shape != wanted[name].shape:
-                raise Wrong(f"{picked} the {what} of {name!r} are no array of shape {wanted[name].shape}.")
+                raise Wrong(f"{picked} the {what} of {name!r} are no array of the shape that came in.")
             if name not in gradients and array.tobytes() != wanted[name].tobytes():
                 raise Wrong(f"{picked} the {what} of {name!r} changed as well. Nobody picked it.")
             if not np.allclose(array, wanted[name], rtol=1e-6, atol=1e-9):

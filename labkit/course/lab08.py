@@ -86,8 +86,8 @@ def check_next_target(function):
     """Count times share, ties, missing shares, nothing to do."""
     for failures, fixable, wanted, because in TARGETS:
         if wanted is None:
-            if function(dict(failures), dict(fixable)) is not None:
-                raise Wrong(f"for {failures} and {fixable} it should return None. {because}")
+            if (answer := function(dict(failures), dict(fixable))) is not None:
+                raise Wrong(f"for {failures} and {fixable} it returned {answer!r:.40}, which is not right. {because}")
         else:
             expect(function, failures, fixable, equals=wanted, because=because, kind=str)
 

@@ -204,19 +204,21 @@ def check_unit_of(function):
         if wanted is not None:
             expect(function, values, equals=wanted, because=because, kind=str)
         elif (answer := function(list(values))) is not None:
-            raise Wrong(f"unit_of({values}) returned {answer!r}, and should be None. {because}")
+            raise Wrong(f"unit_of({values}) returned {answer!r:.40}, which is not right. {because}")
 
 
 def check_references(function):
     """One key and several, NULL, a value that is no key, one value alone, numbers that fit by chance."""
     for keys, wanted in KEYS:
         answer = returned(function, _TABLES, keys, kind=list)
-        for pair in [*wanted, *answer]:
-            if answer.count(pair) != wanted.count(pair):
-                told = "is missing, or comes more than once" if pair in wanted else "should not be there"
-                raise Wrong(f"for keys {keys} it returned {answer!r:.200}: {pair!r:.80} {told}.")
-        if answer != wanted:
-            raise Wrong(f"for keys {keys} it returned {answer!r:.200}, which is not sorted.")
+        if answer == wanted:
+            continue
+        told = f"for keys {keys} it returned {answer!r:.200}, which is not right."
+        if odd := [pair for pair in answer if pair not in wanted]:
+            raise Wrong(f"{told} {odd[0]!r:.80} should not be there.")
+        if any(pair not in answer for pair in wanted):
+            raise Wrong(f"{told} A reference is missing.")
+        raise Wrong(f"{told} Each comes once, and they are sorted.")
 
 
 def check_trouble(function):
@@ -249,8 +251,8 @@ def check_questions_needed(function):
         because = "Mind the square of 1.96 and of the difference; round up to a whole number, 1 at least."
         expect(function, before, after, equals=wanted, because=because, kind=int)
     for same in (0.0, 0.3, 1.0):
-        if function(same, same) is not None:
-            raise Wrong(f"questions_needed({same}, {same}) should be None: what is equal is never told apart.")
+        if (answer := function(same, same)) is not None:
+            raise Wrong(f"questions_needed({same}, {same}) returned {answer!r:.40}: what is equal is never told apart.")
 
 
 EXERCISES = {
