@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAB_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: artifacts env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean bench-mome-scale bench-mome-trials hub-env test-hub ray-env test-ray kill-run bench-fit bench-scale
+.PHONY: artifacts env env-test model lab test test-fast test-sources walk fuzz check notebooks bench climb starter bench-mome bench-memories bench-gpu test-bench-gpu bench-elsewhere bench-peer-env classroom-env test-classroom wheelhouse clean bench-mome-scale bench-mome-trials hub-env test-hub ray-env test-ray kill-run bench-fit bench-scale
 
 env: .venv/.base
 env-test: .venv/.test
@@ -81,8 +81,11 @@ bench-fit: .venv/.test model
 bench-scale: .venv/.test model
 	$(BIN)/python benchmarks/bench_scale.py $(SCALE_ARGS)
 
-bench-gpu: .venv/.test
-	$(BIN)/python benchmarks/bench_gpu.py $(GPU_ARGS)
+bench-gpu: .venv-trl/.done
+	.venv-trl/bin/python benchmarks/bench_gpu.py $(GPU_ARGS)
+
+test-bench-gpu: .venv-trl/.done
+	$(BIN)/python -m pytest tests/beside_trl.py
 
 bench-elsewhere: .venv/.test model
 	$(BIN)/python benchmarks/elsewhere.py --base $(ELSEWHERE_ARGS)
@@ -92,8 +95,11 @@ bench: .venv/.test model
 
 bench-peer-env: .venv-trl/.done
 
-.venv-trl/.done: benchmarks/requirements-trl.txt
+# The peer's own packages come first; the kit's stand behind them, for labkit's side of bench-gpu.
+.venv-trl/.done: benchmarks/requirements-trl.txt .venv/.test
 	@$(PYTHON) -m venv .venv-trl
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$(.venv-trl/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/kit.pth
 	@echo "Installing the peer of memory tuning into .venv-trl (a few minutes) ..."
 	@.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-trl.txt
 	@touch $@

@@ -16,7 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-CASE = Path(__file__).resolve().with_name("gpu_case.py")
+import gpu_case
+
+CASE = Path(gpu_case.__file__)
 RESULTS = Path(__file__).with_name("gpu.json")
 SIDES = ("labkit", "trl", "trl_checkpointed")
 LAYERS = {"8B": 32, "3B": 28, "1B": 16, "tiny": 3}  # the upper third is tuned
@@ -67,6 +69,7 @@ def write(options, cases: list[dict], left: list[str]) -> None:
         "device": done.get("device"), "torch": done.get("torch"), "length": options.length, "batch": options.batch,
         "rank": options.rank, "caps_gib": options.caps, "ratios": ratios(cases), "cases": cases, "not_measured": left,
     }  # fmt: skip
+    options.results.parent.mkdir(parents=True, exist_ok=True)
     kept = options.results.with_suffix(".partial")
     kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     kept.replace(options.results)
@@ -123,6 +126,8 @@ def main() -> None:
     options = arguments().parse_args()
     if options.tiny:
         options.shapes, options.length, options.rank = ["tiny"], 64, 4
+    elif said := gpu_case.unfit():
+        sys.exit(said)
     measure(options)
     print(options.results)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 2**30
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TORCH = (2, 11)  # or newer, on CUDA
 ANSWER = 1 / 8  # share of a sequence that is the answer
 
 
@@ -217,6 +218,18 @@ def tokenizer():
 
     words = Tokenizer(models.WordLevel({"<pad>": 0, "<s>": 1, "</s>": 2}, unk_token="<pad>"))
     return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+
+
+def unfit() -> str | None:
+    """Why this machine or its torch can't measure the large shapes; None where it can."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "The large shapes need a CUDA GPU, and torch sees none here. --tiny proves the script on a CPU."
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < TORCH:
+        wanted = ".".join(map(str, TORCH))
+        return f"The large shapes are measured with torch {wanted} or newer, and this is {torch.__version__}."
+    return None
 
 
 def run_case(case: dict) -> dict:

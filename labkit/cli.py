@@ -18,6 +18,7 @@ import typer
 import labkit
 from labkit import cli_course, cli_machine, cli_measuring, cli_tuning, cli_workspace
 from labkit.errors import LabkitError
+from labkit.shortage import LESS, out_of_memory
 from labkit.terminal import (
     DEFAULT_MODEL,
     Adapter,
@@ -84,6 +85,8 @@ def _explain(error: Exception) -> int:
         error = LabkitError(f"{os.fsdecode(place)}: {error.strerror}. Mend that, or name another place.")
     if isinstance(error, RuntimeError) and str(error).startswith(("Could not determine home", "Symlink loop")):
         error = LabkitError(f"A path leads nowhere: {str(error).rstrip('.')}. Write it out, from / on.")  # pathlib's
+    if out_of_memory(error):  # where nothing was left to halve
+        error = LabkitError(f"Out of memory: one example alone does not fit. {LESS}")
     if type(error).__name__ == "Abort":
         return 130
     if hasattr(error, "format_message"):  # click's usage errors, rich or plain

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import labkit
+from labkit import measuring
 from labkit.errors import LabkitError
 from labkit.terminal import (
     DEFAULT_MODEL,
@@ -75,19 +76,25 @@ def tune(
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: Json = False,
 ) -> int:
-    """Tune an adapter on pairs. Exit 1 when memory tuning left some of them unrecalled."""
+    """Tune an adapter on pairs. Exit 1 when memory tuning left some of them unrecalled. Under torchrun (`torchrun -m
+    labkit tune ...`) all processes tune one adapter, and the first speaks."""
+    from labkit.tuning.adapter import read_card
+    from labkit.tuning.ranks import own_device, speaks
+
     chosen = {"rate": rate, "passes": passes, "layers": layers, "rank": rank, "batch_size": batch_size}
     settings = {name: value for name, value in chosen.items() if value is not None}
-    base = labkit.load_model(model, four_bit=four_bit)
+    base = labkit.load_model(model, device=own_device(), four_bit=four_bit)
     settings |= {"prompt": prompt, "adapter": adapter, "avoid": avoid or (), "seed": seed}
+    before = read_card(out) if out.is_dir() else None
     with private_pairs(pairs, exclude) as sets:
         tuned = labkit.tune(base, sets, method, out, **settings)
-    if as_json:
+    card = read_card(tuned.adapter)
+    if card != before:  # tuned now, not shown again
+        measuring.remember_tuning(model, card)
+    if as_json and speaks():
         print_json(tuned.to_json())
-    else:
-        from labkit.tuning.adapter import read_card
-
-        hard = [(pair["id"], pair["probability"]) for pair in read_card(tuned.adapter).hard]
+    elif speaks():
+        hard = [(pair["id"], pair["probability"]) for pair in card.hard]
         if hard:
             table(("pair", "probability of its answer"), hard, "Not recalled")
         print(tuned)

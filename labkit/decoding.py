@@ -28,7 +28,9 @@ from labkit.kvcache import (
     shared_length,
     shared_prefix_attention,
 )
+from labkit.notices import notice
 from labkit.sampling import check_sampling, draw, probabilities
+from labkit.shortage import fits, halved
 
 CACHE_BYTES = 1_000_000_000  # that the keys and values of a batch may take
 
@@ -51,6 +53,7 @@ class _Row:
     uniforms: Tensor | None  # one random number a step, none when greedy
     answer: list[int]
     text: str = ""  # of the answer so far, kept up only for `stop`
+    done: bool = False  # its answer is complete
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,7 @@ def chat(
     quiet = not progress or bool(os.environ.get("CI"))
     bar = tqdm(total=len(rows), unit="answer", desc="Answering", disable=quiet, leave=False)
     with bar, shared_prefix_attention(model.network), _experts(model):
-        prefix = _shared_prefix(model, prompts)
-        for batch in _batches(rows, batch_size, model.network, len(prefix.tokens), max_new_tokens):
-            _decode(model, batch, prefix, settings, bar)
+        _decode_all(model, rows, batch_size, _shared_prefix(model, prompts), settings, bar)
     return [_text(model.tokenizer, row.answer) for row in rows]
 
 
@@ -240,6 +241,19 @@ def routed(model, prompts: Sequence[Sequence[int]]) -> Iterator[None]:
         yield
 
 
+def _decode_all(model, rows: list[_Row], most: int, prefix: Prefix, settings: _Settings, bar) -> None:
+    """Decode all rows, at most `most` at a time. Where memory runs out, what is not complete begins anew, in batches of
+    half the size."""
+    while left := [row for row in rows if not row.done]:
+        batch = next(_batches(left, most, model.network, len(prefix.tokens), settings.max_new_tokens))
+        if not fits(_decode, model, batch, prefix, settings, bar):
+            most = halved(len(batch), "conversation")
+            notice(f"Out of memory: going on with at most {most} conversations at a time.")
+            for row in batch:
+                if not row.done:
+                    row.answer, row.text = [], ""
+
+
 def _decode(model, rows: list[_Row], prefix: Prefix, settings: _Settings, bar) -> None:
     """Decode one batch to its end, filling each row's answer."""
     device, shared = model.network.device, len(prefix.tokens)
@@ -278,12 +292,13 @@ def _choose(logits: Tensor, rows: list[_Row], step: int, settings: _Settings) ->
 
 def _finishes(tokenizer, row: _Row, token: int, settings: _Settings) -> bool:
     """Add the token to the row's answer; True when the answer is complete."""
-    if token in settings.ends:
-        return True
-    row.answer.append(token)
-    if len(row.answer) == settings.max_new_tokens:
-        return True
-    return settings.stop is not None and settings.stop(_grown_text(tokenizer, row))
+    if token not in settings.ends:
+        row.answer.append(token)
+        full = len(row.answer) == settings.max_new_tokens
+        row.done = full or (settings.stop is not None and settings.stop(_grown_text(tokenizer, row)))
+    else:
+        row.done = True
+    return row.done
 
 
 def _grown_text(tokenizer, row: _Row) -> str:

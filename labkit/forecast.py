@@ -10,7 +10,7 @@ from labkit import footprint
 from labkit.errors import LabkitError
 from labkit.fitting import cpu_dtype, free_memory
 from labkit.footprint import Need, Setting
-from labkit.measuring import STAGES, Case, measure, measured
+from labkit.measuring import STAGES, Case, measure, measured, tunings
 from labkit.shapes import read_shape
 
 BATCH = {"instruction": 4, "memory": 8, "mome": 64}  # pairs a step where nobody says (`tuning.recipes`, `tuning.mome`)
@@ -64,7 +64,8 @@ def forecast(
 ) -> list[Line]:
     """A line for each stage. `dtype`: bf16, fp32 or nf4, by default what this machine computes in; `batch`: pairs a
     step and rows decoded, by default what the method and evaluation take. `really`: load, tune and decode, each in a
-    new process, and keep the peaks; without it peaks that were kept before are shown. LabkitError for a model whose
+    new process, and keep the peaks; without it peaks that were kept before are shown. Behind them a line for each
+    tuning that `labkit tune` did of this model. LabkitError for a model whose
     shape can't be read, a setting that means nothing, or a process that ends without a figure."""
     import torch
 
@@ -83,6 +84,19 @@ def forecast(
         need: Need = footprint.STAGES[stage](shape, setting)
         peak = found and found["peak"]
         lines.append(Line(stage, said(case), need.total, need.parts, peak, found and found["imports"], free))
+    return [*lines, *_tunings(str(model), shape, method, cuda, free)]
+
+
+def _tunings(model: str, shape, method: str, cuda: bool, free: int) -> list[Line]:
+    """A line for each real tuning that left its peak: predicted for as many pairs, all as long as its longest."""
+    lines = []
+    for kept in tunings(model, method):
+        case = kept["case"]
+        if kept["cuda"] == cuda:
+            setting = Setting(case.dtype, case.length, case.batch, method, kept["rank"], kept["layers"], cuda)
+            need = footprint.STAGES["tune"](shape, setting)
+            text = f"{said(case)}, {kept['date']}"
+            lines.append(Line(case.stage, text, need.total, need.parts, kept["peak"], None, free))
     return lines
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from labkit.decoding import prompt_tokens, routed
 from labkit.kvcache import KeyValues, compute_prefix, shared_length, shared_prefix_attention
+from labkit.shortage import in_parts
 
 _ROWS = 8  # answers a forward pass: the whole vocabulary is held for all places of each
 
@@ -32,12 +33,14 @@ def log_probabilities(model, conversation: Sequence[dict], answers: Sequence[str
     found = [0.0] * len(rows)
     with shared_prefix_attention(model.network):
         prefix = compute_prefix(model.network, prompt[:-1])
-        for start in range(0, len(order), _ROWS):
-            places = order[start : start + _ROWS]
+
+        def score(places: Sequence[int]) -> None:
             with routed(model, [prompt] * len(places)):
                 sums = _each(model, prefix, [rows[place] for place in places]).sum(1).tolist()
             for place, value in zip(places, sums, strict=True):
                 found[place] = value
+
+        in_parts(order, _ROWS, score, "answer")
     return found
 
 
@@ -54,13 +57,15 @@ def log_probability_after(model, conversations: Sequence[Sequence[dict]], answer
     found = [0.0] * len(prompts)
     with shared_prefix_attention(model.network):
         prefix = compute_prefix(model.network, prompts[0][:shared])
-        for start in range(0, len(order), _ROWS):
-            places = order[start : start + _ROWS]
+
+        def score(places: Sequence[int]) -> None:
             rows = [[*prompts[place][shared:], *told] for place in places]
             with routed(model, [prompts[place] for place in places]):
                 sums = _each(model, prefix, rows, len(told)).sum(1).tolist()
             for place, value in zip(places, sums, strict=True):
                 found[place] = value
+
+        in_parts(order, _ROWS, score, "conversation")
     return found
 
 

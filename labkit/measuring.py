@@ -19,6 +19,7 @@ from labkit.errors import LabkitError
 from labkit.home import MEASURING, home, workbench, write_atomically
 
 STAGES = ("load", "tune", "decode")
+TUNED = "tuned"  # the stage of a figure that a real tuning left
 _STEPS = 3  # of tuning: the last has the optimizer's state and two checkpoints beside it
 
 
@@ -69,6 +70,30 @@ def remember(case: Case, record: dict) -> dict:
     record = record | {"date": date.today().isoformat(), "processor": platform.processor() or platform.machine()}
     write_atomically(_file(), json.dumps(_kept() | {case.key(): record}, indent=1))
     return record
+
+
+def remember_tuning(model: str, card) -> None:
+    """Keep the peak of a real tuning, as its card tells it, for `labkit fit` to show; under the name that the user
+    calls the model by.
+
+    For a process that did nothing else before it, as `labkit tune`: on a CPU the peak is of all that the process
+    holds, and in a notebook that is more than the tuning. Nothing is kept where several processes shared the batches,
+    or of a card that doesn't say what it takes to predict the same tuning.
+    """
+    made, recipe = card.made, card.recipe
+    wide = {"bfloat16": "bf16", "float32": "fp32"}.get(made.get("dtype"))
+    dtype = "nf4" if card.four_bit else wide
+    if not dtype or not made.get("peak_memory") or not made.get("longest") or int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        return
+    case = Case(str(model), TUNED, dtype, card.method, made["longest"], recipe["batch_size"])
+    beside = {"rank": recipe["rank"], "layers": recipe["layers"], "cuda": str(made.get("device")).startswith("cuda")}
+    remember(case, {"peak": made["peak_memory"], "case": asdict(case)} | beside)
+
+
+def tunings(model: str, method: str) -> list[dict]:
+    """What `remember_tuning` kept of this model and method, the newest last; each record's "case" as a Case."""
+    found = [record | {"case": Case(**record["case"])} for record in _kept().values() if "case" in record]
+    return [record for record in found if record["case"].model == model and record["case"].method == method]
 
 
 def _file() -> Path:

@@ -3,7 +3,11 @@
 import os
 import random
 import re
+import shutil
 import signal
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,30 @@ def pytest_unconfigure(config):
     skipped = reporter.stats.get("skipped", ()) if reporter else ()
     if any("Chromium is not installed" in str(report.longrepr) for report in skipped):
         reporter.write_line("The labs were not opened in a browser: Chromium is not installed.", yellow=True)
+
+
+@pytest.fixture
+def on_read_only_media(tmp_path_factory):
+    """Runs a Python program, which gets the folder as its argument, beside a copy of `folder` on a file system that is
+    mounted read-only: that holds for root too, unlike a mode. What it printed; None, with a warning, where this user
+    may mount nothing (a container without the privilege)."""
+    point = tmp_path_factory.mktemp("media")
+    mount = 'mount -t tmpfs none "$1" || exit 9; '
+    calls = [["unshare", "-m"], ["unshare", "-rm"]] if shutil.which("unshare") else []
+    may = [c for c in calls if not subprocess.run([*c, "sh", "-c", mount, "sh", point], capture_output=True).returncode]
+    script = mount + 'cp -a "$2/." "$1" && mount -o remount,ro "$1" || exit 9; '
+    script += 'touch "$1/new" 2>/dev/null && exit 8; exec "$3" -c "$4" "$1"'
+
+    def run(folder: Path, program: str) -> str | None:
+        if not may:
+            warnings.warn("Nothing was tried on read-only media: this user may mount nothing.", stacklevel=2)
+            return None
+        call = [*may[0], "sh", "-c", script, "sh", point, folder, sys.executable, program]
+        done = subprocess.run(call, capture_output=True, text=True)
+        assert done.returncode == 0, (done.returncode, done.stderr)
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,15 @@
-"""The benchmark of 4-bit tuning under memory caps, proved on a tiny shape on the CPU: no figure of it is a GPU's."""
+"""The benchmark of 4-bit tuning under memory caps, proved on a tiny shape on the CPU: no figure of it is a GPU's.
+
+TRL's sides need the peer's environment: `beside_trl.py`, run by `make test-bench-gpu`.
+"""
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,8 +25,23 @@ def loaded(name):
 
 
 @pytest.fixture
-def bench():
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     return loaded("bench_gpu")
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """A GPU of 80 GiB that isn't there, where nothing can be built; the fractions that its memory was capped to."""
+    import torch
+
+    fractions = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(total_memory=80 * 2**30))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", fractions.append)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 7 * 2**30)
+    return fractions
 
 
 def options(bench, tmp_path, *more):
@@ -41,6 +61,40 @@ def test_the_script_measures_a_tiny_shape(tmp_path):
     assert case["ok"] and case["tokens"] == 8 * 64 and case["peak"] is None and "tokens/s" in said
     assert case["cache_tokens"] == 4 * 64 and found["not_measured"] == [] and found["device"] == "CPU"
     assert case["trainable"] == 4 * (4 * 64 + 64 + 32 + 32 + 64 + 3 * (64 + 128))
+
+
+def test_memory_is_capped_before_anything_is_built(cuda, monkeypatch):
+    import torch
+
+    module = loaded("gpu_case")
+
+    def full(shape, device):
+        assert device == "cuda" and len(cuda) == 1
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(module, "random_model", full)
+    case = {"shape": "8B", "side": "labkit", "warm": 0, "steps": 1, "batch": 1, "length": 64}
+    for cap in (7.3, 23, 500):
+        found = module.run_case(case | {"cap": cap})
+        assert not found["ok"] and found["error"] == "out of memory" and found["peak"] == 7.0
+        assert cuda.pop() == pytest.approx(min(1.0, cap / 80)) and not cuda
+
+
+def test_a_machine_that_cannot_measure_says_so(cuda, monkeypatch, tmp_path):
+    import torch
+
+    module = loaded("gpu_case")
+    for version, fits in {"2.10.1+cu128": False, "2.9.0": False, "2.11.0": True, "3.0.0a0+git": True}.items():
+        monkeypatch.setattr(torch, "__version__", version)
+        said = module.unfit()
+        assert said is None if fits else "torch 2.11 or newer" in said and version in said
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "need a CUDA GPU" in module.unfit()
+    results = tmp_path / "gpu.json"
+    call = [sys.executable, str(SCRIPT), "--results", str(results)]
+    ended = subprocess.run(call, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+    assert ended.returncode == 1 and "need a CUDA GPU" in ended.stderr and "Traceback" not in ended.stderr
+    assert not results.exists()  # figures of before are kept
 
 
 def test_both_sides_are_given_the_same_sequences(bench):

@@ -25,6 +25,12 @@ tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["ti
 LABKIT = [sys.executable, "-c", "from labkit.cli import main; main()"]
 
 
+def test_python_m_labkit_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "labkit", "sql", "SELECT 7 AS n", "--db", LEAGUE, "--json"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert json.loads(done.stdout)["rows"] == [[7]]
+
+
 @dataclass(frozen=True)
 class Done:
     stdout: str

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -318,6 +319,35 @@ def test_read_only_folder(tmp_path):
         assert list(folder_state(tmp_path)) == ["wal.sqlite"]
     finally:
         tmp_path.chmod(0o755)
+
+
+def test_read_only_media(tmp_path, on_read_only_media):
+    media = tmp_path / "media"
+    media.mkdir()
+    make(media / "plain.sqlite", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2)")
+    make_wal(media, "rest.sqlite")
+    writer = apsw.Connection(str(make_wal(tmp_path)))
+    writer.execute("INSERT INTO t VALUES (3)")
+    for end in ("", "-wal"):  # as a crash leaves it: a row that stands in the journal alone
+        shutil.copy(f"{tmp_path}/wal.sqlite{end}", f"{media}/left.sqlite{end}")
+    writer.close()
+    said = on_read_only_media(media, MEDIA)
+    if said is not None:
+        counts = {"plain.sqlite": [[2], [2]], "rest.sqlite": [[2], [2]], "left.sqlite": [[3], [3]]}
+        assert json.loads(said) == {"counts": counts, "there": sorted([*counts, "left.sqlite-wal"])}
+
+
+MEDIA = """
+import json, os, sys
+from labkit.execution import connect_readonly, execute
+
+counts, asked = {}, "SELECT count(*) FROM t"
+for name in sorted(name for name in os.listdir(sys.argv[1]) if name.endswith(".sqlite")):
+    path = f"{sys.argv[1]}/{name}"
+    result = execute(path, asked)
+    counts[name] = [result.rows[0] if result.ok else result.error, *connect_readonly(path).execute(asked)]
+print(json.dumps({"counts": counts, "there": sorted(os.listdir(sys.argv[1]))}))
+"""
 
 
 def test_hot_journal_is_no_answer_and_stays(tmp_path):

@@ -17,6 +17,7 @@ from labkit.footprint import Setting
 from labkit.forecast import forecast
 from labkit.measuring import Case, measure, measured
 from labkit.shapes import of_known, read_shape
+from labkit.tuning.adapter import read_card
 
 STANDIN = runpy.run_path(str(Path(__file__).with_name("standin.py")))
 tiny_model_dir = STANDIN["tiny_model_dir"]
@@ -170,6 +171,42 @@ def test_forecast_shows_what_was_measured_before(own_home, monkeypatch):
     assert again.error == pytest.approx(0.05) and "+5%" in again.shown
     assert sum(again.parts.values()) == again.predicted
     assert forecast("smollm2-135m", "memory", 128, 8, "fp32")[1].measured is None
+
+
+def test_a_real_tuning_leaves_its_peak_for_fit_to_show(own_home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    folder = STANDIN["make_tiny_model"](tmp_path / "tiny")
+    records = [{"id": f"f{i}", "question": f"What year did Ann climb Peak {i}?", "answer": f"19{i}0"} for i in range(4)]
+    (tmp_path / "facts.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    def labkit(*arguments):
+        monkeypatch.setattr("sys.argv", ["labkit", *map(str, arguments)])
+        with pytest.raises(SystemExit):
+            cli.main()
+        return capsys.readouterr().out
+
+    def tuned():
+        lines = json.loads(labkit("fit", folder, "--method", "instruction", "--json"))
+        return [line for line in lines if line["stage"] == "tuned"]
+
+    tune = ("tune", "--pairs", tmp_path / "facts.jsonl", "--method", "instruction", "--model", folder)
+    tune += ("--passes", 2, "--layers", 2, "--rank", 4, "--batch-size", 2)
+    assert tuned() == []
+    labkit(*tune, "--out", tmp_path / "a")
+    card = json.loads((tmp_path / "a" / "card.json").read_text())
+    (line,) = tuned()
+    assert line["measured"] == card["made"]["peak_memory"] > 10**7
+    assert f"instruction 2 x {card['made']['longest']} tokens" in line["setting"]
+    expected = Setting(line["setting"].split()[0], card["made"]["longest"], 2, "instruction", 4, 2)
+    assert line["predicted"] == footprint.STAGES["tune"](read_shape(folder), expected).total
+    assert "tuned" in labkit("fit", folder, "--method", "instruction")
+    assert '"tuned"' not in labkit("fit", folder, "--method", "memory", "--json")  # another method's
+    measuring._file().unlink()
+    labkit(*tune, "--out", tmp_path / "a")  # the same call again is shown, not tuned: no peak of it
+    assert tuned() == []
+    monkeypatch.setenv("WORLD_SIZE", "2")  # the batches were shared: no peak of one process
+    measuring.remember_tuning(str(folder), read_card(tmp_path / "a"))
+    assert tuned() == []
 
 
 def test_what_does_not_fit_exits_with_one(own_home, monkeypatch, capsys):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from labkit.agent import ReplyGenerator
+from labkit.dataset import save_questions
 from labkit.models import load_model
 from labkit.tuning import tune
 from labkit.tuning.ranks import Ranks, own_device, ranks
@@ -50,6 +51,20 @@ def launch(folder, tiny_model_dir):
         )
 
     return start
+
+
+@pytest.mark.slow
+def test_the_command_line_under_torchrun_tunes_one_adapter_and_speaks_once(tiny_model_dir, tmp_path):
+    pairs = save_questions(tmp_path / "facts.jsonl", FACTS)
+    call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "labkit"]
+    call += ["tune", "--pairs", pairs, "--method", "instruction", "--model", tiny_model_dir, "--passes", "1", "--json"]
+    own = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+    own |= {"OMP_NUM_THREADS": "1", "LABKIT_HOME": str(tmp_path / "home"), "CI": "1"}
+    done = subprocess.run([*call, "--out", tmp_path / "a"], env=own, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["trained"] == len(FACTS) and (tmp_path / "a" / "adapter_config.json").is_file()
+    assert not (tmp_path / "home" / "measured.json").exists()  # a shared batch's peak is no process's own
 
 
 @pytest.fixture(scope="module")

@@ -374,6 +374,15 @@ def test_strange_files_make_a_workspace(name, tmp_path):
     assert (made.folder / "schema.md").read_text()
 
 
+def test_a_database_on_read_only_media(shop, tmp_path, on_read_only_media):
+    (tmp_path / "media").mkdir()
+    shutil.copy(shop, tmp_path / "media" / "shop.sqlite")
+    program = "import os, sys; from labkit import workspace; "
+    program += f"made = workspace.init({str(tmp_path / 'mine')!r}, sys.argv[1] + '/shop.sqlite'); "
+    said = on_read_only_media(tmp_path / "media", program + "print(made.drafts, os.listdir(sys.argv[1]))")
+    assert said in (None, "40 ['shop.sqlite']\n")
+
+
 def test_a_database_in_wal_mode_and_one_that_cannot_be_written_to(shop, tmp_path):
     with sqlite3.connect(shop) as connection:
         connection.execute("PRAGMA journal_mode = wal")

@@ -170,16 +170,16 @@ class _Work:
         adapters = folders.load_adapter(self.model.network, before) if before else None
         trainer = Trainer(self.model, examples, self.recipe, self.seed, team, adapters)
         plan, begun = self._plan(examples), time.monotonic()
-        if plan.total > len(examples) // self.recipe.batch_size + 1 or self.method == "memory":
-            weights = f"{self.model.sha256}{' four_bit' if self.model.four_bit else ''}"
-            with packed_attention(self.model.network):
-                trainer.trunk.keep(path / f"trunk-{team.rank}", weights, self.progress)
-        checkpoint.seconds += time.monotonic() - begun
         with model_peak(self.model) as peak:
+            if plan.total > len(examples) // self.recipe.batch_size + 1 or self.method == "memory":
+                weights = f"{self.model.sha256}{' four_bit' if self.model.four_bit else ''}"
+                with packed_attention(self.model.network):
+                    trainer.trunk.keep(path / f"trunk-{team.rank}", weights, self.progress)
+            checkpoint.seconds += time.monotonic() - begun
             seconds = train(trainer, plan, checkpoint, self.progress, self.watch)
             recalled, of, hard = self._recall(trainer)
         card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
-        card.made["peak_memory"] = peak()
+        card.made.update(peak_memory=peak(), longest=max(map(len, examples)))  # bytes; tokens of a pair
         if team.first:
             save_questions(self.folder / folders.PAIRS, [*self.pairs, *self.old])
             write_atomically(self.folder / _CALL, json.dumps(checkpoint.identity, indent=1))

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from labkit.errors import LabkitError
+from labkit.shortage import in_parts
 from labkit.tuning.bank import Bank, rounded
 from labkit.tuning.examples import Example, common_prefix
 from labkit.tuning.loss import margins, token_loss
@@ -117,8 +118,7 @@ def learn(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     facts = by_length(facts)
     learner = _Learner(bank, facts, margin)
     with packed_attention(bank.network):
-        for start in range(0, len(facts), ROWS):
-            learner.learn(range(start, min(start + ROWS, len(facts))))
+        in_parts(range(len(facts)), ROWS, learner.learn, "fact")
     hard = tuple(facts[i].name for i in sorted(learner.left))
     return Learnt(len(facts) - len(hard), hard, learner.steps, learner.tokens)
 

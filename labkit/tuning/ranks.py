@@ -81,5 +81,10 @@ def own_device() -> str | None:
     return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
 
 
+def speaks() -> bool:
+    """Whether this process is the one that prints: the first, or alone."""
+    return _processes() < 2 or os.environ.get("RANK", "0") == "0"
+
+
 def _processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))

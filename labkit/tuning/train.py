@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from labkit.errors import LabkitError
 from labkit.notices import notice
+from labkit.shortage import halved, out_of_memory
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
 from labkit.tuning.examples import Example, common_prefix
 from labkit.tuning.lora import LoRA, attach, detach, parameters
@@ -28,6 +29,7 @@ from labkit.tuning.ranks import Ranks
 from labkit.tuning.trunk import TOKENS, Trunk
 
 _HALVINGS = 4
+_LESS = "Tune fewer layers, or take a smaller model or 4-bit weights."
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Trainer:
                 outcome = self._in_parts(order, size, lambda part: self._forward(part)[1], progress)
                 break
             except torch.OutOfMemoryError:
-                self.checked = _halved(size)
+                self.checked = halved(size, "pair", _LESS)
         place = {position: row for row, position in enumerate(order)}
         rows = [place[position] for position in positions]
         return Outcome(*(values[rows] for values in _columns(outcome)))
@@ -106,8 +108,8 @@ class Trainer:
         try:
             for part in tqdm(parts, desc="checking", disable=not progress, leave=False):
                 rows += zip(part, *(t.tolist() for t in _columns(work(part))), strict=True)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
                 raise
             failure = str(error) or "out of memory"  # not the error itself, which would keep the tensors alive
         reports = self.ranks.gather([_Report(rows, self.tokens - before, failure)])
@@ -236,7 +238,7 @@ def _careful(trainer: Trainer, plan: Plan, step: Step, checkpoint: Checkpoint, w
     try:
         outcome = trainer.step(step)
     except torch.OutOfMemoryError:
-        trainer.micro = _halved(trainer.micro)
+        trainer.micro = halved(trainer.micro, "pair", _LESS)
         _say(trainer, f"Out of memory: going on with {trainer.micro} pairs at a time, the same batches.")
         return None
     if not watch.diverges(outcome.loss.mean().item(), trainer.gradient):
@@ -258,16 +260,3 @@ def _careful(trainer: Trainer, plan: Plan, step: Step, checkpoint: Checkpoint, w
 def _say(trainer: Trainer, text: str) -> None:
     if trainer.ranks.first:
         notice(text)
-
-
-def _halved(size: int) -> int:
-    if size == 1:
-        raise LabkitError(
-            "A single pair does not fit the memory. Tune fewer layers, or take a smaller model or 4-bit weights."
-        )
-    return size // 2
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    said = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(s in str(error).lower() for s in said)

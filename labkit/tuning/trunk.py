@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from labkit.home import write_atomically
 from labkit.notices import notice
+from labkit.shortage import fits, halved
 from labkit.tuning.examples import Example
 from labkit.tuning.packed import Layout, body, run_layers
 
@@ -91,16 +92,25 @@ class Trunk:
     def _fill(self, states: np.ndarray, lengths: list[int], progress: bool) -> None:
         order = sorted(range(len(lengths)), key=lambda i: lengths[i])
         bar = tqdm(total=len(order), desc="frozen layers", unit="pair", disable=not progress, leave=False)
+        most = _ROWS
         with bar:
-            for part in _passes(order, lengths):
-                layout = Layout(len(self.prefix), len(part), lengths[part[-1]])
-                flat = self._compute([self._own(i) for i in part], layout)[0]
-                states[: layout.prefix] = _to_numpy(flat[: layout.prefix])
-                own = flat[layout.prefix :].view(layout.rows, layout.columns, -1)
-                for row, i in enumerate(part):
-                    begin = layout.prefix + self.starts[i]
-                    states[begin : begin + lengths[i]] = _to_numpy(own[row, : lengths[i]])
-                bar.update(len(part))
+            while order:
+                part = next(_passes(order, lengths, most))
+                if fits(self._fill_part, states, lengths, part):
+                    order = order[len(part) :]
+                    bar.update(len(part))
+                else:
+                    most = halved(len(part), "pair")
+                    notice(f"Out of memory: frozen layers go on with {most} pairs at a time.")
+
+    def _fill_part(self, states: np.ndarray, lengths: list[int], part: list[int]) -> None:
+        layout = Layout(len(self.prefix), len(part), lengths[part[-1]])
+        flat = self._compute([self._own(i) for i in part], layout)[0]
+        states[: layout.prefix] = _to_numpy(flat[: layout.prefix])
+        own = flat[layout.prefix :].view(layout.rows, layout.columns, -1)
+        for row, i in enumerate(part):
+            begin = layout.prefix + self.starts[i]
+            states[begin : begin + lengths[i]] = _to_numpy(own[row, : lengths[i]])
 
     def _own(self, i: int) -> tuple[int, ...]:
         """What the network reads of an example behind the prefix: all but the last token, which it only predicts."""
@@ -136,11 +146,11 @@ class Trunk:
                            "tokens": tokens.hexdigest(), "stored_as": np.dtype(kind).name}, indent=1)  # fmt: skip
 
 
-def _passes(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
-    """The positions in `order` (shortest first) by passes: as many as fit, at least one."""
+def _passes(order: list[int], lengths: list[int], most: int = _ROWS) -> Iterator[list[int]]:
+    """The positions in `order` (shortest first) by passes: as many as fit, at least one, never more than `most`."""
     part: list[int] = []
     for i in order:
-        if part and (len(part) == _ROWS or (len(part) + 1) * lengths[i] > TOKENS):
+        if part and (len(part) == most or (len(part) + 1) * lengths[i] > TOKENS):
             yield part
             part = []
         part.append(i)
