@@ -216,13 +216,18 @@ def test_mysql(mariadb, tmp_path):
     }  # fmt: skip
 
 
+CLOSED = {"postgres": ["private"], "mariadb": []}  # tables that the reader may not read
+
+
 @pytest.mark.parametrize("which", ["postgres", "mariadb"])
 def test_a_password_is_nowhere(which, request, tmp_path):
     address = request.getfixturevalue(which)
     code = "from labkit.cli import main; main()"
     run = [sys.executable, "-c", code, "convert"]
     good = subprocess.run(
-        [*run, address, "--out", "o.sqlite", "--exclude", "private"], cwd=tmp_path, capture_output=True
+        [*run, address, "--out", "o.sqlite", *(f"--exclude={name}" for name in CLOSED[which])],
+        cwd=tmp_path,
+        capture_output=True,
     )
     assert good.returncode == 0, good.stderr
     wrong = address.replace("s3cr", "s3crX")
@@ -252,5 +257,5 @@ def test_interrupted_nothing_is_left_and_nobody_waits(which, request, tmp_path, 
 
     monkeypatch.setattr(tables._Narrowed, "store", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        convert(address, tmp_path / "o.sqlite", exclude=["private"], progress=False)
+        convert(address, tmp_path / "o.sqlite", exclude=CLOSED[which], progress=False)
     assert [p for p in tmp_path.iterdir() if "labkit-home" not in p.name] == [] and len(seen) < 2_000
