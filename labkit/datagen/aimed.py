@@ -28,6 +28,7 @@ from labkit.execution import execute_many
 
 AIMED = "aimed-"  # how ids of these pairs begin
 _ROUNDS, _DRAWS = 3, 250  # rounds for a question, each near what those before it found; intents drawn in each
+_A_FAMILY = 6  # drawn in the first round for each family: every one is to have its chance
 _STOCK = 250  # draws of conditions on the rows of one view, and as many on all that they belong to
 _VALUES = 30  # kept of the conditions that differ in their values alone
 _SHARPNESS = 8.0  # a condition's weight is e^(sharpness * overlap)
@@ -77,16 +78,17 @@ class Aimed:
                 close |= zip(new, measure(question, [pair.question for pair in new]), strict=True)
                 near = sorted(close, key=close.__getitem__, reverse=True)[: max(len(near), 10)]
             self.drawer.aim(question, [pair.sql for pair in near], columns, rng)
-            found += self._round(near, _LOOSE / 4**number, filters, rng, len(found))
+            draws = _DRAWS if number else max(_DRAWS, _A_FAMILY * len(self.families))
+            found += self._round(near, _LOOSE / 4**number, filters, rng, len(found), draws)
             shared = dict(zip(found, _alike(question, [pair.question for pair in found]), strict=True))
             found.sort(key=shared.__getitem__, reverse=True)
         return found[:_KEPT]
 
     def _round(
-        self, near: Sequence[Question], loose: float, filters: Filters, rng: random.Random, start: int
+        self, near: Sequence[Question], loose: float, filters: Filters, rng: random.Random, start: int, draws: int
     ) -> list[Question]:
         names, odds = list(self.families), self._odds(near, loose)
-        drawn = [i for _ in range(_DRAWS) if (i := self._drawn(rng.choices(names, odds)[0]))]
+        drawn = [i for _ in range(draws) if (i := self._drawn(rng.choices(names, odds)[0]))]
         drawn = [i for i in drawn if filters.new_query(i.sql)]
         results = execute_many(self.speaker.world.database, [i.sql for i in drawn])
         kept = [i for i, r in zip(drawn, results, strict=True) if filters.good_result(r)]

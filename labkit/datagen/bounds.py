@@ -25,7 +25,8 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
     many = len(set(numbers)) > 25
     identifying = any(word in field.words.split() for word in _IDENTIFYING) or len(set(numbers)) <= 3
     few = len(set(numbers)) <= 60 and field.format.decimals == 0
-    exactly = 3 if few else 0 if measures(field.format.unit) else 0.3  # 'exactly 5.41038 minutes'
+    said_otherwise = measures(field.format.unit)  # no one names 747,431 milliseconds
+    exactly = 0 if said_otherwise else 3 if few else 0.3
     weights = (0, 0, 0, 0, 0, 1) if identifying else (4, 3, 3, 2, 2, exactly)
     kind = rng.choices((">", "<", ">=", "<=", "between", "="), weights)[0]
     if kind == "=":
@@ -34,12 +35,13 @@ def bound(speaker: Speaker, field: Field, rng: random.Random, path: Path_ = ()) 
         return _equals(speaker, field, value, path, Test(field, "=", stored if field.format.stored_as_text else value))
     shares = (0.05, 0.1, 0.25, 0.4, 0.5) if kind[0] == "<" else (0.5, 0.6, 0.75, 0.85, 0.92, 0.96)
     value = numbers[int(len(numbers) * rng.choice(shares))]
-    value = round_bound(value, field.format.unit) if many and not feet else value
-    if many and measures(field.format.unit) and rng.random() < 0.5:
+    rounded = many and not feet or said_otherwise
+    value = round_bound(value, field.format.unit) if rounded else value
+    if many and said_otherwise and rng.random() < 0.5:
         value = _named(field, rng) or value
     if kind == "between":
         low = numbers[int(len(numbers) * rng.choice((0.2, 0.4, 0.6)))]
-        low = round_bound(low, field.format.unit) if many and not feet else low
+        low = round_bound(low, field.format.unit) if rounded else low
         if low < value:
             return _between(speaker, field, low, value, path)
         kind = ">="
