@@ -209,9 +209,7 @@ def test_more_than_any_other_is_the_most(pairs, speaker):
      ("How many loans were made in the most recent month in the data?",
       r"SELECT COUNT\(\*\) FROM loans WHERE SUBSTR\(loaned_on, 1, 7\) = \(SELECT MAX\(.*\) FROM loans\)"),
      ("Give me the yearly fee totals.",
-      r"SELECT SUBSTR\(loaned_on, 1, 4\), SUM\(fee\) FROM loans GROUP BY SUBSTR\(loaned_on, 1, 4\)"),
-     ("Which station has more recordings than any other?",
-      r"SELECT s.name(, COUNT\(\*\))? FROM .*GROUP BY s.name ORDER BY COUNT\(\*\) DESC LIMIT 1")],
+      r"SELECT SUBSTR\(loaned_on, 1, 4\), SUM\(fee\) FROM loans GROUP BY SUBSTR\(loaned_on, 1, 4\)")],
 )  # fmt: skip
 def test_the_right_candidate_is_drawn(archive, question, wanted):
     import numpy
