@@ -125,7 +125,7 @@ def decided(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line's options; `glossary` is a file or None."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--database", choices=DATABASES, default="chinook")
-    parser.add_argument("--pairs", type=int, default=2_600)
+    parser.add_argument("--pairs", type=int, default=3_200)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--candidates", type=int, default=10_000, help="verified pairs to rank; 0: none")
     parser.add_argument("--aimed", action=argparse.BooleanOptionalAction, default=True, help="pairs for each question")

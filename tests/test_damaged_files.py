@@ -237,7 +237,7 @@ def walked(whole, tmp_path_factory):
     """A workspace that was run to its end, but for what needs a model: pairs, an adapter, a run store, the page."""
     folder = tmp_path_factory.mktemp("walked") / "mine"
     workspace.init(folder, whole / "database.sqlite")
-    text = (folder / FILE).read_text().replace("pairs = 2000", "pairs = 9").replace("= 10000", "= 0")
+    text = (folder / FILE).read_text().replace("pairs = 3200", "pairs = 9").replace("= 10000", "= 0")
     (folder / FILE).write_text(text)
     sets = [load_questions(folder / "draft.jsonl")]
     pairs = loop._pairs(read_workspace(folder), 9, sets, lambda text: None)

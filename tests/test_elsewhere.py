@@ -22,7 +22,7 @@ def bench(root, tmp_path, monkeypatch):
 
 def test_its_defaults_are_the_run_of_the_figure(bench):
     decided = bench["decided"]([])
-    assert (decided.database, decided.pairs, decided.candidates, decided.aimed) == ("chinook", 2_600, 10_000, True)
+    assert (decided.database, decided.pairs, decided.candidates, decided.aimed) == ("chinook", 3_200, 10_000, True)
     assert list(entries(decided.glossary.read_text())) == [("the most, the least", "name and number")]
     assert bench["decided"](["--database", "support"]).glossary is None
     assert bench["decided"](["--glossary", ""]).glossary is None and not bench["decided"](["--no-aimed"]).aimed

@@ -53,11 +53,11 @@ def ready(tmp_path, tiny_model_dir, own_home) -> Path:
     workspace.init(folder, database)
     drafts = (folder / "draft.jsonl").read_text().splitlines(keepends=True)
     (folder / "draft.jsonl").write_text("".join(drafts[:6]))
-    text = (folder / "workspace.toml").read_text().replace("pairs = 2000", "pairs = 16")
+    text = (folder / "workspace.toml").read_text().replace("pairs = 3200", "pairs = 16")
     text = text.replace("candidates = 10000", "candidates = 24")
     if not REAL:
         text = text.replace('"smollm2-135m"', json.dumps(str(tiny_model_dir)))
-        text = text.replace("starter = true", "starter = false")
+        text = text.replace("starter = true", "starter = false").replace("aimed = true", "aimed = false")
     (folder / "workspace.toml").write_text(text)
     return folder
 

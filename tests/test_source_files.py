@@ -390,7 +390,11 @@ def test_a_workspace_of_csv_files(folder, tmp_path, tiny_model_dir, monkeypatch)
     assert not any(b"SECRET" in path.read_bytes() for path in made.folder.iterdir())
     config = made.folder / "workspace.toml"
     text = config.read_text().replace('"smollm2-135m"', json.dumps(str(tiny_model_dir)))
-    text = text.replace("pairs = 2000", "pairs = 12").replace("candidates = 10000", "candidates = 30")
+    text = (
+        text.replace("pairs = 3200", "pairs = 12")
+        .replace("aimed = true", "aimed = false")
+        .replace("candidates = 10000", "candidates = 30")
+    )
     config.write_text(text.replace("starter = true", "starter = false"))
     outcome = workspace.run(made.folder, say=lambda text: None)
     assert outcome.pairs == 12 and outcome.report.is_file()

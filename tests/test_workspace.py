@@ -65,7 +65,11 @@ def ready(shop, tmp_path, tiny_model_dir, monkeypatch) -> Path:
     workspace.init(folder, shop, exclude=("passport",))
     config = folder / "workspace.toml"
     text = config.read_text().replace('"smollm2-135m"', json.dumps(str(tiny_model_dir)))
-    text = text.replace("pairs = 2000", "pairs = 12").replace("candidates = 10000", "candidates = 30")
+    text = (
+        text.replace("pairs = 3200", "pairs = 12")
+        .replace("aimed = true", "aimed = false")
+        .replace("candidates = 10000", "candidates = 30")
+    )
     config.write_text(text.replace("starter = true", "starter = false"))
     return folder
 
@@ -226,7 +230,7 @@ def test_damaged_pairs_are_told_by_line_and_made_anew(shop, tmp_path, monkeypatc
     folder = tmp_path / "mine"
     workspace.init(folder, shop)
     config = folder / "workspace.toml"
-    config.write_text(config.read_text().replace("= 2000", "= 12").replace("= 10000", "= 0"))
+    config.write_text(config.read_text().replace("= 3200", "= 12").replace("= 10000", "= 0"))
     monkeypatch.setattr("labkit.workspace.loop._tuned", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         workspace.run(folder, say=lambda text: None)

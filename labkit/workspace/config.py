@@ -23,7 +23,7 @@ exclude = {exclude}
 
 model = "smollm2-135m"   # a known name (`labkit models`), a hub id, a folder or a GGUF file
 four_bit = false         # true: its weights in 4 bits, in tuning and in answering (`pip install 'labkit[gpu]'`)
-pairs = 2000             # generated from the database alone; more teach more (0.6 s each on one core)
+pairs = 3200             # generated from the database alone; more teach more (0.6 s each on one core)
 starter = true           # go on from the kit's starter adapter, for the default model only
 rate = 1e-3              # of learning
 batch = 4                # pairs a step; less takes less memory (`labkit doctor` says what this machine is fit for)
@@ -32,7 +32,7 @@ known = ""               # a file of pairs that people have checked ("known.json
 encoder = false          # true: an encoder tuned on wordings of this database finds both; a quarter of an hour more
 channel = false          # true: ranked also by how well a query explains the question; a model is tuned for that
 explainer = "smollm2-135m"   # that model: a small one will do, whichever one writes the queries; it stands beside it
-aimed = false            # true: pairs are drawn for each question as well; some seconds a question
+aimed = true             # pairs are drawn for each question as well: right more often, some seconds a question
 seed = 0
 
 # Question sets that measure, never train: files in this folder or paths. Those that don't exist yet are passed over.
