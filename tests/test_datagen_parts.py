@@ -214,7 +214,7 @@ def test_glossary_names_columns_values_totals_and_scopes(league):
 
 
 def test_examples_that_are_set_as_code_are_no_glossary(clinic):
-    from labkit.workspace.start import _GLOSSARY
+    from labkit.workspace.words import _HEAD as _GLOSSARY
 
     assert read_glossary(_GLOSSARY, clinic).not_understood == []
     assert [*entries(_GLOSSARY + "| patient | a row of `pets` |\n")] == [("patient", "a row of `pets`")]
@@ -222,7 +222,7 @@ def test_examples_that_are_set_as_code_are_no_glossary(clinic):
 
 
 def test_the_examples_of_a_new_workspaces_glossary_are_understood(tmp_path):
-    from labkit.workspace.start import _GLOSSARY
+    from labkit.workspace.words import _HEAD as _GLOSSARY
 
     connection = sqlite3.connect(tmp_path / "firm.sqlite")
     connection.executescript(

@@ -63,7 +63,7 @@ TAGS = frozenset(  # of intents, beside their families
         "nickname not_exists nth null offset or order period role self self-join set share sum superlative text "
         "text-format ties top union window",
     )
-)
+) | {"two figures"}
 _SAME = {  # tags of evaluation sets that intents have by another name; of look-alike columns, the columns tell
     "text-number": "text-format",
     "money": "text-format",
