@@ -149,11 +149,15 @@ def share(of: list[int]) -> float:
     return 100 * of[0] / of[1]
 
 
+def built(cell: dict) -> float:
+    """Seconds of the processor: the median of builds on a quiet core, where there are some; of wall time, where a run
+    was stopped."""
+    quiet = [build["cpu_seconds"] for build in cell.get("builds", [])]
+    return median(quiet) if quiet else cell["over_seconds"] if "over_seconds" in cell else cell["build_cpu_seconds"]
+
+
 PANELS = {  # what is drawn over the number of facts: from a cell; on a logarithmic axis or in percent
-    "processor seconds to build": (
-        lambda cell: median([build["cpu_seconds"] for build in cell.get("builds", [])] or [cell["build_cpu_seconds"]]),
-        True,
-    ),
+    "processor seconds to build (hollow: more)": (built, True),
     "processor seconds a question": (lambda cell: cell["question_cpu_seconds"], True),
     "megabytes on disk": (lambda cell: cell["bytes"] / 1e6, True),
     "% recalled": (lambda cell: share(cell["recalled"]), False),
@@ -188,6 +192,12 @@ def panel(cells: dict, title: str, value, logarithmic: bool) -> str:
         way, count = key.rsplit(": ", 1)
         with contextlib.suppress(KeyError):  # a figure that the peer lacks
             points[way].append((int(count), value(cell)))
+    stopped = {
+        (way, int(count))
+        for key, cell in cells.items()
+        if "over_seconds" in cell
+        for way, count in [key.rsplit(": ", 1)]
+    }
     every = [point for line in points.values() for point in line]
     ends = [scaled(v) for _, v in every]
     low, high = (math.floor(min(ends)), math.ceil(max(ends))) if logarithmic else (0, 100)
@@ -208,7 +218,9 @@ def panel(cells: dict, title: str, value, logarithmic: bool) -> str:
         drawn = [place(count, scaled(v)) for count, v in sorted(line)]
         path = "M" + "L".join(f"{x} {y}" for x, y in drawn)
         parts.append(f'<path d="{path}" fill="none" stroke="{COLOURS[way]}" stroke-width="2"/>' if drawn else "")
-        parts += [f'<circle cx="{x}" cy="{y}" r="3.5" fill="{COLOURS[way]}"/>' for x, y in drawn]
+        for (count, _), (x, y) in zip(sorted(line), drawn, strict=True):
+            fill = "#fff" if (way, count) in stopped else COLOURS[way]
+            parts.append(f'<circle cx="{x}" cy="{y}" r="3.5" fill="{fill}" stroke="{COLOURS[way]}"/>')
     return "".join(parts)
 
 
@@ -228,6 +240,7 @@ def table(cells: dict) -> str:
     for key in sorted(cells, key=places.get):
         (way, count), cell = key.rsplit(": ", 1), cells[key]
         said = {name: say(cell[name]) if name in cell else "not asked" for name, say in says.items()}
+        said["build_cpu_seconds"] = says["build_cpu_seconds"](built(cell))
         if "over_seconds" in cell:
             said["build_cpu_seconds"] = f"over {cell['over_seconds']:,} s of wall time, stopped"
         rows.append(f"| {int(count):,} | {way} | {' | '.join(said.values())} |")
@@ -251,8 +264,7 @@ def main() -> None:
     else:
         fill(kept, options)
     write_atomically(RESULTS, json.dumps(kept, indent=1) + "\n")
-    finished = {key: cell for key, cell in peer().items() if "over_seconds" not in cell}
-    write_atomically(PICTURE, picture(kept["cells"] | finished))
+    write_atomically(PICTURE, picture(kept["cells"] | peer()))
     print(table(kept["cells"] | peer()))
 
 
