@@ -29,7 +29,10 @@ from labkit.workspace.report import write_report
 
 Say = Callable[[str], None]
 CONFIG = "adapter_config.json"  # the last file that tuning writes into an adapter's folder
-RANKING = ("encoder", "channel", "aimed")  # decisions that are about candidates
+RANKING = ("encoder", "channel")  # decisions that need candidates; `aimed` means nothing without them
+    "encoder",
+    "channel",
+)  # decisions that are about candidates; `aimed`, which a new workspace has, means nothing without
 WORDINGS = 4  # of each query that the encoder learns from
 
 
@@ -111,7 +114,8 @@ def _run(config: Config, regenerate: bool, say: Say) -> Outcome:
     adapter, card = _tuned(config, pairs, store, say)
     encoder = _encoder(config, sets, store, say) if config.encoder else None
     channel = _channel(config, pairs, store, say) if config.channel else None
-    ranked = {"candidates": pool, "known": known, "encoder": encoder, "channel": channel, "aimed": config.aimed}
+    ranked = {"candidates": pool, "known": known, "encoder": encoder, "channel": channel}
+    ranked["aimed"] = config.aimed and bool(pool or known)
     climbed, diagnosed = [], []
     for questions in sets:
         say(f"Measuring on {questions.name} ({len(questions)} questions) ...")
