@@ -30,9 +30,6 @@ from labkit.workspace.report import write_report
 Say = Callable[[str], None]
 CONFIG = "adapter_config.json"  # the last file that tuning writes into an adapter's folder
 RANKING = ("encoder", "channel")  # decisions that need candidates; `aimed` means nothing without them
-    "encoder",
-    "channel",
-)  # decisions that are about candidates; `aimed`, which a new workspace has, means nothing without
 WORDINGS = 4  # of each query that the encoder learns from
 
 
