@@ -71,7 +71,7 @@ def test_every_command_that_loads_a_model_takes_it():
     ids=lambda words: words[0],
 )
 def test_it_reaches_the_loading_of_the_model(words, monkeypatch):
-    def load(name, adapter=None, four_bit=False):
+    def load(name, adapter=None, device=None, four_bit=False):
         raise LabkitError(f"asked to load {name}, four_bit {four_bit}")
 
     monkeypatch.setattr(labkit, "load_model", load)
