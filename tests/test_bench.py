@@ -1,6 +1,7 @@
 """`make bench`: its table says what was measured beside the goals, and what was not."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -18,14 +19,29 @@ def bench(monkeypatch):
     return module
 
 
+def cells(table: str) -> dict[str, list[str]]:
+    """Measured, reached, and what the figure is of, by what was measured; the rows' own names are unlike."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines()]
+    return {row[0]: row[3:] for row in reversed(rows)}
+
+
 def test_a_goal_that_falls_short_says_so_and_one_without_a_peer_is_not_measured(bench):
-    tuning = {"ours": [{"recalled": 200, "of": 200}, {"recalled": 199, "of": 200}], "times_trl": 21.5,
-              "memory_tuning": {"utilisation": 0.55}}  # fmt: skip
-    lines = {line.split("  ")[0]: line for line in bench.table({"tuning": tuning}).splitlines()}
-    assert lines["200 facts recalled, share"].split()[-2:] == ["0.99", "short"]  # the worst of the runs
-    assert lines["the same facts, TRL's seconds over ours"].split()[-2:] == ["21.50", "aim"]
-    assert lines["use of the processor, memory tuning"].split()[-2:] == ["0.55", "yes"]
-    assert lines["answers a minute over llama.cpp"].rstrip().endswith("not measured")
+    tuning = {"ours": [{"recalled": 200, "of": 200, "seconds": 20}, {"recalled": 199, "of": 200, "seconds": 21}],
+              "trl": {"seconds": 430.0}, "times_trl": 21.5,
+              "memory_tuning": {"utilisation": 0.55, "gflop": 110, "seconds": 2, "fastest_gflop_s": 100}}  # fmt: skip
+    found = cells(bench.table({"tuning": tuning}))
+    assert found["200 facts recalled, share"][:2] == ["0.99", "short"]  # the worst of the runs
+    assert found["the same facts, TRL's seconds over ours"] == ["21.50", "aim", "20 21 and 430 s"]
+    assert found["use of the processor, memory tuning"] == ["0.55", "yes", "55 of 100 GFLOP/s"]
+    assert found["answers a minute over llama.cpp"] == ["not measured"]
+
+
+def test_what_longer_benchmarks_kept_stands_in_the_table_with_its_interval(bench):
+    found = cells(bench.table(bench.longer()))
+    for goal in ("league, held-out", "league, paraphrase", "second database, the clinic", "Chinook, all 47"):
+        measured, reached, words = found[goal]
+        right, of = map(int, re.match(r"(\d+) of (\d+) \[", words).groups())
+        assert f"{right / of:.2f}" == measured and reached in ("short", "yes", "aim")
 
 
 def test_every_name_is_a_benchmark(bench):
