@@ -28,7 +28,8 @@ lab: model
 	@$(BIN)/labkit lab $(LAB_ARGS)
 
 test: .venv/.test model check
-	$(BIN)/python -m pytest -m "not servers"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not servers and not alone"
+	$(BIN)/python -m pytest -m "alone and not servers"
 
 test-fast: .venv/.test
 	$(BIN)/python -m pytest -m "not real and not notebook and not slow and not browser and not servers"

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers, two cores: one thread each, and for what they start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from labkit.home import home
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background of a shell: tests send Ctrl-C
@@ -46,7 +49,7 @@ def own_home(request, tmp_path, monkeypatch):
 
 def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("LABKIT_FORBID_SKIPS") and reporter.stats.get("skipped"):
+    if reporter and os.environ.get("LABKIT_FORBID_SKIPS") and reporter.stats.get("skipped"):
         reporter.write_line("Skipping is forbidden here, and tests were skipped (see above).", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

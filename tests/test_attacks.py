@@ -10,6 +10,8 @@ import pytest
 
 from labkit.execution import Limits, execute
 
+pytestmark = pytest.mark.alone  # held to the clock
+
 RECURSION = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)"
 BLOBS = "WITH RECURSIVE c(n, b) AS (SELECT 1, randomblob(500000) UNION ALL SELECT n + 1, randomblob(500000) FROM c)"
 LONG = "printf('%.*c', 15000000, 'a')"

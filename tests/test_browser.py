@@ -255,6 +255,7 @@ def test_the_inspectors_other_buttons_and_what_differs(lab, tmp_path):
 CLASS = "malformed_join"
 
 
+@pytest.mark.alone
 def test_a_thousand_failures_are_filtered_within_200_ms(lab, capsys):
     measured = """([label, value, event]) => new Promise((done) => {
       const control = document.querySelector(`.labkit [aria-label="${label}"]`);

@@ -220,6 +220,7 @@ def test_no_answer_in_time_is_a_sentence():
     assert len(server.seen) == 2
 
 
+@pytest.mark.alone
 def test_no_server_is_a_sentence_at_once():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))

@@ -23,6 +23,8 @@ from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, Limits, Task, connect_readonly, execute, execute_many, execute_tasks
 from labkit.pool import SANDBOXES, Child, ChildEnded, Pool
 
+pytestmark = pytest.mark.alone  # held to the clock
+
 ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
 ONE_OPCODE = "SELECT instr(zeroblob(9000000) || 'a', zeroblob(4000000) || 'b')"
 

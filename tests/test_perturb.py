@@ -22,6 +22,8 @@ from labkit.scoring import Pair, score, score_many
 from labkit.stock import Stock
 from labkit.suites import _read, suite
 
+pytestmark = pytest.mark.alone  # held to the clock
+
 ROOT = Path(__file__).parent.parent
 LEAGUE = ROOT / "datasets" / "league" / "league.sqlite"
 REWRITES = [json.loads(line) for line in (ROOT / "tests" / "rewrites.jsonl").read_text().splitlines()]

@@ -947,6 +947,7 @@ def in_node(tmp_path, widget: str, script: str) -> dict:
     return json.loads(run.stdout)
 
 
+@pytest.mark.alone
 @with_node
 def test_the_browser_filters_as_python_does_and_fast(tmp_path):
     records = many(1000)

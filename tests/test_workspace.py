@@ -406,6 +406,7 @@ def test_a_database_in_wal_mode_and_one_that_cannot_be_written_to(shop, tmp_path
         plain.parent.chmod(0o755)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_ten_million_rows_take_seconds(tmp_path):
     import time
