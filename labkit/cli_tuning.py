@@ -260,8 +260,15 @@ def ladder(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
     four_bit: FourBit = False,
-    pairs: Annotated[Path | None, typer.Option("--pairs", help="Solved pairs to show; else generated here.")] = None,
-    rungs: Annotated[str | None, typer.Option("--rungs", help="Names by comma; all by default, '' for none.")] = None,
+    pairs: Annotated[Path | None, typer.Option("--pairs", help="Solved pairs to show and tune on.")] = None,
+    rungs: Annotated[
+        str | None,
+        typer.Option(
+            "--rungs",
+            help="Names by comma, '' for none: prompt, few-shot, self-reflection, retrieval-bm25, retrieval-embeddings "
+            "(these by default), instruction, memory (tuned on --pairs, or generated ones: minutes, or hours).",
+        ),
+    ] = None,
     adapter: Annotated[list[str] | None, typer.Option("--adapter", help="A tuned rung, NAME=DIR; repeatable.")] = None,
     candidates: Annotated[
         Path | None,

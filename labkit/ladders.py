@@ -21,7 +21,7 @@ from labkit.exclusion import said as excluded_of
 from labkit.meters import Counted, Figures, Metered, peak_memory
 from labkit.quantization import check_four_bit
 from labkit.reranking import RerankedGenerator
-from labkit.rungs import LOOKING_UP, RUNGS, material, rung
+from labkit.rungs import LOOKING_UP, RUNGS, TUNED, Material, material, rung
 from labkit.runs import Run, RunStore
 
 
@@ -33,7 +33,7 @@ class Rung:
     run: Run
     prompt_tokens: float | None  # a question, all tries of self-reflection together
     build_seconds: float | None  # making pairs and index, or tuning; loading a model does not count
-    peak_memory: int | None  # bytes: of the process while it ran on a CPU, of torch's tensors on a GPU
+    peak_memory: int | None  # bytes: of the process on a CPU, of torch's tensors on a GPU; tuned here: tuning too
 
     def to_json(self) -> dict:
         """The figures as JSON values; `seconds` is of a query, generating and scoring; None for recorded answers."""
@@ -102,10 +102,13 @@ def ladder(
     fresh: bool = False,
     batch_size: int = BATCH,
 ) -> Ladder:
-    """Climb `rungs` (names in RUNGS), then `adapters` (a name -> the folder that tuning wrote), with one base model.
+    """Climb `rungs` (names in RUNGS, then those in TUNED), then `adapters` (a name -> the folder that tuning wrote),
+    with one base model.
 
-    model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts and retrieval;
-    generated from the database alone where there are none. Each adapter is loaded on a base model of its own, after the
+    model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts, retrieval and
+    tuning; generated from the database alone where there are none. "instruction" and "memory" tune an adapter on them,
+    from the starter where there is one; it stays in the ladder's folder (for a `fresh` ladder too), and tuning that was
+    cut off goes on. Each adapter is loaded on a base model of its own, after the
     others are let go. candidates: verified pairs; each adapter then climbs a second rung, where their queries are
     ranked against its own (`reranking`), found by the tuned `encoder` where one is named, and by how well they
     explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that are
@@ -114,28 +117,34 @@ def ladder(
     beside the database. four_bit: a model that is named is loaded in 4 bits, for every rung.
     LabkitError for an unknown rung, a folder without adapter, pairs that overlap the questions.
     """
-    adapters = dict(adapters or {})
+    adapters, methods = dict(adapters or {}), [name for name in rungs if name in TUNED]
     _check(rungs, adapters)
-    _check_adapters(model, adapters)
+    _check_adapters(model, adapters, methods)
     _check_four_bit(model, four_bit)
     store = store if isinstance(store, RunStore) else RunStore(store)
     climb = _Climb(questions, mode, store, fresh, batch_size)
-    found = material(questions, pairs, climb.folder, store, glossary) if {*rungs} & {*LOOKING_UP} else None
+    looking = {*rungs} & {*LOOKING_UP, *TUNED}
+    found = material(questions, pairs, climb.folder, store, glossary) if looking else None
+    to_learn = _to_learn(found, climb) if methods else None
     if candidates is not None and not isinstance(candidates, QuestionSet):
         candidates = load_questions(candidates, db_dir=questions.db_dir or (questions.path and questions.path.parent))
     parts = [each for each in (candidates, known) if each is not None]
     pool = parts and replace(parts[0], questions=tuple(pair for pairs in parts for pair in pairs))
     climbed = []
-    if rungs:
+    prompts = [name for name in rungs if name not in TUNED]
+    if prompts:
         base = _load(model, None, four_bit)
-        for name in rungs:
+        for name in prompts:
             generator = rung(name, Metered(base), found, shots=shots, reflections=reflections)
             climbed.append(climb.rung(name, generator, found.seconds if name in LOOKING_UP else 0.0))
         del base, generator
-    for name, folder in adapters.items():
+    own = _tuned_here(methods, model, four_bit, to_learn, climb)
+    for name, folder in (own | adapters).items():
         gc.collect()
         tuned = Metered(_load(model, folder, four_bit))
         climbed.append(climb.rung(name, SqlGenerator(tuned), card_seconds(folder)))
+        if name in own:
+            climbed[-1] = _with_tuning(climbed[-1], folder)
         if pool:
             how = {"known": known, "encoder": encoder, "channel": channel, "aimed": aimed}
             how |= {"exclude": exclude, "glossary": glossary}
@@ -157,22 +166,23 @@ def card_seconds(adapter: str | Path) -> float | None:
 
 
 def _check(rungs: Sequence[str], adapters: Mapping) -> None:
-    unknown = [name for name in rungs if name not in RUNGS]
+    unknown = [name for name in rungs if name not in (*RUNGS, *TUNED)]
+    there = f"The rungs are {', '.join((*RUNGS, *TUNED))}, and adapters."
     if unknown:
-        raise LabkitError(
-            f"There is no rung {unknown[0]!r} of the ladder. The rungs are {', '.join(RUNGS)}, and adapters."
-        )
+        raise LabkitError(f"There is no rung {unknown[0]!r} of the ladder. {there}")
     names = [*rungs, *adapters]
     if not names:
-        raise LabkitError(f"A ladder needs a rung. The rungs are {', '.join(RUNGS)}, and adapters.")
+        raise LabkitError(f"A ladder needs a rung. {there}")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise LabkitError(f"Two rungs of the ladder are called {twice[0]!r}. Name each once.")
 
 
-def _check_adapters(model, adapters: Mapping) -> None:
+def _check_adapters(model, adapters: Mapping, methods: Sequence[str]) -> None:
     """Before the first rung: an hour later is late."""
-    if adapters and not isinstance(model, (str, Path)) and not hasattr(model, "network"):
+    if methods and getattr(model, "adapter", None):
+        raise LabkitError(f"{model.name} carries an adapter already; {methods[0]} tuning needs the model without it.")
+    if (adapters or methods) and not isinstance(model, (str, Path)) and not hasattr(model, "network"):
         raise LabkitError("An adapter is loaded on a local model; this one is not on this machine. Name a local model.")
     for name, folder in adapters.items():
         if not (Path(folder).expanduser() / "adapter_config.json").is_file():
@@ -201,6 +211,35 @@ def _load(model, adapter: str | Path | None, four_bit: bool):
     if adapter is None:
         return model
     return load_model(model.name, adapter, model.device, model.dtype, model.four_bit)
+
+
+# --- rungs that are tuned here ----------------------------------------------------------------------------------------
+
+
+def _to_learn(found: Material, climb: "_Climb") -> QuestionSet:
+    """The solved pairs, if they may be tuned on: said before the first rung."""
+    from labkit.tuning.climbing import check_pairs
+
+    return check_pairs(found.pairs, climb.questions, found.schema.database, climb.store)
+
+
+def _tuned_here(methods: Sequence[str], model, four_bit: bool, pairs: QuestionSet | None, climb: "_Climb") -> dict:
+    """{method: the folder of the adapter that it made, now or in an earlier call}."""
+    if not methods:
+        return {}
+    from labkit.tuning.climbing import tuned_adapter
+
+    gc.collect()
+    base = _load(model, None, four_bit)
+    return {name: tuned_adapter(name, base, pairs, climb.folder, [climb.questions], climb.store) for name in methods}
+
+
+def _with_tuning(rung: Rung, adapter: Path) -> Rung:
+    """The rung with the memory that its tuning took, where that was more than asking it takes."""
+    from labkit.tuning.climbing import tuning_peak
+
+    peaks = [peak for peak in (rung.peak_memory, tuning_peak(adapter)) if peak]
+    return replace(rung, peak_memory=max(peaks, default=None))
 
 
 # --- climbing and measuring -------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ trainable part), `loss`, `trunk` (the frozen part, computed once), `plans` (what
 loop), then the two plans, `instruction` and `memory`; `adapter` (folders and cards), `starters`, `ready` (for who skips
 a lab's tuning), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder), `export` (a GGUF file).
 Memory experts are `selection`, `faiss_selection`, `spelling`, `bank`, `mome`, `mome_files`, `remember`, `joining`.
-What tuning did elsewhere is `labkit.side_effects`.
+`climbing` tunes for a ladder. What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib

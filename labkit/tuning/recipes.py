@@ -5,6 +5,7 @@ from labkit.tuning.packed import body
 from labkit.tuning.plans import Recipe
 
 METHODS = ("instruction", "memory")
+STARTER_RATE = 1e-3  # from the starter on: half the rate, which has less to change (workspaces, the ladder)
 
 
 def default_recipe(method: str, model) -> Recipe:
