@@ -280,6 +280,9 @@ def ladder(
     exclude: Exclude = None,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
+    side_effects: Annotated[
+        bool, typer.Option("--side-effects", help="Of each tuned rung: what tuning changed elsewhere, minutes more.")
+    ] = False,
     base_url: BaseUrl = None,
     mode: Mode = "execution",
     fresh: Annotated[
@@ -309,6 +312,7 @@ def ladder(
             aimed=aimed,
             glossary=glossary_of(questions),
             four_bit=four_bit,
+            side_effects=side_effects,
             mode=mode,
             fresh=fresh,
             **chosen,

@@ -23,6 +23,7 @@ from labkit.models import weights_sha256
 from labkit.reflection import Reflection
 from labkit.rungs import RUNGS, RetrievalPrompt, chosen, material, rung
 from labkit.runs import RunStore
+from labkit.side_effects import Prompt, side_effects
 from labkit.tuning.adapter import read_card
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
@@ -503,6 +504,40 @@ def test_what_tuning_would_stop_at_is_said_before_the_first_rung(questions, tiny
     carrying.name, carrying.adapter = "tiny", "there"
     with pytest.raises(LabkitError, match="tiny carries an adapter already"):
         ladder(carrying, questions, ["instruction"], pairs=PAIRS)
+
+
+ELSEWHERE = ["agreement", "agreement_low", "agreement_high", "prompts", "kl", "perplexity_before", "perplexity_after"]
+
+
+def test_what_tuning_did_elsewhere_stands_beside(questions, tiny_model_dir, tmp_path, monkeypatch):
+    asked = [Prompt(f"p{i}", f"Name {i} birds.", "general") for i in range(3)]
+    monkeypatch.setattr("labkit.ladders.general_prompts", lambda: asked)
+    monkeypatch.setattr("labkit.ladders.plain_english", lambda: "The river was low, and the boats lay dry. " * 20)
+    store, rungs = RunStore(tmp_path / "runs.db"), ["prompt", "memory"]
+    climbed = ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store, side_effects=True)
+    plain, tuned = climbed.to_json()["rungs"]
+    assert (
+        list(plain) == list(tuned) == list(climbed.to_frame().columns) == [*COLUMNS, "peak_memory", "run", *ELSEWHERE]
+    )
+    assert {plain[name] for name in ELSEWHERE} == {None}
+    base = labkit.load_model(tiny_model_dir)
+    adapted = labkit.load_model(tiny_model_dir, adapter=climbed.rungs[1].run.adapter)
+    found = side_effects(base, adapted, asked, "The river was low, and the boats lay dry. " * 20)
+    assert tuned["kl"] == pytest.approx(found.kl_answer) and tuned["kl"] > 0 and tuned["prompts"] == 3
+    assert tuned["perplexity_after"] == pytest.approx(found.perplexity_after) != tuned["perplexity_before"]
+    lines = str(climbed).splitlines()
+    assert "same answer elsewhere" in lines[1] and lines[1].endswith("perplexity")
+    assert lines[2].split()[-3:] == ["-"] * 3 and f"-> {found.perplexity_after:.2f}" in lines[3]
+    monkeypatch.setattr("labkit.ladders.compare_elsewhere", None)  # whoever compares again fails
+    assert ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store, side_effects=True) == climbed
+    assert "elsewhere" not in str(ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store))
+
+
+def test_side_effects_of_nothing_tuned_are_refused_before_any_work(questions):
+    model = Scripted(RIGHT)
+    with pytest.raises(LabkitError, match="no rung is tuned"):
+        ladder(model, questions, ["prompt"], side_effects=True)
+    assert not model.asked
 
 
 def test_where_there_is_a_starter_tuning_begins_with_it(questions, tiny_model_dir, tmp_path, monkeypatch):
