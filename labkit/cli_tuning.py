@@ -263,7 +263,9 @@ def ladder(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
     four_bit: FourBit = False,
-    pairs: Annotated[Path | None, typer.Option("--pairs", help="Solved pairs to show and tune on.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", help="Solved pairs to show and tune on; else generated here.")
+    ] = None,
     rungs: Annotated[
         str | None,
         typer.Option(
