@@ -79,15 +79,14 @@ def tune(
     """Tune an adapter on pairs. Exit 1 when memory tuning left some of them unrecalled. Under torchrun (`torchrun -m
     labkit tune ...`) all processes tune one adapter, and the first speaks."""
     from labkit.tuning.adapter import read_card
-    from labkit.tuning.ranks import own_device, speaks
+    from labkit.tuning.ranks import speaks
 
     chosen = {"rate": rate, "passes": passes, "layers": layers, "rank": rank, "batch_size": batch_size}
     settings = {name: value for name, value in chosen.items() if value is not None}
-    base = labkit.load_model(model, device=own_device(), four_bit=four_bit)
-    settings |= {"prompt": prompt, "adapter": adapter, "avoid": avoid or (), "seed": seed}
+    settings |= {"four_bit": four_bit, "prompt": prompt, "adapter": adapter, "avoid": avoid or (), "seed": seed}
     before = read_card(out) if out.is_dir() else None
     with private_pairs(pairs, exclude) as sets:
-        tuned = labkit.tune(base, sets, method, out, **settings)
+        tuned = labkit.tune(model, sets, method, out, **settings)
     card = read_card(tuned.adapter)
     if card != before:  # tuned now, not shown again
         measuring.remember_tuning(model, card)
@@ -185,8 +184,10 @@ def merge(
     as_json: Json = False,
 ) -> int:
     """Merge an adapter into its base; says how often both give the same answer."""
-    if gguf and gguf.exists():
-        raise LabkitError(f"{gguf} exists already. Name another file, or remove it first.")
+    from labkit.tuning.export import check_file
+
+    if gguf:
+        check_file(gguf, kind)
     merged = labkit.merge(model, adapter, out, four_bit, dtype=dtype)
     file = labkit.to_gguf(merged.folder, gguf, kind) if gguf else None
     if as_json:
@@ -206,10 +207,12 @@ def side_effects(
     as_json: Json = False,
 ) -> int:
     """What an adapter changed elsewhere: answers to general prompts, KL, perplexity of plain English."""
+    from labkit.side_effects import general_prompts, plain_english
     from labkit.side_effects import side_effects as compare
 
-    base, tuned = (labkit.load_model(model, adapter=one, four_bit=four_bit) for one in (None, adapter))
-    found = compare(base, tuned, max_new_tokens=max_new_tokens)
+    prompts, text = general_prompts(), plain_english()  # before any weights: a folder without them is told at once
+    tuned, base = (labkit.load_model(model, adapter=one, four_bit=four_bit) for one in (adapter, None))
+    found = compare(base, tuned, prompts=prompts, text=text, max_new_tokens=max_new_tokens)
     if as_json:
         print_json(found.to_json())
         return 0
@@ -260,8 +263,17 @@ def ladder(
     questions: Annotated[Path, typer.Option("--questions", "-q", help="The question set, a JSONL file.")],
     model: Model = DEFAULT_MODEL,
     four_bit: FourBit = False,
-    pairs: Annotated[Path | None, typer.Option("--pairs", help="Solved pairs to show; else generated here.")] = None,
-    rungs: Annotated[str | None, typer.Option("--rungs", help="Names by comma; all by default, '' for none.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", help="Solved pairs to show and tune on; else generated here.")
+    ] = None,
+    rungs: Annotated[
+        str | None,
+        typer.Option(
+            "--rungs",
+            help="Names by comma, '' for none: prompt, few-shot, self-reflection, retrieval-bm25, retrieval-embeddings "
+            "(these by default), instruction, memory (tuned on --pairs, or generated ones: minutes, or hours).",
+        ),
+    ] = None,
     adapter: Annotated[list[str] | None, typer.Option("--adapter", help="A tuned rung, NAME=DIR; repeatable.")] = None,
     candidates: Annotated[
         Path | None,
@@ -273,6 +285,9 @@ def ladder(
     exclude: Exclude = None,
     shots: Annotated[int, typer.Option("--shots", help="Solved pairs in a prompt.")] = 5,
     reflections: Annotated[int, typer.Option("--reflections", help="Further tries of a query that fails.")] = 2,
+    side_effects: Annotated[
+        bool, typer.Option("--side-effects", help="Of each tuned rung: what tuning changed elsewhere, minutes more.")
+    ] = False,
     base_url: BaseUrl = None,
     mode: Mode = "execution",
     fresh: Annotated[
@@ -302,6 +317,7 @@ def ladder(
             aimed=aimed,
             glossary=glossary_of(questions),
             four_bit=four_bit,
+            side_effects=side_effects,
             mode=mode,
             fresh=fresh,
             **chosen,

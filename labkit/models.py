@@ -106,6 +106,12 @@ def load_model(
     return model
 
 
+def unloaded(name: str | Path = DEFAULT) -> Model:
+    """What is known of a model before its weights are read: name, folder, hash. It tells whose an adapter is."""
+    folder = fetch_model(name)
+    return Model(str(name), folder, None, None, "", "", weights_sha256(folder))
+
+
 def _load(folder: Path, device: str, dtype: str, four_bit: bool) -> tuple:
     import torch
 

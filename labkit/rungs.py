@@ -27,7 +27,8 @@ from labkit.schema import Schema, read_schema
 from labkit.sqltext import parse, skeleton
 
 RUNGS = ("prompt", "few-shot", "self-reflection", "retrieval-bm25", "retrieval-embeddings")
-LOOKING_UP = RUNGS[1:2] + RUNGS[3:]  # those that need material
+TUNED = ("instruction", "memory")  # adapters that the ladder tunes itself, where they are named: minutes, or hours
+LOOKING_UP = RUNGS[1:2] + RUNGS[3:]  # prompts that need material; so do the tuned ones
 PAIRS = 1000  # generated where none are given
 
 
@@ -183,8 +184,8 @@ def material(
     paths = {questions.database_path(q) for q in questions}
     if len(paths) != 1:
         raise LabkitError(
-            f"The questions of {questions.name!r} are on {len(paths)} databases. Few-shot prompts and retrieval are "
-            "about one: part the set by database, or leave out those rungs."
+            f"The questions of {questions.name!r} are on {len(paths)} databases. Few-shot prompts, retrieval "
+            "and tuning are about one: part the set by database, or leave out those rungs."
         )
     (database,) = paths
     if glossary is None and (beside := database.parent / "glossary.md").is_file():
@@ -245,6 +246,6 @@ def _refuse(pairs: Sequence[Question], questions: QuestionSet, database: Path) -
         ids = sorted({id for found in shared for id in found.b})
         some = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
         raise LabkitError(
-            f"The pairs hold questions or queries of the set {questions.name!r} itself: {some}. A prompt that shows "
+            f"The pairs hold questions or queries of the set {questions.name!r} itself: {some}. A rung that knows "
             "the answers measures nothing: give pairs made with `labkit generate --avoid` that set."
         )

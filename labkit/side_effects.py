@@ -63,6 +63,23 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """Side effects in figures alone: the share of `prompts` with the identical answer and its interval, KL over the
+    answer in nats, perplexity of plain English."""
+
+    agreement: float
+    agreement_low: float
+    agreement_high: float
+    prompts: int
+    kl: float
+    perplexity_before: float
+    perplexity_after: float
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class SideEffects:
     """What happened to all prompts, and to the perplexity of plain English (per token, over `tokens` predicted)."""
 
@@ -108,6 +125,12 @@ class SideEffects:
         """Mean over prompts of KL(before || after) over the tokens of before's answer, in nats."""
         return math.fsum(effect.kl_answer for effect in self.effects) / self.n
 
+    @property
+    def figures(self) -> Elsewhere:
+        """The figures that a ladder shows beside an accuracy."""
+        same, perplexities = self.agreement, (self.perplexity_before, self.perplexity_after)
+        return Elsewhere(same.share, same.low, same.high, same.n, self.kl_answer, *perplexities)
+
     def __str__(self) -> str:
         change = self.perplexity_after / self.perplexity_before - 1
         return (
@@ -148,8 +171,8 @@ def side_effects(
     """
     from labkit.divergence import divergences, perplexity  # here, not above: torch
 
-    prompts = tuple(load_prompts(_given("prompts.jsonl")) if prompts is None else prompts)
-    text = _given("english.txt").read_text(encoding="utf-8") if text is None else text
+    prompts = tuple(general_prompts() if prompts is None else prompts)
+    text = plain_english() if text is None else text
     _check(before, after, prompts)
     conversations = _conversations(prompts)
     first = _kept_answers(before, conversations, max_new_tokens=max_new_tokens, batch_size=batch_size)
@@ -161,6 +184,16 @@ def side_effects(
     ]
     english, english_after = perplexity(before, text), perplexity(after, text)
     return SideEffects(tuple(effects), english.value, english_after.value, english.tokens, after.name, after.adapter)
+
+
+def general_prompts() -> list[Prompt]:
+    """The kit's own, in `datasets/general/`, written before anything was tuned; LabkitError without a course."""
+    return load_prompts(_given("prompts.jsonl"))
+
+
+def plain_english() -> str:
+    """The kit's own text beside them."""
+    return _given("english.txt").read_text(encoding="utf-8")
 
 
 def load_prompts(path: str | Path) -> list[Prompt]:

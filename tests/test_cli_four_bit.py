@@ -64,7 +64,7 @@ def test_every_command_that_loads_a_model_takes_it():
         ("join", "BANK", "BANK", "--out", "OUT"),
         ("side-effects", "--adapter", "BANK"),
         ("serve", "--db", LEAGUE / "league.sqlite"),
-        ("tune", "--pairs", "PAIRS", "--method", "memory", "--out", "OUT"),
+        ("tune", "--pairs", LEAGUE / "trained.jsonl", "--method", "memory", "--out", "OUT"),
         ("tune-channel", "--pairs", LEAGUE / "trained.jsonl", "--out", "OUT"),
         ("remember", "--facts", "PAIRS", "--out", "OUT"),
     ],
@@ -75,6 +75,7 @@ def test_it_reaches_the_loading_of_the_model(words, monkeypatch):
         raise LabkitError(f"asked to load {name}, four_bit {four_bit}")
 
     monkeypatch.setattr(labkit, "load_model", load)
+    monkeypatch.setattr("labkit.tuning.load_model", load)  # which `tune` calls once its arguments are right
     assert "asked to load tiny, four_bit True" in command(*words, "--model", "tiny", "--four-bit", code=2).stderr
     assert "asked to load tiny, four_bit False" in command(*words, "--model", "tiny", code=2).stderr
 

@@ -179,15 +179,50 @@ def test_two_banks_are_joined_and_asked_as_one(tiny_model_dir, facts, tmp_path):
         (("--pairs", "nosuch.jsonl"), "nosuch.jsonl"),
         (("--avoid", "nosuch.jsonl"), "nosuch.jsonl"),
         (("--adapter", "nosuch"), "nosuch"),
+        (("--adapter", "starter"), "no starter adapter for"),
+        (("--prompt", "sung"), "no prompt 'sung'"),
         (("--model", "nosuch"), "Unknown model"),
     ],
 )
-def test_wrong_options_are_sentences(tiny_model_dir, facts, tmp_path, options, sentence):
+def test_wrong_options_are_sentences_before_the_model_is_loaded(
+    tiny_model_dir, facts, tmp_path, monkeypatch, options, sentence
+):
+    if options[0] != "--model":
+        monkeypatch.setattr("labkit.tuning.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
     given = {"--pairs": facts, "--method": "memory", "--model": tiny_model_dir, "--out": tmp_path / "a"}
     given[options[0]] = options[1]
     error = as_json("tune", *(part for pair in given.items() for part in pair), code=2)["error"]
     assert re.search(sentence, error), error
     assert not (tmp_path / "a").exists()
+
+
+def test_an_adapter_of_another_base_and_a_full_folder_are_told_before_the_model_is_loaded(
+    learnt, tiny_model_dir, facts, tmp_path, monkeypatch
+):
+    other = runpy.run_path(str(HERE / "standin.py"))["make_tiny_model"](tmp_path / "other", seed=1)
+    for module in ("labkit.tuning", "labkit.tuning.merge"):
+        monkeypatch.setattr(f"{module}.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("labkit.models._load", lambda *_, **__: pytest.fail("weights were read"))
+    bare = tmp_path / "bare"
+    shutil.copytree(learnt, bare)
+    (bare / "adapter_model.safetensors").unlink()
+    tune = ("tune", "--pairs", facts, "--method", "memory")
+    merge = ("merge", "--out", tmp_path / "m")
+    foreign, here = "was made for .* with the hash", ("--model", tiny_model_dir)
+    for words, sentence in [
+        ((*tune, "--out", tmp_path / "a", "--model", other, "--adapter", learnt), foreign),
+        ((*tune, "--out", tmp_path / "a", *here, "--adapter", bare), "safetensors is missing"),
+        ((*tune, "--out", learnt, *here, "--seed", 3), "holds another adapter"),
+        ((*merge, "--adapter", learnt, "--model", other), foreign),
+        ((*merge, "--adapter", tmp_path, *here), "no adapter"),
+        ((*merge, "--adapter", bare, *here), "safetensors is missing"),
+        ((*merge, "--adapter", learnt, *here, "--gguf", tmp_path / "m.gguf", "--kind", "q2"), "kind is 'q2'"),
+        (("merge", "--out", learnt, "--adapter", learnt, *here), "exists already"),
+        (("side-effects", "--adapter", learnt, "--model", other), foreign),
+        (("side-effects", "--adapter", tmp_path, *here), "holds no adapter"),
+    ]:
+        error = as_json(*words, code=2)["error"]
+        assert re.search(sentence, error), (words, error)
 
 
 def test_four_bit_weights_tune_from_the_command_line(tiny_model_dir, facts, tmp_path):

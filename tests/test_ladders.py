@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,8 @@ from labkit.models import weights_sha256
 from labkit.reflection import Reflection
 from labkit.rungs import RUNGS, RetrievalPrompt, chosen, material, rung
 from labkit.runs import RunStore
+from labkit.side_effects import Prompt, side_effects
+from labkit.tuning.adapter import read_card
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
 RIGHT = "SELECT count(*) FROM teams"
@@ -438,6 +441,116 @@ def test_metered_passes_the_prompt_and_the_words_of_its_model_on():
     model.prompt = "question_only"
     assert Metered(model).prompt == "question_only" and Metered(model).describe() == model.describe()
     assert SqlGenerator(Metered(model)).describe()["prompt"] == "question_only"
+
+
+# --- rungs that are tuned here ----------------------------------------------------------------------------------------
+
+
+def test_instruction_and_memory_are_rungs_by_name(questions, tiny_model_dir, tmp_path, monkeypatch):
+    """Tuned on the solved pairs, once; the memory rung knows them by heart, and the set's questions stay unseen."""
+    store, rungs = RunStore(tmp_path / "runs.db"), ["memory", "prompt", "instruction"]
+    first = ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store)
+    assert [rung.name for rung in first.rungs] == ["prompt", "memory", "instruction"]
+    for tuned in first.rungs[1:]:
+        card = read_card(tuned.run.adapter)
+        assert card.method == tuned.name and card.pairs == 4 and Path(tuned.run.adapter).parent == tmp_path / "ladders"
+        assert tuned.build_seconds == card.seconds > 0 and tuned.run.prompt == "question_only" and tuned.run.n == 3
+        assert tuned.peak_memory >= card.made["peak_memory"] > 50e6 and card.overlap["three"]["queries"] == 0
+        kept = load_questions(Path(tuned.run.adapter) / "pairs.jsonl")
+        assert not {q.question for q in kept} & {q.question for q in questions}
+    assert read_card(first.rungs[1].run.adapter).recalled == 4
+    monkeypatch.setattr("labkit.tuning.climbing.tune", None)  # whoever tunes again fails
+    assert ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store, fresh=True).rungs[1].run.adapter == (
+        first.rungs[1].run.adapter
+    )
+
+
+def test_tuning_that_was_cut_off_goes_on_in_the_same_folder(questions, tiny_model_dir, tmp_path, monkeypatch):
+    from labkit.tuning.train import Trainer
+
+    steps, step = [], Trainer.step
+
+    def counted(self, what):
+        steps.append(what)
+        if len(steps) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, what)
+
+    def climb(folder):
+        return ladder(tiny_model_dir, questions, ["memory"], pairs=PAIRS, store=folder / "runs.db")
+
+    monkeypatch.setattr(Trainer, "step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        climb(tmp_path / "a")
+    resumed = climb(tmp_path / "a")
+    taken = len(steps)
+    whole = climb(tmp_path / "b")
+    assert len(steps) - taken == taken > 3
+    weights = [(Path(one.rungs[0].run.adapter) / "adapter_model.safetensors").read_bytes() for one in (resumed, whole)]
+    assert weights[0] == weights[1]
+
+
+def test_what_tuning_would_stop_at_is_said_before_the_first_rung(questions, tiny_model_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("labkit.ladders._load", lambda *_: pytest.fail("a model was loaded"))
+    with pytest.raises(LabkitError, match="of the set 'three' itself: q0"):
+        ladder(tiny_model_dir, questions, ["prompt", "memory"], pairs=[*PAIRS, OVERLAPS["query"]])
+    other = [Question("o", "The Foxes are at home where?", "SELECT city FROM teams WHERE name = 'Foxes'", "league")]
+    save_questions(questions.db_dir / "others.jsonl", other)  # another evaluation set, beside the database
+    with pytest.raises(LabkitError, match="also in an evaluation set"):
+        ladder(tiny_model_dir, questions, ["prompt", "memory"], pairs=PAIRS)
+    with pytest.raises(LabkitError, match="adapter is loaded on a local model"):
+        ladder(Scripted(RIGHT), questions, ["instruction"], pairs=PAIRS)
+    carrying = Scripted(RIGHT)
+    carrying.name, carrying.adapter = "tiny", "there"
+    with pytest.raises(LabkitError, match="tiny carries an adapter already"):
+        ladder(carrying, questions, ["instruction"], pairs=PAIRS)
+
+
+ELSEWHERE = ["agreement", "agreement_low", "agreement_high", "prompts", "kl", "perplexity_before", "perplexity_after"]
+
+
+def test_what_tuning_did_elsewhere_stands_beside(questions, tiny_model_dir, tmp_path, monkeypatch):
+    asked = [Prompt(f"p{i}", f"Name {i} birds.", "general") for i in range(3)]
+    monkeypatch.setattr("labkit.ladders.general_prompts", lambda: asked)
+    monkeypatch.setattr("labkit.ladders.plain_english", lambda: "The river was low, and the boats lay dry. " * 20)
+    store, rungs = RunStore(tmp_path / "runs.db"), ["prompt", "memory"]
+    climbed = ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store, side_effects=True)
+    plain, tuned = climbed.to_json()["rungs"]
+    assert (
+        list(plain) == list(tuned) == list(climbed.to_frame().columns) == [*COLUMNS, "peak_memory", "run", *ELSEWHERE]
+    )
+    assert {plain[name] for name in ELSEWHERE} == {None}
+    base = labkit.load_model(tiny_model_dir)
+    adapted = labkit.load_model(tiny_model_dir, adapter=climbed.rungs[1].run.adapter)
+    found = side_effects(base, adapted, asked, "The river was low, and the boats lay dry. " * 20)
+    assert tuned["kl"] == pytest.approx(found.kl_answer) and tuned["kl"] > 0 and tuned["prompts"] == 3
+    assert tuned["perplexity_after"] == pytest.approx(found.perplexity_after) != tuned["perplexity_before"]
+    lines = str(climbed).splitlines()
+    assert "same answer elsewhere" in lines[1] and lines[1].endswith("perplexity")
+    assert lines[2].split()[-3:] == ["-"] * 3 and f"-> {found.perplexity_after:.2f}" in lines[3]
+    monkeypatch.setattr("labkit.ladders.compare_elsewhere", None)  # whoever compares again fails
+    assert ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store, side_effects=True) == climbed
+    assert "elsewhere" not in str(ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store))
+
+
+def test_side_effects_of_nothing_tuned_are_refused_before_any_work(questions):
+    model = Scripted(RIGHT)
+    with pytest.raises(LabkitError, match="no rung is tuned"):
+        ladder(model, questions, ["prompt"], side_effects=True)
+    assert not model.asked
+
+
+def test_where_there_is_a_starter_tuning_begins_with_it(questions, tiny_model_dir, tmp_path, monkeypatch):
+    from labkit.tuning import climbing
+
+    seen = []
+    monkeypatch.setattr(climbing.starters, "has_starter", lambda model: True)
+    monkeypatch.setattr(climbing, "tune", lambda *given, **settings: seen.append((given, settings)))
+    model, pairs = labkit.load_model(tiny_model_dir), QuestionSet("pairs", PAIRS)
+    out = climbing.tuned_adapter("instruction", model, pairs, tmp_path, [questions], RunStore(tmp_path / "runs.db"))
+    ((given, settings),) = seen
+    assert given[2:] == ("instruction", out) and (settings["adapter"], settings["rate"]) == ("starter", 1e-3)
+    assert settings["avoid"] == [questions]
 
 
 @pytest.mark.real

@@ -30,7 +30,7 @@ from labkit.tuning.examples import Example, encode
 from labkit.tuning.instruction import Passes
 from labkit.tuning.lora import LoRALinear
 from labkit.tuning.memory import Mastery
-from labkit.tuning.train import Trainer, _Watch
+from labkit.tuning.train import Trainer, _Pace, _Watch
 
 HERE = Path(__file__).parent
 tiny_model_dir = runpy.run_path(str(HERE / "standin.py"))["tiny_model_dir"]
@@ -524,9 +524,21 @@ def test_progress_shows_and_is_quiet_under_ci(tiny, tmp_path, monkeypatch, capfd
     tune(tiny, facts(4), out=tmp_path / "a", **MEMORY | {"passes": 3})
     shown = capfd.readouterr()
     assert "mastered" in shown.err and "tokens/s" in shown.err and shown.out == ""
+    assert "left=" in shown.err and "steps [" in shown.err and "100%" not in shown.err.split("steps [")[-1]
+    tune(tiny, facts(4), out=tmp_path / "c", **INSTRUCTION)
+    assert "16/16 [" in (shown := capfd.readouterr().err) and "left=" not in shown  # its end is known
     monkeypatch.setenv("CI", "true")
     tune(tiny, facts(4), out=tmp_path / "b", **MEMORY | {"passes": 3})
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_time_left_is_that_of_the_last_steps_and_none_where_nothing_is_won():
+    pace = _Pace(100)
+    assert [pace.left(seconds, 0) for seconds in (1, 2)] == ["?", "?"]
+    assert pace.left(11, 20) == "00:40"  # 20 in 10 seconds, 80 to go
+    slow = [pace.left(11 + 2 * step, 20 + step // 4) for step in range(1, 201)]
+    assert slow[-1] == "03:58" and pace.left(412, 100) == "00:00"  # 50 in the last 398 seconds, 30 to go
+    assert _Pace(3).left(5, 3) == "00:00"
 
 
 @pytest.mark.parametrize("method", ["memory", "instruction"])

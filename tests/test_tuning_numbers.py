@@ -3,6 +3,7 @@
 import random
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from transformers.models.auto import AutoModelForCausalLM
 from labkit.agent import ReplyGenerator
 from labkit.dataset import Question
 from labkit.errors import LabkitError
+from labkit.fetching import DEFAULT, known_models
 from labkit.models import load_model
 from labkit.prompting import chat
-from labkit.tuning import Recipe, tune
+from labkit.tuning import Recipe, recipes, tune
 from labkit.tuning.examples import Example, batches, common_prefix, encode
 from labkit.tuning.lora import LoRA, LoRALinear, attach, put_back
 from labkit.tuning.loss import NEGLIGIBLE, ROWS, token_loss
@@ -444,6 +446,26 @@ def test_batches_hold_each_example_once_and_about_one_length(count, size):
 def test_a_recipe_that_cannot_work_is_refused(settings):
     with pytest.raises(LabkitError, match=f"{next(iter(settings))} must be"):
         Recipe(**settings)
+
+
+def test_the_page_of_recipes_is_what_tuning_takes_and_marks_what_was_not_measured():
+    text = (Path(__file__).parents[1] / "docs" / "scale.md").read_text()
+    assert recipes.page() in text
+    rows = [line for line in recipes.page().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 2 * len(known_models())
+    for row in rows:
+        assert row.endswith("not measured |") == (DEFAULT not in row), row
+
+    class Network:
+        layers = [None] * known_models()[0].layers
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "body", lambda network: network)
+        for row, method in zip(rows, recipes.METHODS, strict=False):  # the first model's two rows
+            taken = recipes.default_recipe(method, SimpleNamespace(network=Network))
+            assert (
+                f"| {taken.layers} of 30 | {taken.rank}, {taken.alpha:g} | {taken.rate:g} | {taken.batch_size} |" in row
+            )
 
 
 @pytest.mark.parametrize("causal", [False, True])

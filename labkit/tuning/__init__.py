@@ -5,7 +5,7 @@ trainable part), `loss`, `trunk` (the frozen part, computed once), `plans` (what
 loop), then the two plans, `instruction` and `memory`; `adapter` (folders and cards), `starters`, `ready` (for who skips
 a lab's tuning), `checkpoint`, `ranks` (several processes), `merge` (a plain model folder), `export` (a GGUF file).
 Memory experts are `selection`, `faiss_selection`, `spelling`, `bank`, `mome`, `mome_files`, `remember`, `joining`.
-What tuning did elsewhere is `labkit.side_effects`.
+`climbing` tunes for a ladder. What tuning did elsewhere is `labkit.side_effects`.
 """
 
 import hashlib
@@ -24,9 +24,10 @@ from labkit.dataset import Question, QuestionSet, save_questions
 from labkit.errors import LabkitError
 from labkit.home import alone, home, write_atomically
 from labkit.meters import model_peak
-from labkit.models import DEFAULT, Model, load_model
+from labkit.models import DEFAULT, Model, load_model, unloaded
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.notices import notice
+from labkit.quantization import check_four_bit
 from labkit.runs import RunStore
 from labkit.tuning import adapter as folders
 from labkit.tuning import mome_peft, starters  # noqa: F401 (mome_peft: PEFT learns to read a bank)
@@ -39,7 +40,7 @@ from labkit.tuning.memory import Mastery
 from labkit.tuning.packed import body, packed_attention
 from labkit.tuning.plans import Recipe, Seen, recipe_record
 from labkit.tuning.ranks import Ranks, own_device, ranks
-from labkit.tuning.recipes import METHODS, default_recipe
+from labkit.tuning.recipes import METHODS, check_method, default_recipe
 from labkit.tuning.sources import data_sha256, digest, old_pairs, read_pairs, refuse_excluded, refuse_overlap, schemas
 from labkit.tuning.train import Trainer, train
 
@@ -82,6 +83,7 @@ def tune(
     prompt: str | None = None,
     recipe: Recipe | None = None,
     adapter: str | Path | None = None,
+    four_bit: bool = False,
     replay: float = 0.25,
     avoid: Iterable[str | Path | QuestionSet] = (),
     store: RunStore | None = None,
@@ -99,8 +101,10 @@ def tune(
     recipe: how (see `Recipe`); single settings may be named instead, as in `rate=1e-3, passes=2`. adapter: a folder to
     continue from; its pairs are kept in memory by `replay`: that share of them beside the new ones (instruction), or
     all of them, trained on only where they slip (memory; none where `replay` is 0). "starter": the kit's own adapter
-    of this model (see `starters`), of whose pairs none is replayed.
+    of this model (see `starters`), of whose pairs none is replayed. four_bit: a model that is named is loaded
+    in 4 bits.
 
+    What is wrong with the arguments is said before a model that is named is loaded.
     Stops with a LabkitError that lists them when pairs overlap an evaluation set: one beside their database, of the run
     `store`, or in `avoid`; or when a query, of a replayed pair too, reads what is excluded (`excluding`). A call that
     was interrupted goes on where it was; one that is finished is shown again.
@@ -111,10 +115,14 @@ def tune(
     card = folders.read_card(adapter) if adapter and adapter != starters.NAME else None
     usual = "chat" if all(q.is_fact for q in pairs) else "question_only"
     prompt = prompt or (card.prompt if card else usual)
+    _check_call(method, prompt)
+    _with_settings(recipe or Recipe(), settings)
+    _check_model(model, four_bit, adapter)
+    if out:
+        _refuse_another(Path(out), {"pairs": data_sha256(pairs), "method": method, "prompt": prompt, "seed": seed})
     overlap = refuse_overlap(pairs, databases, avoid, store)
-    model = load_model(model, device=own_device()) if isinstance(model, (str, Path)) else model
-    if model.adapter:
-        raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
+    if isinstance(model, (str, Path)):
+        model = load_model(model, device=own_device(), four_bit=four_bit)
     recipe = _with_settings(recipe or default_recipe(method, model), settings)
     adapter = starters.starter(model) if adapter == starters.NAME else adapter
     if adapter:
@@ -234,6 +242,27 @@ class _Work:
         )  # fmt: skip
 
 
+def _check_call(method: str, prompt: str) -> None:
+    """LabkitError for names that labkit does not have."""
+    check_method(method)
+    if prompt != NEAREST_PAIRS:
+        as_prompt(prompt)
+
+
+def _check_model(model: Model | str | Path, four_bit: bool, adapter: str | Path | None) -> None:
+    """LabkitError for a model that can't be tuned, or not from that adapter; a model that is named is not loaded."""
+    named = isinstance(model, (str, Path))
+    if not named and model.adapter:
+        raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
+    if not named and four_bit and not model.four_bit:
+        raise LabkitError("four_bit says how a model is loaded that is given by its name; this one is loaded already.")
+    if four_bit:
+        check_four_bit()
+    if adapter:
+        known = unloaded(model) if named else model
+        folders.check_folder(starters.starter(known) if adapter == starters.NAME else adapter, known)
+
+
 def _name_of(adapter: str | Path | None) -> str | None:
     return None if not adapter else starters.NAME if starters.is_starter(adapter) else str(adapter)
 
@@ -276,13 +305,21 @@ def _identity(model: Model, pairs, method, prompt, recipe: Recipe, adapter, repl
     }
 
 
+def _refuse_another(folder: Path, identity: dict) -> None:
+    """LabkitError where the folder holds an adapter of another call than one with this identity, or part of one."""
+    if not (folder / folders.CONFIG).is_file():
+        return
+    call = folder / _CALL
+    made = json.loads(call.read_text()) if call.is_file() else {}
+    if any(made.get(name) != value for name, value in identity.items()):
+        raise LabkitError(f"{folder} holds another adapter. Name another folder, or remove that one.")
+
+
 def _finished(folder: Path, identity: dict) -> Tuned | None:
     """What an earlier, finished call of the same arguments made; LabkitError where the folder holds another adapter."""
     if not (folder / folders.CONFIG).is_file():
         return None
-    call = folder / _CALL
-    if not call.is_file() or json.loads(call.read_text()) != identity:
-        raise LabkitError(f"{folder} holds another adapter. Name another folder, or remove that one.")
+    _refuse_another(folder, identity)
     shutil.rmtree(folder / "unfinished", ignore_errors=True)  # a call killed at its very end leaves it
     notice(f"{folder} holds the adapter of this same call; remove the folder to tune anew.")
     return _tuned(folder, folders.read_card(folder))

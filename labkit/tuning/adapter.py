@@ -205,6 +205,15 @@ def check_base(folder: str | Path, model) -> Card | None:
     return card
 
 
+def check_folder(folder: str | Path, model) -> Card | None:
+    """The folder's card; LabkitError for all that can be said of an adapter before its base is loaded: no adapter, one
+    that labkit does not compute, one without its weights, one of other weights than `model`'s."""
+    read_config(folder)
+    if not (Path(folder) / WEIGHTS).is_file():
+        raise LabkitError(f"{folder} holds no adapter: {WEIGHTS} is missing. {_AGAIN}")
+    return check_base(folder, model)
+
+
 def sha256(folder: str | Path) -> str:
     """Of the folder's weights."""
     path = Path(folder) / WEIGHTS

@@ -30,6 +30,14 @@ _OTHERS = "llama.cpp's convert_hf_to_gguf.py may know it."
 _PROBE = "It's  12345 DON'T\n\n we'LL\t(x+y)!= zoë 한국 \r\n  SELECT count(*)"  # cut differently by each known rule
 
 
+def check_file(out: Path, kind: str) -> None:
+    """LabkitError for a kind that labkit does not write, and for a file that exists."""
+    if kind not in KINDS:
+        raise LabkitError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
+    if out.exists():
+        raise LabkitError(f"{out} exists already. Name another file, or remove it first.")
+
+
 def to_gguf(folder: str | Path, out: str | Path, kind: str = "q8_0") -> Path:
     """Write the model in `folder` to the new file `out`. kind: "q8_0" (8 bits a weight), "f16" or "f32".
 
@@ -37,10 +45,7 @@ def to_gguf(folder: str | Path, out: str | Path, kind: str = "q8_0") -> Path:
     exists.
     """
     folder, out = Path(folder), Path(out)
-    if kind not in KINDS:
-        raise LabkitError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
-    if out.exists():
-        raise LabkitError(f"{out} exists already. Name another file, or remove it first.")
+    check_file(out, kind)
     network, tokenizer = _load(folder)
     architecture = _architecture(network.config, folder)
     pre = _rule_of(tokenizer, folder)

@@ -19,9 +19,9 @@ from labkit.conversion import without_quantisation
 from labkit.dataset import load_questions
 from labkit.decoding import next_token_logits
 from labkit.errors import LabkitError
-from labkit.models import DEFAULT, Model, load_model, prompt_of
+from labkit.models import DEFAULT, Model, load_model, prompt_of, unloaded
 from labkit.notices import notice
-from labkit.tuning.adapter import CARD, PAIRS, load_adapter
+from labkit.tuning.adapter import CARD, PAIRS, check_folder, load_adapter
 from labkit.tuning.lora import fuse
 from labkit.upstream import quiet
 
@@ -73,6 +73,7 @@ def merge(
     out = Path(out)
     if out.exists():
         raise LabkitError(f"{out} exists already. Name another folder, or remove it first.")
+    check_folder(adapter, model if isinstance(model, Model) else unloaded(model or DEFAULT))
     base = _base(model, four_bit, dtype)
     prompt = prompt_of(Path(adapter), base)
     asked = _asked(adapter, prompt) if prompts is None else list(prompts)

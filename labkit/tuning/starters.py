@@ -20,13 +20,17 @@ def folder(model) -> Path:
 
 def starter(model) -> Path:
     """The starter's folder; LabkitError where the kit has none for these weights."""
-    found = folder(model)
-    if not (found / CONFIG).is_file():
+    if not has_starter(model):
         raise LabkitError(
             f"The kit has no starter adapter for {model.name} ({model.sha256[:12]}). Tune without one, or make one "
             "from a clone of the kit: python tools/make_starter.py --model NAME."
         )
-    return found
+    return folder(model)
+
+
+def has_starter(model) -> bool:
+    """Whether the kit has a starter for these weights."""
+    return (folder(model) / CONFIG).is_file()
 
 
 def is_starter(adapter: str | Path) -> bool:

@@ -9,6 +9,7 @@ was killed goes on and ends with the same bits, on the same number of threads.
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ from labkit.tuning.ranks import Ranks
 from labkit.tuning.trunk import TOKENS, Trunk
 
 _HALVINGS = 4
+_RECENT = 200  # steps by which the time left is told
+_UNTIL_MASTERED = "{n_fmt} steps [{elapsed}, {rate_fmt}{postfix}]"  # tqdm's own time left ends with the round
 _LESS = "Tune fewer layers, or take a smaller model or 4-bit weights."
 
 
@@ -181,7 +184,8 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
         notice(f"Going on at step {trainer.steps:,}.")
     begun, losses = time.monotonic() - checkpoint.seconds, _Watch()
     quiet = not progress or bool(os.environ.get("CI")) or not trainer.ranks.first
-    bar = tqdm(total=plan.total, unit="step", disable=quiet)
+    pace = _Pace(len(trainer.examples)) if hasattr(plan, "mastered") else None
+    bar = tqdm(total=plan.total, unit="step", disable=quiet, bar_format=_UNTIL_MASTERED if pace else None)
     with packed_attention(trainer.network), bar, stop_requests() as request:
         checkpoint.take(trainer, plan)
         while not request.asked and (step := plan.next(trainer)) is not None:
@@ -192,7 +196,8 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
             checkpoint.seconds = time.monotonic() - begun
             bar.total, bar.n = max(plan.total, trainer.steps), trainer.steps
             speed = trainer.tokens / max(checkpoint.seconds, 1e-9)
-            bar.set_postfix(plan.note() | {"tokens/s": f"{speed:.0f}"}, refresh=False)
+            left = {"left": pace.left(checkpoint.seconds, len(plan.mastered))} if pace else {}
+            bar.set_postfix(plan.note() | {"tokens/s": f"{speed:.0f}"} | left, refresh=False)
             bar.update(0)
             request.asked |= bool(watch and watch(_seen(trainer, plan, step, outcome, checkpoint.seconds)))
             if checkpoint.due():
@@ -210,6 +215,23 @@ def _seen(trainer: Trainer, plan: Plan, step: Step, outcome: Outcome, seconds: f
     mastered = getattr(plan, "mastered", None)
     count = None if mastered is None else len(mastered)
     return Seen(trainer.steps, max(plan.total, trainer.steps), seconds, trainer.tokens, losses, count)
+
+
+class _Pace:
+    """How long memory tuning still takes, for its steps have no known end: by the examples mastered a second over the
+    last steps. The hard ones come last, so it is a guess, and grows where they resist."""
+
+    def __init__(self, of: int):
+        self.of, self.seen = of, deque(maxlen=_RECENT)
+
+    def left(self, seconds: float, mastered: int) -> str:
+        """Hours, minutes and seconds; "?" where the last steps have won nothing."""
+        self.seen.append((seconds, mastered))
+        begun, before = self.seen[0]
+        if mastered < self.of and mastered <= before:
+            return "?"
+        pace = (seconds - begun) / max(1, mastered - before)
+        return tqdm.format_interval((self.of - mastered) * pace)
 
 
 class _Watch:
