@@ -386,6 +386,9 @@ for item in questions[:3]:
 # %% [markdown]
 # `labkit.evaluate` asks the model all of them, runs its queries beside the right ones and compares the rows. This
 # takes a minute or two. Everything is kept in the run store: run the cell again and it is there at once.
+#
+# Below the table your figures stand beside the range of recorded runs: other seeds, two number formats. The answers are
+# greedy, so a seed changes none of them; the rounding of another format may.
 
 # %%
 asked = questions[: course.shorter(len(questions), 3)]
@@ -393,6 +396,9 @@ run = labkit.evaluate(SqlGenerator(model, max_new_tokens=setting.max_new_tokens)
 print(f"run {run.id}: {run}")
 print(f"{run.valid} of {run.n} predictions could be run at all")
 run.to_frame()[["question_id", "prediction", "verdict", "reason"]].head(5)
+
+# %%
+course.expected("lab00", {"right": run.correct, "could be run": run.valid}, setting)
 
 # %% [markdown]
 # The number in front is the share of right answers. The two in brackets are its **95 % interval** (Wilson's).

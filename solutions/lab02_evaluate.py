@@ -348,7 +348,9 @@ pd.DataFrame(rows, columns=["questions", "the better one is ahead", "and p is be
 #
 # In Lab 1, invented columns were the largest class of the recorded run. So an idea suggests itself: mend the names.
 # Where another table has all the columns, take that table; else take the real column that is spelt most like the
-# invented one. Below it, what the worked examples did for your own model.
+# invented one. Below it, what the worked examples did for your own model, and its figures beside the range of recorded
+# runs: other seeds, two number formats. (Its answers are greedy: a seed changes none of them, the rounding of another
+# format may.)
 
 # %%
 schema = labkit.read_schema(league)
@@ -386,7 +388,12 @@ second = labkit.evaluate(mended, answered, store=store)
 print(f"as recorded:    {larger.valid} of {larger.n} run, accuracy {larger}")
 print(f"names mended:   {second.valid} of {second.n} run, accuracy {second}")
 print(labkit.compare(larger, second))
-print("your model, plain against with examples:", labkit.compare(live, live_helped), sep="\n")
+change = labkit.compare(live, live_helped)
+print("your model, plain against with examples:", change, sep="\n")
+figures = {"plain, right": live.correct, "with examples, right": live_helped.correct}
+figures |= {"fixed by the examples": len(change.fixed), "broken by the examples": len(change.broken)}
+figures |= {"plain, could be run": live.valid, "with examples, could be run": live_helped.valid}
+course.expected("lab02", figures, setting)
 
 # %% [markdown]
 # Many more queries run now. How many more are *right*? This is what an evaluation is for: the idea was good, the work

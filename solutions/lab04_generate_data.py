@@ -414,12 +414,23 @@ pd.DataFrame(explorer.records()).head(3)
 # %% [markdown]
 # What you reject isn't lost: it goes to a file of its own, to look at again. Who wonders next month why a question is
 # missing finds it there. The rest is what Lab 5 can train on.
+#
+# What the generator drew hangs on the seed. So the lab's figures come last, beside the range of recorded runs with other
+# seeds. (No model is at work here: runs of one seed are the same in both number formats.)
 
 # %%
 kept = explorer.kept()
 training = labkit.save_questions(home() / "training" / "lab04.jsonl", kept)
 rejected = explorer.save_rejected(home() / "training" / "lab04_rejected.jsonl")
 print(f"{len(kept)} pairs in {training.name}, {len(explorer.rejected())} in {rejected.name}")
+figures = {
+    "pairs": len(generated),
+    "queries drawn for them": generated.report.drawn,
+    "dropped by your filter": len(doubted),
+}
+figures |= {"columns asked about": int((frame[frame.kind == "column"].pairs > 0).sum())}
+figures |= {"pairs that touch contracts": generated.coverage.counts["table"]["contracts"]}
+course.expected("lab04", figures, setting)
 
 # %% [markdown]
 # ## Recap
