@@ -415,8 +415,8 @@ pd.DataFrame(explorer.records()).head(3)
 # What you reject isn't lost: it goes to a file of its own, to look at again. Who wonders next month why a question is
 # missing finds it there. The rest is what Lab 5 can train on.
 #
-# What the generator drew hangs on the seed. So the lab's figures come last, beside the range of recorded runs with other
-# seeds. (No model is at work here: runs of one seed are the same in both number formats.)
+# What the generator drew hangs on the seed. So the lab's figures come last, beside the range of recorded runs with
+# other seeds. (No model is at work here: runs of one seed are the same in both number formats.)
 
 # %%
 kept = explorer.kept()
