@@ -246,6 +246,6 @@ def _refuse(pairs: Sequence[Question], questions: QuestionSet, database: Path) -
         ids = sorted({id for found in shared for id in found.b})
         some = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
         raise LabkitError(
-            f"The pairs hold questions or queries of the set {questions.name!r} itself: {some}. A rung that knows "
-            "the answers measures nothing: give pairs made with `labkit generate --avoid` that set."
+            f"The pairs hold questions or queries of the set {questions.name!r} itself: {some}. A prompt that "
+            "shows the answers measures nothing: give pairs made with `labkit generate --avoid` that set."
         )

@@ -417,7 +417,8 @@ def test_pairs_that_are_replayed_are_looked_at_too(people, tmp_path, monkeypatch
     )
     (tmp_path / "old").mkdir()
     save_questions(tmp_path / "old" / "pairs.jsonl", before)
-    monkeypatch.setattr("labkit.tuning.folders.check_base", lambda *_: None)
+    for check in ("check_folder", "check_base"):
+        monkeypatch.setattr(f"labkit.tuning.folders.{check}", lambda *_: None)
     monkeypatch.setattr("labkit.tuning.folders.read_card", lambda _: None)
     model = SimpleNamespace(adapter=None, name="none")
     with excluding(people, HIDDEN), pytest.raises(LabkitError, match="1 of the pairs read what is excluded.*: p0"):

@@ -454,7 +454,12 @@ def test_instruction_and_memory_are_rungs_by_name(questions, tiny_model_dir, tmp
     for tuned in first.rungs[1:]:
         card = read_card(tuned.run.adapter)
         assert card.method == tuned.name and card.pairs == 4 and Path(tuned.run.adapter).parent == tmp_path / "ladders"
-        assert tuned.build_seconds == card.seconds > 0 and tuned.run.prompt == "question_only" and tuned.run.n == 3
+        assert (
+            tuned.build_seconds == card.seconds
+            and card.tokens > 0
+            and tuned.run.prompt == "question_only"
+            and tuned.run.n == 3
+        )
         assert tuned.peak_memory >= card.made["peak_memory"] > 50e6 and card.overlap["three"]["queries"] == 0
         kept = load_questions(Path(tuned.run.adapter) / "pairs.jsonl")
         assert not {q.question for q in kept} & {q.question for q in questions}
