@@ -86,7 +86,7 @@ def _generated(figures: dict) -> str:
 
 ALONE, SCHEMA = "question_only", "plain"
 ONE, LLAMA = ("generate_one_by_one", "times_one_by_one"), ("llama_cpp", "times_llama_cpp")
-# the last entries that were measured, not the best ones
+# each the last that was measured from the kit's own starter, not the best one
 HELD_OUT = ("league-4600x1-starter-0.001", "held-out, reranked, aimed, with a channel")
 PARAPHRASE = (
     "league-3600x1-starter-0.001-encoder",
