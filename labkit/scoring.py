@@ -238,23 +238,28 @@ def _both(score: Score) -> str:
 
 # --- golds are run once -----------------------------------------------------------------------------------------------
 
-_kept: OrderedDict[tuple, Reference] = OrderedDict()
+_kept: OrderedDict[tuple, tuple[Reference, float]] = OrderedDict()  # with the seconds that it was given
 
 
 def kept_references(database: Path, wanted: Sequence[Question], limits: Limits = DEFAULT_LIMITS) -> list[Reference]:
     """A reference for each of `wanted`, which are as `alone` gives them; those not seen before on a file of this
-    content are run together."""
-    content = (database_hash(database), *said(database))
-    missing = [question for question in dict.fromkeys(wanted) if (content, question, limits) not in _kept]
-    fresh = dict(zip(missing, references(database, missing, limits), strict=True))
-    found = [fresh.get(question) or _kept[content, question, limits] for question in wanted]
-    for question, reference in fresh.items():
+    content are run together. One that was given more time, and took less, is as good."""
+    place = (database_hash(database), *said(database), limits.rows, limits.bytes, limits.memory)
+    found = {question: _seen((place, question), limits.seconds) for question in dict.fromkeys(wanted)}
+    missing = [question for question, reference in found.items() if reference is None]
+    for question, reference in zip(missing, references(database, missing, limits), strict=True):
+        found[question] = reference
         # a limit met may be the machine's mood: try again next time
         if reference.result.limit is None and len(reference.result.rows) <= _CACHED_ROWS:
-            _kept[content, question, limits] = reference
+            _kept[place, question] = reference, limits.seconds
     while len(_kept) > _CACHED:
         _kept.popitem(last=False)
-    return found
+    return [found[question] for question in wanted]
+
+
+def _seen(key: tuple, seconds: float) -> Reference | None:
+    reference, given = _kept.get(key, (None, 0.0))
+    return reference if reference is not None and given >= seconds >= reference.result.seconds else None
 
 
 def database_hash(database: str | Path) -> str:

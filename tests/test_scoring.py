@@ -10,7 +10,7 @@ from labkit.dataset import Question
 from labkit.errors import LabkitError
 from labkit.execution import ExecutionResult, Limits
 from labkit.matching import Table, same_bag, same_order, same_value
-from labkit.reference import depends_on_clock_or_chance, has_order
+from labkit.reference import depends_on_clock_or_chance, has_order, references
 from labkit.scoring import Pair, database_hash, score, score_many
 
 SCRIPT = """
@@ -386,6 +386,17 @@ def test_a_changed_database_is_not_answered_from_memory(tmp_path):
         assert score(question, f"SELECT {value}", path).right
         assert not score(question, f"SELECT {3 - value}", path).right
     assert len(hashes) == 2
+
+
+def test_a_gold_is_run_again_only_for_more_time_than_it_was_given(db, monkeypatch):
+    from labkit import scoring
+
+    run = []
+    monkeypatch.setattr(scoring, "references", lambda *args: run.append(len(args[1])) or references(*args))
+    scoring._kept.clear()
+    for seconds in (1.5, 1.0, 1.5, 2.0, 0.5):
+        score(Question("q", "?", "SELECT 1", ""), "SELECT 1", db, limits=Limits(seconds=seconds))
+    assert run == [1, 0, 0, 1, 0], "the shorter ones are served by the first, and all by the one of 2 s"
 
 
 def test_scores_keep_both_results(db):
