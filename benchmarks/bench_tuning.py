@@ -52,7 +52,8 @@ def peer(options) -> dict | None:
     if not PEER.exists():
         return None
     tried = json.loads(GRID.read_text())["best"] if GRID.exists() else {}
-    chosen = [f"--{key.replace('_', '-')}={value}" for key, value in tried.get("settings", {}).items()]
+    settings = tried.get("settings", {})
+    chosen = [f"--{key}={settings[key]}" for key in ("lr", "batch", "loss", "sampling") if key in settings]
     recipe = default_recipe("memory", options.model)
     fixed = ["--model", options.model.folder, "--facts", FACTS, "--n", options.n, "--threads", options.threads,
              "--rank", recipe.rank, "--alpha", recipe.alpha, "--top-layers", recipe.layers]  # fmt: skip

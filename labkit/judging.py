@@ -103,11 +103,12 @@ def _difference(reference: Reference, pred: ExecutionResult) -> tuple[str, str]:
     counts = f"{_count(len(pred.rows), 'row')} instead of {len(gold.rows)}"
     if len(pred.rows) != len(gold.rows) and same_rows_once(ours, theirs):
         return "duplicates", f"{counts}: the same rows, another number of times."
-    lacking = Counter(gold.rows) - Counter(pred.rows)
-    surplus = Counter(pred.rows) - Counter(gold.rows)
+    wanted, got = Counter(gold.rows), Counter(pred.rows)
+    lacking = next((row for row in wanted if wanted[row] > got[row]), None)
+    surplus = next((row for row in got if got[row] > wanted[row]), None)
     parts = [counts] if len(pred.rows) != len(gold.rows) else []
-    parts += [f"{shown(next(iter(lacking)))} is missing"] if lacking else []
-    parts += [f"{shown(next(iter(surplus)))} should not be there"] if surplus else []
+    parts += [f"{shown(lacking)} is missing"] if lacking is not None else []
+    parts += [f"{shown(surplus)} should not be there"] if surplus is not None else []
     return "rows", f"{'; '.join(parts) or 'Other rows'}."
 
 

@@ -208,7 +208,7 @@ def _on_copies(trials: Sequence[_Trial], limits: Limits) -> dict[Task, Execution
         for copy in trial.copies
         if trial.pair.prediction != trial.pair.question.sql
     }
-    tasks = sorted(wanted, key=lambda task: (task.database, task.sql))
+    tasks = sorted(wanted, key=lambda task: (str(task.database), task.sql))
     return dict(zip(tasks, execute_tasks(tasks, limits), strict=True))
 
 
