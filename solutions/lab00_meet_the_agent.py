@@ -90,6 +90,8 @@ print("The league says:", labkit.execute(league, "SELECT city, titles FROM teams
 # - A business user has an answer at once and does not wait for the data team.
 # - The data team is spared the hundredth small question.
 # - A query can be read, run again and checked. A sentence can't.
+# - Where the agent works, it is more reliable than queries that business users would write themselves: it is checked
+#   once, for all of them. This course is about getting there.
 #
 # The agent below shows its SQL and its rows beside the answer. When the query fails it says so.
 
@@ -166,8 +168,8 @@ def temperature(logits, t):
 course.check("lab00.temperature", temperature)
 
 # %% [markdown]
-# Stuck? `course.check("lab00.temperature", temperature, hint=1)` gives a nudge, `hint=2` more, `hint=3` nearly
-# all.
+# Stuck? `course.check("lab00.temperature", temperature, hint=1)` gives a nudge, `hint=2` more, `hint=3` the whole
+# idea in code.
 #
 # ### Exercise 2: top-k
 #
@@ -216,8 +218,8 @@ def top_p(probabilities, p):
 course.check("lab00.top_p", top_p)
 
 # %% [markdown]
-# Now the sliders run on your three functions, on the chances of the model's first token of SQL for a league
-# question.
+# Now the sliders run on your three functions, on the chances of the token that the model would
+# write after `SELECT`, for a league question.
 
 # %%
 filters = [
@@ -387,8 +389,9 @@ for item in questions[:3]:
 # `labkit.evaluate` asks the model all of them, runs its queries beside the right ones and compares the rows. This
 # takes a minute or two. Everything is kept in the run store: run the cell again and it is there at once.
 #
-# Below the table your figures stand beside the range of recorded runs: other seeds, two number formats. The answers are
-# greedy, so a seed changes none of them; the rounding of another format may.
+# Below the table your figures stand beside the range of recorded runs: other seeds, two number formats (bfloat16 and
+# float32: numbers kept in 16 or in 32 bits). The answers are greedy, so a seed changes none of them; the rounding of
+# another format may.
 
 # %%
 asked = questions[: course.shorter(len(questions), 3)]

@@ -30,6 +30,7 @@ from sqlglot import exp
 import labkit
 from labkit import course
 from labkit.agent import Agent, SqlGenerator
+from labkit.failures import HINTS
 from labkit.inspecting import records
 from labkit.prompting import few_shot
 from labkit.widgets import FailureInspector
@@ -153,7 +154,7 @@ for question, (wrong, right) in PAIRS.items():
 #
 # | question | trap |
 # |---|---|
-# | highest salary | salaries are **text**. `MAX` sorts by sign, and `--` sorts last |
+# | highest salary | salaries are **text**. `MAX` compares character by character, and `-` comes after `$` |
 # | three-point percentage | `--` is missing, and SQLite counts it as **0** in an average |
 # | picked after 30 | a column declared INTEGER holds the **word** `undrafted`, and text is greater than any number |
 # | signed since 2031 | dates have **two shapes** in this database, and they are compared letter by letter |
@@ -233,8 +234,8 @@ with tempfile.TemporaryDirectory() as folder:
 print(f"players before: {before[0]}, after: {after[0]}")
 
 # %% [markdown]
-# `labkit.execute` runs each query in a process of its own, on a read-only connection with a list of what is
-# allowed, and with limits on time, memory and rows. Some attacks, on the real file:
+# `labkit.execute` runs each query in a separate process that can be killed, on a fresh read-only connection with
+# a list of what is allowed, and with limits on time, memory and rows. Some attacks, on the real file:
 
 # %%
 ATTACKS = {
@@ -334,10 +335,12 @@ for question, (wrong, right) in PAIRS.items():
 # ## 5. Diagnose a whole run
 #
 # Right or wrong is not enough to work with. `labkit.diagnose` gives a failure a finer class, with evidence and a
-# hint. It puts pieces of the right query into the wrong one and looks which of them mends it. On the malformed
-# queries from above:
+# hint. It puts pieces of the right query into the wrong one and looks which of them mends it. The class names what
+# has to change, not the trap behind it: `<>` instead of `IS NOT` is a condition, so a filter. All classes, and then
+# those of the malformed queries from above:
 
 # %%
+display(pd.DataFrame(HINTS.items(), columns=["class", "what to do about it"]))
 diagnoses = []
 for question, (wrong, right) in PAIRS.items():
     pair = labkit.Question(question, question, right, str(league))
@@ -367,9 +370,9 @@ shown = ["question", "prediction", "class", "evidence"]
 diagnosed.to_frame()[shown].head(4)
 
 # %% [markdown]
-# The largest class is the place to begin. With a small model much is wrong in **form**: no SQL at all, broken
-# syntax, invented names. Show it the form, then: a few worked examples in the prompt. None of them is in the
-# question set.
+# Taken together, the *invalid* classes are the most: with a small model much is wrong in **form**, as in no SQL at
+# all, broken syntax, invented names. So begin there and show it the form: a few worked examples in the prompt. None
+# of them is in the question set.
 
 # %%
 EXAMPLES = {
@@ -428,7 +431,8 @@ asked_set = answered if recordings else questions
 FailureInspector([r for name, diagnosed in opened.items() for r in records(diagnosed, asked_set, name)])
 
 # %% [markdown]
-# What a larger model writes more often runs, and then its failures are *malformed*. Which knowledge do the failed
+# The more of a model's queries run, the larger is the share of *malformed* among its failures: compare the columns
+# from left to right. Which knowledge do the failed
 # questions need? Each question carries tags.
 
 # %%
@@ -440,7 +444,7 @@ diagnosed_larger.slices("tag").round(2)
 # Don't aim at everything. Take the largest class that you know how to work on, and set a target for the next run
 # that you can reach: first small, then bigger.
 #
-# Below it your own model's two runs, beside the range of recorded ones: other seeds, two number formats. (Its answers
+# Below that, your own model's two runs, beside the range of recorded ones: other seeds, two number formats. (Its answers
 # are greedy: a seed changes none of them, the rounding of another format may.)
 
 # %%

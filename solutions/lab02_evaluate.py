@@ -471,7 +471,7 @@ for level in ("easy", "medium", "hard"):
     rows.append((level, len(here), left, f"{reached / larger.n:.2f}", f"{chance(reached - larger.correct, 0):.1g}"))
 fewest = next(k for k in range(1, 100) if chance(k, 0) < 0.05)
 print(f"Now: {larger}. With none broken, {fewest} fixed questions are the fewest that tell a change from chance.")
-pd.DataFrame(rows, columns=["level", "n", "failing", "accuracy once mended", "p of that step"])
+pd.DataFrame(rows, columns=["level", "n", "failing", "accuracy once mended", "p against now"])
 
 # %% [markdown]
 # ## 6. The gold is wrong too

@@ -83,10 +83,10 @@ except labkit.LabkitError as error:
 
 # %% tags=["nbval-check-output"]
 def idf_scores(question, documents):
-    """How like the question each document is: a list of numbers, in the documents' order.
+    r"""How like the question each document is: a list of numbers, in the documents' order.
 
     question: a text; documents: list of texts.
-    A word is what re.findall(r"\\w+", text.lower()) gives. A document's score: the sum of log(N / d) over the words
+    A word is what re.findall(r"\w+", text.lower()) gives. A document's score: the sum of log(N / d) over the words
     that it shares with the question, each word once; N documents in all, d of them hold the word.
     """
     # BEGIN SOLUTION
@@ -193,13 +193,13 @@ print(f"copied: {copied.valid} of {copied.n} run, accuracy {copied}")
 # %% [markdown]
 # Nearly every copy runs, and hardly one is right. So the facts in a retrieved text pull an answer towards themselves,
 # right or wrong. You see it in the model's own distribution. A query is begun for the same question, once below the
-# plain prompt, once below the retrieved one. What comes next?
+# plain prompt, once below the retrieved one. What comes next? The question asks for 2031, so the right token is '3'.
 
 # %%
 model = labkit.load_model(setting.model)
 schema_text = read_schema(course.league()).to_prompt()
 found = RetrievalPrompt(shown)
-asked_for, begun = dev[9], "SELECT COUNT(*) FROM games WHERE season = "
+asked_for, begun = dev[10], "SELECT COUNT(*) FROM games WHERE season = 20"
 print(f"{asked_for.question}\n{asked_for.sql}")
 spread = {}
 for name, messages in (
@@ -213,8 +213,9 @@ for name, messages in (
 pd.DataFrame(spread, index=range(1, 7))
 
 # %% [markdown]
-# The distribution moved. It is still a distribution: one token is drawn from it, and the ones beside it are similar,
-# wrong facts. Retrieval changes the odds, it does not look anything up for you.
+# The distribution moved, in the saved run even to the wrong year: '2' begins 2029, which other questions ask for. It
+# is still a distribution: one token is drawn from it, and the ones beside it are similar, wrong facts. Retrieval
+# changes the odds, it does not look anything up for you.
 #
 # ## 4. A second chance
 #
@@ -391,6 +392,7 @@ seconds_of = course.use("lab03.query_seconds", query_seconds)
 
 def timed(conversations, n):
     """Seconds for n tokens of an answer to each of the conversations together, and the answers."""
+    model.prefix = None  # begin cold: the model keeps the keys and values of its last prompts' common part
     begun = time.perf_counter()
     replies = model.chat(conversations, max_new_tokens=n, progress=False)
     return time.perf_counter() - begun, replies
@@ -407,8 +409,9 @@ print(f"{read} tokens read in {first:.2f} s: {prefill:,.0f} tokens a second")
 print(f"{written} tokens more written in {max(whole - first, 1e-3):.2f} s: {decode:,.0f} tokens a second")
 
 # %% [markdown]
-# What does each prompt of this lab cost? `cached` is what its prompts share from the first token on. The plain prompts
-# share the schema. Retrieved prompts put something else in front each time: they save tokens and lose the cache.
+# What does each prompt of this lab cost? `shared` is how many first tokens its prompts for eight questions have in
+# common. The plain prompts share the schema. Retrieved prompts begin differently each time, so they lose the cache; on
+# a schema this small they are no shorter either.
 
 # %%
 few = nearest(dev[0].question, 5)
@@ -430,8 +433,8 @@ prices = pd.DataFrame(prices, columns=columns).set_index("prompt")
 prices
 
 # %% [markdown]
-# That is calculated. Is it true? The kit's decoding keeps a shared prefix within one call. Eight questions one by one,
-# and the same eight together:
+# That is calculated. Is it true? The kit's decoding computes a shared prefix once. Eight questions one by one, each
+# begun cold, and the same eight together, which also go through the model side by side:
 
 # %%
 eight = [PROMPTS["plain: the whole schema"](q) for q in dev[: course.shorter(8, 2)]]
@@ -490,15 +493,15 @@ def break_even(build, before, after):
 course.check("lab03.break_even", break_even)
 
 # %% [markdown]
-# The kit comes with an adapter whose training is on record. Suppose that a tuned model needs the question alone, and
-# your model the whole schema. This compares seconds of computing only; whether the tuned model is as *right* is another
-# question, and Labs 5 and 6 measure it. (The adapter was tuned on another machine than yours.)
+# Lab 5 tunes an adapter on one core of a CPU, and that tuning is on record. Suppose that a tuned model needs the
+# question alone, and your model the whole schema. This compares seconds of computing only; whether the tuned model is
+# as *right* is another question, and Labs 5 and 6 measure it. (The core on record is not yours. Put in your own
+# `build` once you have done Lab 5.)
 
 # %%
 paid = course.use("lab03.break_even", break_even)
-starters = sorted((Path(labkit.__file__).parent / "tuning" / "starters").glob("*/card.json"))
-build = card_seconds(starters[0].parent) if starters else 3600.0
-print(f"built in {build:,.0f} s" if starters else "No adapter here: an hour is assumed.")
+build = card_seconds(Path(labkit.__file__).parent / "tuning" / "ready" / "lab05")
+print(f"built in {build:,.0f} s")
 for column in ("s without cache", "s with cache"):
     before, after = prices.loc["plain: the whole schema", column], prices.loc["the question alone", column]
     queries = paid(build, before, after)
@@ -523,7 +526,7 @@ for name, (build_price, before, after) in OFFERS.items():
 pd.DataFrame(table, columns=["what is built", "paid back after queries", "days at 500 a day"])
 
 # %% [markdown]
-# "Never" is no verdict. A retrieval index never pays in *costs*; it may be worth it for its accuracy. That is why a
+# "Never" is no verdict. In this table a retrieval index never pays in *costs*; it may be worth it for its accuracy. That is why a
 # ladder shows both.
 #
 # ## 8. Three myths
@@ -563,7 +566,7 @@ course.expected("lab03", figures, setting)
 # ## Go further
 #
 # - Climb the rung "retrieval-embeddings" too. It needs a second, small model. Does it find what shared words can't?
-# - Let the model have more examples, one to ten. Where does it stop to help, and what does each cost?
+# - Let the model have more examples, one to ten. Where does it stop helping, and what does each cost?
 # - Give `labkit.ladder` a larger model (`course.setup(model=...)`). Which rung gains most?
 # - Which questions does the copyist answer rightly? What have they in common?
 

@@ -100,7 +100,8 @@ def stored_kind(values):
 course.check("lab04.stored_kind", stored_kind)
 
 # %% [markdown]
-# The columns of the league that are more than text, and how many of their values are missing:
+# The columns of the league that are more than text, and whether some of their values are `--`. One that you may expect
+# is not there: `players.weight` writes `NA` for missing, so as a whole it is text.
 
 # %% tags=["nbval-check-output"]
 kind_of = course.use("lab04.stored_kind", stored_kind)
@@ -147,7 +148,7 @@ def wordings(template):
         return [" ".join(template.split())]
     choices = found[1].split("|") if found[1] else [found[2], ""]
     before, after = template[: found.start()], template[found.end() :]
-    return [text for choice in choices for text in wordings(before + choice + after)]
+    return list(dict.fromkeys(text for choice in choices for text in wordings(before + choice + after)))
     # END SOLUTION
 
 
@@ -173,7 +174,7 @@ print(*raw[:4], sep="\n")
 # %% [markdown]
 # ## 3. Quality before quantity
 #
-# The third line above is a mistake, and a typical one: it asks which teams a *team* coaches. Its queries run, there is
+# The third line above is a mistake, and a typical one: it asks how many teams a *team* coaches. Its queries run, there is
 # no error to see, and each says 0. A model that trains on them learns nonsense. So every query is **run**, and its
 # result has to be worth a question.
 #
@@ -216,9 +217,9 @@ print("dropped, for example:", *next(((pair) for pair in raw if pair not in good
 
 # %% tags=["nbval-check-output"]
 def near_duplicate(a, b):
-    """True if the questions `a` and `b` are nearly the same, else False.
+    r"""True if the questions `a` and `b` are nearly the same, else False.
 
-    The words of a question are its runs of letters, digits and apostrophes (the pattern [\\w']+), capitals aside, each
+    The words of a question are its runs of letters, digits and apostrophes (the pattern [\w']+), capitals aside, each
     counted once. Near means: of all words that stand in either, at least 0.75 stand in both. But if a word that stands
     in one of them only has a digit in it, they are different questions.
     """
@@ -310,12 +311,15 @@ pd.DataFrame(share, index=["before", "with target="]).T.round(3)
 # ### A log of queries
 #
 # People have asked your database before, and the log still has their queries. `from_queries` runs each, puts it into
-# words, and tells what it can't read. A log of made-up queries, the last of them broken:
+# words, and tells what it can't read. A log holds people's mistakes too. Of these made-up queries the last is broken,
+# and the one before it runs and is wrong: `attendance` holds texts like 19,147, of which SQLite reads the 19. The
+# linter of Lab 2 sees that, and such a query is left out.
 
 # %%
 LOG = [
     "SELECT nickname FROM teams WHERE titles > 2",
     "SELECT COUNT(*) FROM players WHERE position = 'C'",
+    "SELECT AVG(capacity) FROM arenas WHERE opened > 2000",
     "SELECT AVG(attendance) FROM games WHERE season = 2030 AND attendance <> 'NA'",
     "SELECT wage FROM players",
 ]
@@ -412,8 +416,8 @@ print(explorer.summary())
 pd.DataFrame(explorer.records()).head(3)
 
 # %% [markdown]
-# What you reject isn't lost: it goes to a file of its own, to look at again. Who wonders next month why a question is
-# missing finds it there. The rest is what Lab 5 can train on.
+# What you reject isn't lost: it goes to a file of its own, to look at again. If you wonder next month why a question is
+# missing, look there. The rest is what Lab 5 can train on.
 #
 # What the generator drew hangs on the seed. So the lab's figures come last, beside the range of recorded runs with
 # other seeds. (No model is at work here: runs of one seed are the same in both number formats.)

@@ -239,7 +239,7 @@ EXERCISES = {
         "right. This is a comparison of bags: no order, but every duplicate counts.",
         (
             "A set forgets duplicates. Sorting fails when None meets a number. What counts things in Python?",
-            "collections.Counter counts how often each row is there, and two Counters can be compared.",
+            "collections.Counter counts how often each row is there.",
             "Counter(gold) == Counter(pred)",
         ),
     ),

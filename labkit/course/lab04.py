@@ -30,7 +30,7 @@ def _wordings(template):
         return [" ".join(template.split())]
     choices = found[1].split("|") if found[1] else [found[2], ""]
     before, after = template[: found.start()], template[found.end() :]
-    return [text for choice in choices for text in _wordings(before + choice + after)]
+    return list(dict.fromkeys(text for choice in choices for text in _wordings(before + choice + after)))
 
 
 def _keep(result):
@@ -81,6 +81,7 @@ STORED = (  # values, kind, why
 TEMPLATES = {
     "who coaches the Millers": ["who coaches the Millers"],
     "(who|which man) coaches": ["who coaches", "which man coaches"],
+    "[very] [very] old": ["very very old", "very old", "old"],
     "coach [of the] Millers": ["coach of the Millers", "coach Millers"],
     "[so] who [now] coaches": ["so who now coaches", "so who coaches", "who now coaches", "who coaches"],
     "(a|b|c) (d|e)": ["a d", "a e", "b d", "b e", "c d", "c e"],
@@ -231,7 +232,7 @@ EXERCISES = {
             "Do the first bracket only, for each of its choices. What is left is the same task, with a bracket less.",
             r"re.search(r'\((.*?)\)|\[(.*?)\]', template) finds the first; [x] is a choice between x and nothing.",
             "No bracket: return [' '.join(template.split())]. Else for each choice add "
-            "wordings(template[:m.start()] + choice + template[m.end():]) to the list.",
+            "wordings(template[:m.start()] + choice + template[m.end():]) to the list, each text once.",
         ),
     ),
     "keep": Exercise(

@@ -1,7 +1,8 @@
 """Pairs from a query log: each query that runs and can be read is worded, by the same words as drawn intents.
 
-What cannot be put into words faithfully (`described` says what can) is counted and left out; `chat.describe` asks a
-model for the rest.
+A log holds people's mistakes too: a query that runs and reads its values wrongly, by the linter, is left out. What
+cannot be put into words faithfully (`described` says what can) is counted and left out; `chat.describe` asks a model
+for the rest.
 """
 
 import random
@@ -15,7 +16,7 @@ from sqlglot.tokens import Token, TokenType
 
 from labkit.datagen.coverage import coverage
 from labkit.datagen.described import Unreadable, described
-from labkit.datagen.filters import FEW, FILTERS, NO_WORDING, Filters
+from labkit.datagen.filters import FAULTY, FEW, FILTERS, NO_WORDING, Filters
 from labkit.datagen.known import GENERATED, known_sets
 from labkit.datagen.report import Generated, Report
 from labkit.datagen.slips import roughened
@@ -23,9 +24,12 @@ from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
+from labkit.linting import flaws
 from labkit.schema import read_schema
 
 _TOKENIZER = SQLite.Tokenizer()
+# What the linter finds that makes a query's rows wrong; the rest may be meant so.
+_WRONG = ("lossy_number", "number_as_text", "text_order", "missing_counted", "null_in_not_in", "bare_column", "fan_out")
 
 
 def pairs_of_log(
@@ -40,7 +44,9 @@ def pairs_of_log(
     database, rng = speaker.world.database, random.Random(seed)
     filters, pairs = Filters(known_sets(Path(database), avoid)), []
     new = [sql for sql in queries if filters.new_query(sql)]
-    good = [sql for sql, r in zip(new, execute_many(database, new), strict=True) if filters.good_result(r)]
+    run = [sql for sql, r in zip(new, execute_many(database, new), strict=True) if filters.good_result(r)]
+    schema = read_schema(database)
+    good = [sql for sql in run if not flaws(Question("", "", sql, ""), schema, _WRONG) or filters.drop(FAULTY)]
     for number, sql in enumerate(good, 1):
         try:
             intent = described(speaker, sql)
@@ -55,7 +61,7 @@ def pairs_of_log(
         pairs += [Question(i, t, sql, Path(database).stem, tags=("log",)) for i, t in zip(ids, texts, strict=True)]
     dropped = {name: filters.dropped[name] for name in FILTERS}
     report = Report(len(queries) * wordings, len(pairs), len(queries), dropped, filters.known.sets)
-    return Generated(tuple(pairs), report, coverage(pairs, read_schema(database)))
+    return Generated(tuple(pairs), report, coverage(pairs, schema))
 
 
 def read_log(log: str | Path | Iterable[str]) -> list[str]:

@@ -60,13 +60,10 @@ class _OutputLoss(torch.autograd.Function):
             loss[part] = -own
             if wanted:
                 spread = logs.exp_()  # probabilities, in their own memory; of the targets in a moment
-                felt = spread.amax(dim=0) > NEGLIGIBLE / spread.shape[1]
-                felt[targets[part]] = True
+                felt = None if hidden.dtype == torch.bfloat16 else _felt(spread, targets[part])
                 spread[rows, targets[part]] = own.exp() - 1
-                felt = felt.nonzero()[:, 0]
-                few = 2 * len(felt) < len(weight)  # where most are felt, picking them costs more than it saves
-                low = (spread[:, felt] if few else spread).to(hidden.dtype)
-                gradient[part] = low @ (weight[felt] if few else weight)
+                low = (spread if felt is None else spread[:, felt]).to(hidden.dtype)
+                gradient[part] = low @ (weight if felt is None else weight[felt])
         if wanted:
             ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(margin)
@@ -76,3 +73,12 @@ class _OutputLoss(torch.autograd.Function):
     def backward(ctx, loss_gradient, margin_gradient):
         (gradient,) = ctx.saved_tensors
         return gradient * loss_gradient[:, None].to(gradient.dtype), None, None
+
+
+def _felt(probabilities: Tensor, targets: Tensor) -> Tensor | None:
+    """The tokens that pull at some position, the targets among them; None where most do, so that picking their rows
+    costs more than it saves. In bfloat16 it always does, where the processor multiplies in it (2026-12-01)."""
+    felt = probabilities.amax(dim=0) > NEGLIGIBLE / probabilities.shape[1]
+    felt[targets] = True
+    felt = felt.nonzero()[:, 0]
+    return felt if 2 * len(felt) < probabilities.shape[1] else None

@@ -33,6 +33,7 @@ def stored_kind(function):
 def wordings(function):
     cases = {
         "no choice  at all": ["no choice at all"],
+        "[so] [so] cold": ["so so cold", "so cold", "cold"],
         "(red|blue) cup": ["red cup", "blue cup"],
         "(one|two|three) [big] cup": [f"{n} {big}cup" for n in ("one", "two", "three") for big in ("big ", "")],
         "[please] (fill|wash) it": ["please fill it", "please wash it", "fill it", "wash it"],

@@ -55,6 +55,7 @@ WORDINGS = {
     "the last only": lambda template: texts_of(template)[-1:],
     "one fewer": lambda template: texts_of(template)[:-1] or [template],
     "twice": lambda template: texts_of(template) * 2,
+    "twice where a bracket is": lambda template: texts_of(template) + texts_of(template)[: template.count("[very] [v")],
     "brackets dropped": lambda template: [re.sub(r"[()\[\]]", "", template)],
     "options always": lambda template: texts_of(template.replace("[", "").replace("]", "")),
     "options never": lambda template: texts_of(re.sub(r"\[.*?\]", "", template)),
