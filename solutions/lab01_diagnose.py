@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 import sqlglot
+from IPython.display import display
 from sqlglot import exp
 
 import labkit
@@ -444,8 +445,8 @@ diagnosed_larger.slices("tag").round(2)
 # Don't aim at everything. Take the largest class that you know how to work on, and set a target for the next run
 # that you can reach: first small, then bigger.
 #
-# Below that, your own model's two runs, beside the range of recorded ones: other seeds, two number formats. (Its answers
-# are greedy: a seed changes none of them, the rounding of another format may.)
+# Below that, your own model's two runs, beside the range of recorded ones: other seeds, two number formats. (Its
+# answers are greedy: a seed changes none of them, the rounding of another format may.)
 
 # %%
 classes = Counter(name for name in diagnosed_larger.to_frame()["class"] if name)

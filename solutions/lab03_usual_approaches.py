@@ -526,8 +526,8 @@ for name, (build_price, before, after) in OFFERS.items():
 pd.DataFrame(table, columns=["what is built", "paid back after queries", "days at 500 a day"])
 
 # %% [markdown]
-# "Never" is no verdict. In this table a retrieval index never pays in *costs*; it may be worth it for its accuracy. That is why a
-# ladder shows both.
+# "Never" is no verdict. In this table a retrieval index never pays in *costs*; it may be worth it for its accuracy.
+# That is why a ladder shows both.
 #
 # ## 8. Three myths
 #

@@ -174,8 +174,8 @@ print(*raw[:4], sep="\n")
 # %% [markdown]
 # ## 3. Quality before quantity
 #
-# The third line above is a mistake, and a typical one: it asks how many teams a *team* coaches. Its queries run, there is
-# no error to see, and each says 0. A model that trains on them learns nonsense. So every query is **run**, and its
+# The third line above is a mistake, and a typical one: it asks how many teams a *team* coaches. Its queries run, there
+# is no error to see, and each says 0. A model that trains on them learns nonsense. So every query is **run**, and its
 # result has to be worth a question.
 #
 # ### Exercise 3: worth a question?
