@@ -1,6 +1,6 @@
 """How fast the kit learns facts, beside TRL's SFTTrainer with PEFT; and how much of the processor tuning uses.
 
-    make bench-peer-env && python benchmarks/bench_tuning.py [--n 200] [--runs 3] [--threads 2]
+    make bench-peer-env && python benchmarks/bench_tuning.py [--n 200] [--runs 3] [--threads 2] [--layers N]
 
 Memory tuning of `datasets/facts/climbs.jsonl` on the default model, ours three times (other seeds), the peer once with
 the best settings of its grid (`results-trl-grid.json`), the same layers, rank, threads and stop rule: every fact
@@ -35,9 +35,9 @@ PEER = ROOT / ".venv-trl" / "bin" / "python"
 GRID = Path(__file__).parent / "results-trl-grid.json"
 
 
-def ours(model, facts: list, folder: Path, seed: int) -> dict:
+def ours(model, facts: list, folder: Path, seed: int, layers: int) -> dict:
     """One memory tuning, and what a new process finds in its folder."""
-    tuned = tune(model, facts, "memory", folder, seed=seed, progress=False)
+    tuned = tune(model, facts, "memory", folder, seed=seed, layers=layers, progress=False)
     path = folder.parent / "facts.jsonl"
     labkit.save_questions(path, facts)
     labkit_command = [sys.executable, "-c", "from labkit.cli import main; main()"]
@@ -56,7 +56,7 @@ def peer(options) -> dict | None:
     chosen = [f"--{key}={settings[key]}" for key in ("lr", "batch", "loss", "sampling") if key in settings]
     recipe = default_recipe("memory", options.model)
     fixed = ["--model", options.model.folder, "--facts", FACTS, "--n", options.n, "--threads", options.threads,
-             "--rank", recipe.rank, "--alpha", recipe.alpha, "--top-layers", recipe.layers]  # fmt: skip
+             "--rank", recipe.rank, "--alpha", recipe.alpha, "--top-layers", options.layers]  # fmt: skip
     command = [PEER, Path(__file__).parent / "peer_trl.py", *fixed, *chosen]
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout[done.stdout.index("{") :])
@@ -98,18 +98,23 @@ def main() -> dict:
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--layers", type=int, help="upper layers that both sides adapt; default: the recipe's")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--without-peer", action="store_true")
     options = parser.parse_args(sys.argv[1:] if __name__ == "__main__" else [])
     torch.set_num_threads(options.threads)
     options.model = model = labkit.load_model()
+    options.layers = options.layers or default_recipe("memory", model).layers
     facts = list(labkit.load_questions(FACTS))[: options.n]
     results = {"processor": processor(), "dtype": model.dtype, "threads": options.threads, "facts": len(facts)}
+    results["layers"] = options.layers
     pairs = list(labkit.load_questions(ROOT / "datasets" / "league" / "trained.jsonl"))
     for method, data, prompt in (("memory", facts, "chat"), ("instruction", pairs, "question_only")):
         results[f"{method}_tuning"] = utilisation(model, method, data, prompting.PROMPTS[prompt], options.steps)
     with tempfile.TemporaryDirectory() as folder:
-        results["ours"] = [ours(model, facts, Path(folder) / str(seed), seed) for seed in range(options.runs)]
+        results["ours"] = [
+            ours(model, facts, Path(folder) / str(seed), seed, options.layers) for seed in range(options.runs)
+        ]
     if not options.without_peer and (found := peer(options)):
         results["trl"] = found
         middle = sorted(run["seconds"] for run in results["ours"])[len(results["ours"]) // 2]
