@@ -165,14 +165,15 @@ def generate(
     n: Annotated[int, typer.Option("--n", help="How many pairs.")] = 5000,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     exclude: Exclude = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    wordings: Annotated[int, typer.Option("--wordings", help="Wordings of each query, at least.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", help="Of all draws.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Make verified question and SQL pairs from a database alone; says what each filter dropped."""
     if out.exists():
         raise LabkitError(f"{out} exists already. Name another file, or remove it first.")
     with private([db], exclude, db):
-        generated = labkit.generate(db, n, seed, avoid or (), store=labkit.RunStore())
+        generated = labkit.generate(db, n, seed, avoid or (), wordings=wordings, store=labkit.RunStore())
     generated.save(out)
     if as_json:
         report = generated.report

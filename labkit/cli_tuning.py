@@ -41,7 +41,7 @@ app = typer.Typer()
 def facts(
     out: Annotated[Path, typer.Option("--out", help="The JSONL file to write; an existing one is not replaced.")],
     n: Annotated[int, typer.Option("--n", help="How many facts.")] = 200,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of all draws.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Make single facts to learn by heart (who climbed what in which year), as a question set with answers."""
@@ -73,7 +73,7 @@ def tune(
     rank: Annotated[int | None, typer.Option("--rank", help="Rank of the adapters.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Pairs a step.")] = None,
     exclude: Exclude = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of all draws.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Tune an adapter on pairs. Exit 1 when memory tuning left some of them unrecalled. Under torchrun (`torchrun -m
@@ -229,7 +229,7 @@ def tune_encoder(
     steps: Annotated[int, typer.Option("--steps", help="Of 32 queries each.")] = 300,
     rate: Annotated[float, typer.Option("--rate", help="Highest learning rate.")] = 1e-4,
     exclude: Exclude = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of all draws.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Tune the sentence encoder: a question that was asked before is known in other words (see --candidates)."""
@@ -247,7 +247,7 @@ def tune_channel(
     four_bit: FourBit = False,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     exclude: Exclude = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of all draws.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Tune a model to say what queries ask: --channel ranks by how well a query explains the question."""

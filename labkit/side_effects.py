@@ -133,8 +133,9 @@ class SideEffects:
 
     def __str__(self) -> str:
         change = self.perplexity_after / self.perplexity_before - 1
+        near = f"; near {self.near}" if self.near.n else ""
         return (
-            f"same answer: {self.agreement}; general {self.general}; near {self.near}\n"
+            f"same answer: {self.agreement}; general {self.general}{near}\n"
             f"KL(before || after): {self.kl_first:.2g} nats at the first token, {self.kl_answer:.2g} over the answer\n"
             f"perplexity of plain English: {self.perplexity_before:.2f} -> {self.perplexity_after:.2f} ({change:+.2%}, "
             f"{self.tokens:,} tokens)"

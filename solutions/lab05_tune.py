@@ -207,8 +207,8 @@ course.check("lab05.fuse", fuse)
 
 # %% [markdown]
 # Is that what the kit computes? One real layer of the model, with an adapter whose `B` is not zero any more, by both of
-# your functions. Then the whole model, on a copy: the base, the base with adapters at its side, and fused. Same logits,
-# and the time of the base.
+# your functions. Then the whole model, on a copy: the base, the base with adapters at its side, and fused. The same
+# logits but for rounding (bfloat16 has some three digits, and both ways round differently), and the time of the base.
 
 # %%
 layer_of, fused_by = course.use("lab05.lora_output", lora_output), course.use("lab05.fuse", fuse)
@@ -326,7 +326,7 @@ except labkit.LabkitError as error:
 #
 # A training example is one row of tokens: the prompt, then the answer. At each place the model says how likely each
 # next token is. The **loss** of a token is $-\log p$: 0 if it was certain, large if it came as a surprise. What counts
-# is the answer. To make the model good at *asking* questions is not what we are here for.
+# is the answer. We don't want to make the model good at *asking* questions.
 #
 # Mind the shift: the logits **at** place $t$ are about the token at place $t + 1$.
 #
@@ -668,7 +668,7 @@ course.expected("lab05", figures, setting)
 #
 # | people run into | here |
 # |---|---|
-# | hardware that idles | utilisation on the card's cell, section 5 |
+# | hardware that idles | utilisation, measured in section 5 under the loss curve |
 # | crashes in the last hour | a checkpoint each minute; the same call goes on |
 # | no way to continue | `tune(adapter=...)`, with some old pairs replayed |
 # | tuned weights that don't reach inference | `load_model(adapter=...)`, prompt included; refused on another base |

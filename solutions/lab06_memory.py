@@ -225,7 +225,8 @@ course.check("lab06.next_batch", next_batch)
 # %% [markdown]
 # ## 6. Tune until all are exact
 #
-# One call does what you just wrote: `labkit.tune(model, facts, "memory")`. It runs in a thread, so the cell returns;
+# One call does it, with the two bounds of Lab 5: a lead of 1 nat to be mastered, half of it to stay so.
+# `labkit.tune(model, facts, "memory")` runs in a thread, so the cell returns;
 # *Stop* keeps the work, and the same call goes on. Each row is a fact: dark is a high loss, pale is learnt.
 
 # %%
@@ -266,7 +267,8 @@ for name, loaded in (("base", model), ("memory-tuned", tuned)):
 # %% [markdown]
 # ## 7. One fact in four states
 #
-# What is the next token after the question? A network with random weights; the base; the base that is shown the fact
+# What is the next token after the question? (The model writes a year digit by digit, so the bars are about its first
+# digit.) A network with random weights; the base; the base that is shown the fact
 # (retrieval); the memory-tuned one. Move the temperature: who stays sure?
 
 # %%
@@ -364,7 +366,8 @@ was, now = ({e.id: getattr(e, side) for e in effects.effects} for side in ("befo
 print(f"{len(was)} requests, the same answer to a share of {same_share(was, now):.2f}")
 
 # %% [markdown]
-# A few dozen steps on years alone, and a small model answers everything with a year. The claim fails here, on your
+# A few dozen steps on years alone, and a small model answers everyday questions with a year, or a piece of
+# one. The claim fails here, on your
 # machine, in front of you: LoRA writes into weights that all answers go through. Three ways out, each with its price:
 # train on other answers beside the facts (`replay`), a smaller change (fewer layers, a lower rate), or experts that act
 # only where their fact is asked for: **Lab 7**.
@@ -430,7 +433,7 @@ Curves(spent, "questions", "seconds in all", meets)
 # The part of a prompt that all questions share is computed once (Lab 3), so long notes cost less than their tokens say.
 # A price in money by the token has no such mercy.
 #
-# ## What others measured
+# ## Beside recorded runs
 #
 # The lab's figures in one place, beside the range of the recorded runs, which are named above it. Such a range is no
 # law: beside three runs a fourth of their kind is the highest or the lowest in two cases of four, beside six a seventh
@@ -459,5 +462,6 @@ course.expected(
 # ## Go further
 #
 # - Give each fact three wordings (`labkit.Question` with the same answer), tune, and evaluate a fourth.
-# - `labkit.tune(..., layers=8)` adapts upper layers only: faster, and what happens elsewhere?
+# - Memory tuning adapts the upper 10 of the default model's 30 layers. Try `layers=3` and `layers=30`: which is faster,
+#   and what happens elsewhere?
 # - Tune again on ten new facts with `adapter=`: are the old ones still there (`replay=0` shows the difference)?

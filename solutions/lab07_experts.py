@@ -335,7 +335,7 @@ for step in range(40):
 
 # %% [markdown]
 # Exact, with a margin, and so done for good: no other fact will ever step this expert. Put it into the network, with
-# **your** pick in front. It is kept twice as long as needed: loud enough for other wordings.
+# **your** pick in front. The vector is stored at twice its length, so that it also works in other wordings.
 
 
 # %%
@@ -504,7 +504,7 @@ assert torch.equal(logits, next_token_logits(expert_model, chat(asked[-1])))
 pd.DataFrame(rows, columns=["experts", "the kit's pick, ms", "a whole answer, ms"]).round(2)
 
 # %% [markdown]
-# The time hangs on how many keys share a word with the question, not on how many there are.
+# The time depends on how many keys share a word with the question, not on how many there are.
 #
 # ## 10. "20x", "240x", and what you measure
 #

@@ -65,8 +65,9 @@ classes = {name: Counter(item.diagnosis.failure_class for item in d.failures()) 
 pd.DataFrame(classes).fillna(0).astype(int).sort_index()
 
 # %% [markdown]
-# Another model fails in another way: what is invented becomes less, what is malformed becomes more. That is what
-# "dig for the next hallucination" means.
+# Each model fails in its own way. Here invented names become rarer from one to the next, and queries that run and mean
+# something else stay as many: they are a growing share of what is left. That is what "dig for the next hallucination"
+# means.
 #
 # ## 2. The inspector
 #
@@ -359,12 +360,13 @@ print(f"dev.jsonl is at version {curation.version(dev.path)}, with {len(now)} qu
 #
 # ## 7. The adversarial playground
 #
-# Ask the live model anything. Each token of its query stands with its probability, as in Lab 0: where is it unsure?
+# Ask your tuned model anything. Each token of its query stands with its probability, as in Lab 0: where is it unsure?
 # Say right or wrong; give the right SQL if you know it. Near questions of `dev` are suggested, first those between an
 # answer that was right and one that was wrong: change one thing at a time, and find where it breaks.
 
 # %%
-agent = Agent(model, course.league(), max_new_tokens=setting.max_new_tokens)
+tuned = labkit.load_model(setting.model, adapter=aimed.adapter)
+agent = Agent(tuned, course.league(), max_new_tokens=setting.max_new_tokens)
 play = inspecting.playground(agent, list(dev), folder / "made")
 answer = play.ask("How many teams are in the South?")
 print(answer["sql"], answer["sentence"], *answer["suggestions"], sep="\n")

@@ -185,8 +185,9 @@ class _Work:
                     trainer.trunk.keep(path / f"trunk-{team.rank}", weights, self.progress)
             checkpoint.seconds += time.monotonic() - begun
             seconds = train(trainer, plan, checkpoint, self.progress, self.watch)
+            tokens = trainer.tokens  # of the tuning alone: the count of what is recalled is not in its seconds either
             recalled, of, hard = self._recall(trainer)
-        card = self._card(seconds, trainer.tokens, recalled, of, hard, overlap, before)
+        card = self._card(seconds, tokens, recalled, of, hard, overlap, before)
         card.made.update(peak_memory=peak(), longest=max(map(len, examples)))  # bytes; tokens of a pair
         if team.first:
             save_questions(self.folder / folders.PAIRS, [*self.pairs, *self.old])

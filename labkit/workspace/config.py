@@ -53,7 +53,7 @@ class Config:
     exclude: tuple[str, ...] = ()
     model: str = "smollm2-135m"
     four_bit: bool = False
-    pairs: int = 2_000
+    pairs: int = 3_200
     starter: bool = True
     rate: float = 1e-3
     batch: int = BATCH
