@@ -269,7 +269,8 @@ def ladder(
         typer.Option(
             "--rungs",
             help="Names by comma, '' for none: prompt, few-shot, self-reflection, retrieval-bm25, retrieval-embeddings "
-            "(these by default), instruction, memory (tuned on --pairs, or generated ones: minutes, or hours).",
+            "(these by default), instruction (from the starter), memory (the bare model's upper layers): tuned on "
+            "--pairs, or 1,000 generated ones, for minutes, or hours.",
         ),
     ] = None,
     adapter: Annotated[list[str] | None, typer.Option("--adapter", help="A tuned rung, NAME=DIR; repeatable.")] = None,

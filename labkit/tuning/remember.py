@@ -95,8 +95,9 @@ def remember(
         check_bank(adapter, known)
     _check_selection(adapter, selection, k)
     under = _under(model, known, on, adapter)
-    _check_begun(folder / "unfinished", {"facts": data_sha256(pairs)} | _below(adapter, under))
-    model = model if isinstance(model, Model) else load_model(model, adapter=under, four_bit=four_bit)
+    if not isinstance(model, Model):  # all that decides the result is compared once there is a model
+        _check_begun(folder / "unfinished", {"facts": data_sha256(pairs)})
+        model = load_model(model, adapter=under, four_bit=four_bit)
     prompt = prompt or _prompt(model, adapter, pairs)
     bank = _bank(model, adapter, prompt, selection, k, layer=layer, threshold=threshold)
     return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(bank)
@@ -217,14 +218,6 @@ def _under(model: Model | str | Path, known: Model, on: str | Path | None, bank:
     return carried
 
 
-def _below(bank: str | Path | None, under: Path | None) -> dict:
-    """What facts are added to, for who tells one call from another."""
-    return {
-        "bank": folders.sha256(bank) if bank else None,
-        "adapter": folders.standing(under) if under else None,
-    }
-
-
 def _check_begun(unfinished: Path, asked: dict) -> None:
     """LabkitError where the folder holds facts of a call with other values than these, cut off."""
     if folders.read_card(unfinished) is None:  # nothing is learnt yet
@@ -298,7 +291,9 @@ class _Work:
         return {
             "facts": card.data_sha256, "settings": card.recipe, "prompt": card.prompt,
             "model": f"{card.base_sha256} {self.model.dtype}{' four_bit' if self.model.four_bit else ''}",
-        } | _below(self.adapter, self.under)  # fmt: skip
+            "bank": folders.sha256(self.adapter) if self.adapter else None,
+            "adapter": folders.standing(self.under) if self.under else None,
+        }  # fmt: skip
 
     def _restore(self, bank: Bank, facts: Sequence[mome.Fact], card: folders.Card) -> int:
         """Put into the bank what was learnt before the work was cut off; how many facts that is."""
