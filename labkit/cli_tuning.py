@@ -124,13 +124,12 @@ def remember(
     as_json: Json = False,
 ) -> int:
     """Give each fact a memory expert: exact in other words too, all else as before. Exit 1 when one is not learnt."""
-    from labkit.tuning.adapter import read_card, under
+    from labkit.tuning.adapter import read_card
 
-    base = labkit.load_model(model, adapter=on or (adapter and under(adapter)), four_bit=four_bit)
-    settings = {"prompt": prompt, "adapter": adapter, "avoid": avoid or (), "processes": processes}
-    settings |= {"selection": selection, "k": k}
+    settings = {"prompt": prompt, "adapter": adapter, "on": on, "avoid": avoid or (), "processes": processes}
+    settings |= {"selection": selection, "k": k, "four_bit": four_bit}
     with private_pairs(facts, exclude) as sets:
-        made = labkit.remember(base, sets, out, **settings)
+        made = labkit.remember(model, sets, out, **settings)
     hard = [(fact["id"], fact["picks"] or "none") for fact in read_card(made.adapter).hard]
     if hard and not as_json:
         table(("fact", "the fact that its question picks"), hard, "Not recalled")
@@ -151,7 +150,7 @@ def forget(
     as_json: Json = False,
 ) -> int:
     """Take facts out of a bank of memory experts: nothing of theirs is left, the others answer as before."""
-    done = labkit.forget(adapter, out, fact or (), question or (), labkit.load_model(model, four_bit=four_bit))
+    done = labkit.forget(adapter, out, fact or (), question or (), model, four_bit)
     print_json(done.to_json()) if as_json else print(f"{done}\nNext: remove {adapter}, which still holds them.")
     return 0
 
@@ -167,7 +166,7 @@ def join(
 ) -> int:
     """Make one bank of memory experts of two that were trained apart; each fact's answer keeps its bits. Exit 1 when
     a fact can't be told apart from one of the other bank."""
-    done = labkit.join(first, second, out, labkit.load_model(model, four_bit=four_bit))
+    done = labkit.join(first, second, out, model, four_bit)
     print_json(done.to_json()) if as_json else print(done)
     return 1 if done.lost else 0
 
@@ -252,8 +251,7 @@ def tune_channel(
 ) -> int:
     """Tune a model to say what queries ask: --channel ranks by how well a query explains the question."""
     with private_pairs(pairs, exclude) as sets:
-        base = labkit.load_model(model, four_bit=four_bit)
-        made = labkit.tune_channel(sets, out, model=base, avoid=avoid or (), seed=seed)
+        made = labkit.tune_channel(sets, out, model=model, four_bit=four_bit, avoid=avoid or (), seed=seed)
     print_json(made.to_json()) if as_json else print(made)
     return 0
 
@@ -271,7 +269,8 @@ def ladder(
         typer.Option(
             "--rungs",
             help="Names by comma, '' for none: prompt, few-shot, self-reflection, retrieval-bm25, retrieval-embeddings "
-            "(these by default), instruction, memory (tuned on --pairs, or generated ones: minutes, or hours).",
+            "(these by default), instruction (from the starter), memory (the bare model's upper layers): tuned on "
+            "--pairs, or 1,000 generated ones, for minutes, or hours.",
         ),
     ] = None,
     adapter: Annotated[list[str] | None, typer.Option("--adapter", help="A tuned rung, NAME=DIR; repeatable.")] = None,

@@ -127,12 +127,13 @@ def ladder(
 
     model: a name for `load_model`, or a chat model. pairs: a file or questions, for few-shot prompts, retrieval and
     tuning; generated from the database alone where there are none. "instruction" and "memory" tune an adapter on them,
-    from the starter where there is one; it stays in the ladder's folder (for a `fresh` ladder too), and tuning that was
-    cut off goes on. Each adapter is loaded on a base model of its own, after the others are let go. candidates:
-    verified pairs; each adapter then climbs a second rung, where their queries are ranked against its own
-    (`reranking`), found by the tuned `encoder` where one is named, and by how well they explain the question where
-    there is a `channel`; `known`: pairs that people have checked, candidates that are
-    trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`.
+    by their own recipes: the first from the starter where there is one, the second from the bare model, on its upper
+    layers (from the starter: `tune(method="memory", adapter="starter")`, then `adapters`). It stays in the ladder's
+    folder (for a `fresh` ladder too), and tuning that was cut off goes on. Each adapter is loaded on a base model of
+    its own, after the others are let go. candidates: verified pairs; each adapter then climbs a second rung, where
+    their queries are ranked against its own (`reranking`), found by the tuned `encoder` where one is named, and by how
+    well they explain the question where there is a `channel`; `known`: pairs that people have checked, candidates that
+    are trusted where a question comes near; `aimed`: pairs are drawn for each question too, of no column in `exclude`.
     glossary: a Markdown file that retrieval shows lines of, and that words generated and drawn pairs; None: the one
     beside the database. four_bit: a model that is named is loaded in 4 bits, for every rung.
     side_effects: of each tuned rung measure what tuning changed elsewhere too (see `labkit.side_effects`).

@@ -106,10 +106,21 @@ def load_model(
     return model
 
 
-def unloaded(name: str | Path = DEFAULT) -> Model:
-    """What is known of a model before its weights are read: name, folder, hash. It tells whose an adapter is."""
-    folder = fetch_model(name)
-    return Model(str(name), folder, None, None, "", "", weights_sha256(folder))
+def unloaded(model: Model | str | Path = DEFAULT) -> Model:
+    """What is known of a model before its weights are read: name, folder, hash, device. It tells whose an adapter is.
+    One that is loaded already is returned as it is."""
+    if isinstance(model, Model):
+        return model
+    folder = fetch_model(model)
+    return Model(str(model), folder, None, None, _device(None), "", weights_sha256(folder))
+
+
+def check_loading(model: Model | str | Path, four_bit: bool) -> None:
+    """LabkitError where a model can't be had in 4 bits: one that is loaded already in others, or no bitsandbytes."""
+    if four_bit and isinstance(model, Model) and not model.four_bit:
+        raise LabkitError("four_bit says how a model is loaded that is given by its name; this one is loaded already.")
+    if four_bit:
+        check_four_bit()
 
 
 def _load(folder: Path, device: str, dtype: str, four_bit: bool) -> tuple:

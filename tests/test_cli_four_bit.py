@@ -60,13 +60,10 @@ def test_every_command_that_loads_a_model_takes_it():
     [
         ("ask", "How many?", "--db", LEAGUE / "league.sqlite"),
         ("evaluate", "-q", LEAGUE / "start.jsonl"),
-        ("forget", "--adapter", "BANK", "--out", "OUT", "--fact", "a"),
-        ("join", "BANK", "BANK", "--out", "OUT"),
         ("side-effects", "--adapter", "BANK"),
         ("serve", "--db", LEAGUE / "league.sqlite"),
         ("tune", "--pairs", LEAGUE / "trained.jsonl", "--method", "memory", "--out", "OUT"),
         ("tune-channel", "--pairs", LEAGUE / "trained.jsonl", "--out", "OUT"),
-        ("remember", "--facts", "PAIRS", "--out", "OUT"),
     ],
     ids=lambda words: words[0],
 )

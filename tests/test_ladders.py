@@ -463,7 +463,9 @@ def test_instruction_and_memory_are_rungs_by_name(questions, tiny_model_dir, tmp
         assert tuned.peak_memory >= card.made["peak_memory"] > 50e6 and card.overlap["three"]["queries"] == 0
         kept = load_questions(Path(tuned.run.adapter) / "pairs.jsonl")
         assert not {q.question for q in kept} & {q.question for q in questions}
-    assert read_card(first.rungs[1].run.adapter).recalled == 4
+    memory, instruction = (read_card(tuned.run.adapter) for tuned in first.rungs[1:])
+    assert memory.recalled == 4 and (memory.recipe["layers"], instruction.recipe["layers"]) == (1, 3)
+    assert memory.continued_from is None
     monkeypatch.setattr("labkit.tuning.climbing.tune", None)  # whoever tunes again fails
     assert ladder(tiny_model_dir, questions, rungs, pairs=PAIRS, store=store, fresh=True).rungs[1].run.adapter == (
         first.rungs[1].run.adapter
@@ -545,7 +547,8 @@ def test_side_effects_of_nothing_tuned_are_refused_before_any_work(questions):
     assert not model.asked
 
 
-def test_where_there_is_a_starter_tuning_begins_with_it(questions, tiny_model_dir, tmp_path, monkeypatch):
+def test_where_there_is_a_starter_instruction_tuning_begins_with_it(questions, tiny_model_dir, tmp_path, monkeypatch):
+    """Memory tuning begins with the bare model, on its own recipe: the starter has adapters on all layers."""
     from labkit.tuning import climbing
 
     seen = []
@@ -556,6 +559,8 @@ def test_where_there_is_a_starter_tuning_begins_with_it(questions, tiny_model_di
     ((given, settings),) = seen
     assert given[2:] == ("instruction", out) and (settings["adapter"], settings["rate"]) == ("starter", 1e-3)
     assert settings["avoid"] == [questions]
+    climbing.tuned_adapter("memory", model, pairs, tmp_path, [questions], RunStore(tmp_path / "runs.db"))
+    assert seen[1][0][2] == "memory" and seen[1][1]["adapter"] is None and not {"rate", "layers"} & seen[1][1].keys()
 
 
 @pytest.mark.real

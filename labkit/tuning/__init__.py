@@ -24,10 +24,9 @@ from labkit.dataset import Question, QuestionSet, save_questions
 from labkit.errors import LabkitError
 from labkit.home import alone, home, write_atomically
 from labkit.meters import model_peak
-from labkit.models import DEFAULT, Model, load_model, unloaded
+from labkit.models import DEFAULT, Model, check_loading, load_model, unloaded
 from labkit.nearest import NEAREST_PAIRS, NearestPairs
 from labkit.notices import notice
-from labkit.quantization import check_four_bit
 from labkit.runs import RunStore
 from labkit.tuning import adapter as folders
 from labkit.tuning import mome_peft, starters  # noqa: F401 (mome_peft: PEFT learns to read a bank)
@@ -252,15 +251,11 @@ def _check_call(method: str, prompt: str) -> None:
 
 def _check_model(model: Model | str | Path, four_bit: bool, adapter: str | Path | None) -> None:
     """LabkitError for a model that can't be tuned, or not from that adapter; a model that is named is not loaded."""
-    named = isinstance(model, (str, Path))
-    if not named and model.adapter:
+    if isinstance(model, Model) and model.adapter:
         raise LabkitError(f"{model.name} carries an adapter already. Load it without, and give adapter= to continue.")
-    if not named and four_bit and not model.four_bit:
-        raise LabkitError("four_bit says how a model is loaded that is given by its name; this one is loaded already.")
-    if four_bit:
-        check_four_bit()
+    check_loading(model, four_bit)
     if adapter:
-        known = unloaded(model) if named else model
+        known = unloaded(model)
         folders.check_folder(starters.starter(known) if adapter == starters.NAME else adapter, known)
 
 
@@ -307,11 +302,16 @@ def _identity(model: Model, pairs, method, prompt, recipe: Recipe, adapter, repl
 
 
 def _refuse_another(folder: Path, identity: dict) -> None:
-    """LabkitError where the folder holds an adapter of another call than one with this identity, or part of one."""
+    """LabkitError where the folder holds an adapter of another call than one with this identity, or part of one, or
+    can hold none."""
+    folders.check_out(folder)
     if not (folder / folders.CONFIG).is_file():
         return
     call = folder / _CALL
-    made = json.loads(call.read_text()) if call.is_file() else {}
+    try:
+        made = dict(json.loads(call.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):  # no call of ours, or damaged
+        made = {}
     if any(made.get(name) != value for name, value in identity.items()):
         raise LabkitError(f"{folder} holds another adapter. Name another folder, or remove that one.")
 

@@ -209,9 +209,30 @@ def check_folder(folder: str | Path, model) -> Card | None:
     """The folder's card; LabkitError for all that can be said of an adapter before its base is loaded: no adapter, one
     that labkit does not compute, one without its weights, one of other weights than `model`'s."""
     read_config(folder)
+    return check_weights(folder, model)
+
+
+def check_weights(folder: str | Path, model) -> Card | None:
+    """The folder's card; LabkitError for one without weights, or one of other weights than `model`'s."""
     if not (Path(folder) / WEIGHTS).is_file():
         raise LabkitError(f"{folder} holds no adapter: {WEIGHTS} is missing. {_AGAIN}")
     return check_base(folder, model)
+
+
+def check_out(folder: str | Path) -> None:
+    """LabkitError for what can't become the folder that tuning writes: a file, or a folder that holds a model."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise LabkitError(f"{folder} is a file. Name a folder, a new one or one where this same call was cut off.")
+    if (folder / "config.json").is_file() and not (folder / "unfinished").exists():  # an encoder was being written
+        raise LabkitError(f"{folder} holds a model. Name another folder.")
+
+
+def check_free(folder: str | Path) -> None:
+    """LabkitError as `check_out`, and for a folder that holds an adapter, of whatever kind."""
+    check_out(folder)
+    if (Path(folder) / CONFIG).is_file():
+        raise LabkitError(f"{folder} holds an adapter already. Name another folder, or remove that one.")
 
 
 def sha256(folder: str | Path) -> str:

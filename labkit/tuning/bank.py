@@ -6,7 +6,7 @@ are picked is the bank's selection, chosen once and saved with it: words (`selec
 one expert or the k best. How experts get their facts is `mome`, on disk they are `mome_files`.
 """
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -45,6 +45,43 @@ class _Route:
 SELECTIONS = {"words": Selection, "faiss": Nearest}
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What of a bank is known without its network: behind which layer it sits, how it picks, its facts' names."""
+
+    layer: int
+    threshold: float
+    selection: str
+    k: int
+    names: Collection[str]
+
+    def check_known(self, names: Iterable[str]) -> None:
+        """LabkitError when one of the names is no fact's."""
+        unknown = next((name for name in names if name not in self.names), None)
+        if unknown is not None:
+            raise LabkitError(f"The bank holds no fact {unknown!r}.")
+
+    def check_joins(self, other: "Outline") -> None:
+        """LabkitError where the other one picks in another way or by another threshold, or sits elsewhere."""
+        ways = [(bank.selection, bank.k) for bank in (self, other)]
+        if ways[0] != ways[1]:
+            told = " and ".join(f"{k} by {selection}" for selection, k in ways)
+            raise LabkitError(f"The banks can't be joined: experts are picked in two ways, {told}.")
+        if other.layer != self.layer:
+            raise LabkitError(f"The banks can't be joined: they sit behind layers {self.layer} and {other.layer}.")
+        if other.threshold != self.threshold:
+            both = f"{self.threshold} and {other.threshold}"
+            raise LabkitError(f"The banks can't be joined: their thresholds are {both}.")
+
+
+def check_selection(selection: str, k: int) -> None:
+    """LabkitError for a selection that there is not, and for one that picks no expert."""
+    if selection not in SELECTIONS:
+        raise LabkitError(f"There is no selection {selection!r}: choose {' or '.join(SELECTIONS)}.")
+    if k < 1:
+        raise LabkitError(f"k is {k}; at least one expert is picked for a question.")
+
+
 class Bank:
     """Experts behind layer `layer` of a network (the last one by default), each with a key. An expert holds nothing
     until a fact is added, and adds nothing until then."""
@@ -67,10 +104,8 @@ class Bank:
         self.layer = count - 1 if layer is None else layer
         if not 0 <= self.layer < count:
             raise LabkitError(f"The network has layers 0 to {count - 1}; experts were asked for behind {layer}.")
-        if selection not in SELECTIONS:
-            raise LabkitError(f"There is no selection {selection!r}: choose {' or '.join(SELECTIONS)}.")
-        kind, self.kind, self.around = SELECTIONS[selection], selection, around
-        self.choose(k)
+        check_selection(selection, k)
+        kind, self.kind, self.k, self.around = SELECTIONS[selection], selection, k, around
         self.selection, self.spelling = kind() if threshold is None else kind(threshold), Spelling()
         self.words = words or (Words(model.tokenizer) if kind is Selection else Sentences(model.tokenizer, around))
         self.names: dict[str, int] = {}  # fact -> expert
@@ -83,9 +118,13 @@ class Bank:
 
     def choose(self, k: int) -> None:
         """Pick so many experts for a question at most, from now on. LabkitError for none."""
-        if k < 1:
-            raise LabkitError(f"k is {k}; at least one expert is picked for a question.")
+        check_selection(self.kind, k)
         self.k = k
+
+    @property
+    def outline(self) -> Outline:
+        """What is known of it without the network."""
+        return Outline(self.layer, self.selection.threshold, self.kind, self.k, self.names)
 
     def chosen(self) -> dict:
         """What of the selection is not as by default, for the bank's configuration."""
@@ -111,7 +150,7 @@ class Bank:
     def forget(self, names: Iterable[str]) -> None:
         """Empty the experts of some facts; of their words none is left that no other fact has."""
         names = list(names)
-        self.check_known(names)
+        self.outline.check_known(names)
         experts = [self.names.pop(name) for name in names]
         self.selection.remove(experts)
         for expert in experts:
@@ -121,20 +160,9 @@ class Bank:
     def join(self, other: "Bank") -> None:
         """Take over what another bank of the same network and layer holds, its experts' numbers moved on. LabkitError
         where both name a fact, or pick by other thresholds."""
-        both, thresholds = (
-            sorted(self.names.keys() & other.names.keys()),
-            [b.selection.threshold for b in (self, other)],
-        )
-        ways = [(bank.kind, bank.k) for bank in (self, other)]
-        if ways[0] != ways[1]:
-            told = " and ".join(f"{k} by {kind}" for kind, k in ways)
-            raise LabkitError(f"The banks can't be joined: experts are picked in two ways, {told}.")
-        if both:
+        self.outline.check_joins(other.outline)
+        if both := sorted(self.names.keys() & other.names.keys()):
             raise LabkitError(f"The banks can't be joined: both hold {both[0]!r}.")
-        if other.layer != self.layer:
-            raise LabkitError(f"The banks can't be joined: they sit behind layers {self.layer} and {other.layer}.")
-        if thresholds[0] != thresholds[1]:
-            raise LabkitError("The banks can't be joined: their thresholds are {} and {}.".format(*thresholds))
         self.selection.join(other.selection, self.used)
         self.spelling.add(other.spelling.words)
         self.names |= {name: number + self.used for name, number in other.names.items()}
@@ -147,12 +175,6 @@ class Bank:
         if total > self.total:
             self.selection.fill(range(self.total, total), seed=self.total)
             self.total = total
-
-    def check_known(self, names: Iterable[str]) -> None:
-        """LabkitError when one of the names is no fact's."""
-        unknown = next((name for name in names if name not in self.names), None)
-        if unknown is not None:
-            raise LabkitError(f"The bank holds no fact {unknown!r}.")
 
     def name_of(self, expert: int | None) -> str | None:
         """The fact that an expert holds; None for an expert that holds none."""

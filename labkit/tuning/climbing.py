@@ -1,7 +1,9 @@
 """The ladder's own tuned rungs: an adapter by each method, from the same solved pairs that other rungs show.
 
-What such a rung begins with is the kit's default: the starter where there is one for these weights, and the rate that a
-new workspace has. The ladder itself is `labkit.ladders`; how an adapter is tuned, `labkit.tuning.tune`.
+Instruction tuning begins with the starter where there is one for these weights, at the rate that a new workspace has:
+what other databases taught carries over. Memory tuning begins with the bare model: the starter has adapters on all
+layers, and a pair that is seen often wants the upper ones alone, over frozen layers that are computed once. The ladder
+itself is `labkit.ladders`; how an adapter is tuned, `labkit.tuning.tune`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +33,7 @@ def tuned_adapter(
 ) -> Path:
     """The folder of an adapter tuned by `method` on `pairs`, within `folder`, under a name that says what it was made
     of: what was cut off goes on there, and what is finished is not tuned again. `questions`: never trained on."""
-    begun = starters.NAME if starters.has_starter(model) else None
+    begun = starters.NAME if method == "instruction" and starters.has_starter(model) else None
     settings = {"rate": STARTER_RATE} if begun else {}
     recipe = recipe_record(default_recipe(method, model)) | settings
     start = starters.folder(model).name if begun else None

@@ -9,6 +9,7 @@ batch is drawn of queries with their nearest neighbours before tuning (hard nega
 
 import hashlib
 import json
+import math
 import os
 import random
 import shutil
@@ -29,6 +30,7 @@ from labkit.home import alone, home, write_atomically
 from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.sqltext import normalise_sql
+from labkit.tuning.adapter import check_free
 from labkit.tuning.checkpoint import Checkpoint, stop_requests
 from labkit.tuning.ranks import ranks
 from labkit.tuning.sources import data_sha256, digest, read_pairs, refuse_overlap
@@ -76,9 +78,12 @@ def tune_encoder(
     """Tune the kit's sentence encoder on pairs and write it to the folder `out`: `load_encoder(folder=...)` takes it.
 
     pairs: as for `tune`; only queries that have two wordings or more teach anything (`generate(..., wordings=4)`).
-    steps: of 32 queries each. rate: the highest learning rate (AdamW, one cycle). Stops with a LabkitError where pairs
-    overlap an evaluation set. An interrupted call goes on where it was; one that is finished is shown again.
+    steps: of 32 queries each. rate: the highest learning rate (AdamW, one cycle). What is wrong with the arguments is
+    said before the encoder is loaded. Stops with a LabkitError where pairs overlap an evaluation set. An interrupted
+    call goes on where it was; one that is finished is shown again.
     """
+    if steps < 1 or not 0 < rate < math.inf:
+        raise LabkitError(f"steps must be 1 or more and rate a number above 0; they are {steps} and {rate}.")
     pairs, databases = read_pairs(pairs)
     overlap = refuse_overlap(pairs, databases, avoid, store)
     groups = _wordings(pairs)
@@ -91,6 +96,7 @@ def tune_encoder(
     folder = Path(out) if out else home() / "adapters" / f"encoder-{digest(identity)[:12]}"
     if (folder / CARD).is_file():
         return _again(folder, identity)
+    check_free(folder)
     unfinished = folder / "unfinished"
     with alone(unfinished):
         trainer = _Trainer(groups, steps, rate, seed)
@@ -125,7 +131,8 @@ class _Trainer:
         network.embeddings.requires_grad_(False)  # half of all weights, and no pair needs a new word
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, lr=rate, weight_decay=0.01)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, rate, total_steps=steps, pct_start=0.1)
+        rise = 0.11 if steps == 10 else 0.1  # torch divides by (share * steps - 1)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, rate, total_steps=steps, pct_start=rise)
         self.steps, self.losses = 0, []
 
     def step(self) -> None:
@@ -214,8 +221,13 @@ def _save(encoder: Encoder, tuned: TunedEncoder, identity: dict) -> None:
 
 
 def _again(folder: Path, identity: dict) -> TunedEncoder:
-    about = json.loads((folder / CARD).read_text())
-    if about["identity"] != identity:
+    try:
+        about = json.loads((folder / CARD).read_text())
+        same = about["identity"] == identity
+        told = [about[k] for k in ("seconds", "queries", "wordings", "steps", "loss", "overlap")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabkitError(f"{folder / CARD} is damaged: {error!r}. Name another folder, or remove that one.") from error
+    if not same:
         raise LabkitError(f"{folder} holds another encoder, of other pairs or settings. Name another folder.")
     notice(f"{folder} holds the encoder of this same call.")
-    return TunedEncoder(folder, *(about[k] for k in ("seconds", "queries", "wordings", "steps", "loss", "overlap")))
+    return TunedEncoder(folder, *told)

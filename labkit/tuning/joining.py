@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from labkit.errors import LabkitError
-from labkit.models import DEFAULT, Model, load_model
+from labkit.models import DEFAULT, Model, check_loading, load_model, unloaded
 from labkit.tuning import adapter as folders
-from labkit.tuning.adapter import Card
+from labkit.tuning.adapter import Card, check_free
 from labkit.tuning.bank import Bank
-from labkit.tuning.mome_files import check_free, open_bank, save_bank
+from labkit.tuning.mome_files import check_bank, load_bank, read_outline, save_bank
 from labkit.tuning.packed import body
 
 
@@ -38,17 +38,21 @@ class Joined:
         return said + (f"; not told apart from another fact: {', '.join(self.lost)}" if self.lost else "")
 
 
-def join(first: str | Path, second: str | Path, out: str | Path, model: Model | str = DEFAULT) -> Joined:
+def join(
+    first: str | Path, second: str | Path, out: str | Path, model: Model | str = DEFAULT, four_bit: bool = False
+) -> Joined:
     """Write the facts of two banks, folders that `remember` wrote, to the folder `out`.
 
     A fact that both hold under one name is kept once where question and answer are the same. LabkitError where they are
     not, and where the banks are of two base models (or one in 4 bits and not), stand on two adapters, sit behind two
     layers, pick in two ways, have two thresholds or ask in two ways. Facts of two names whose questions have the same
-    words can't be told apart: the first bank keeps them, and the card names the other (`hard`). model: the bare one.
+    words can't be told apart: the first bank keeps them, and the card names the other (`hard`). model: the bare one;
+    one that is named is loaded once the arguments are found to be right, in 4 bits where `four_bit` says so.
     """
-    model = load_model(model) if isinstance(model, (str, Path)) else model
+    check_loading(model, four_bit)
     check_free(out)
-    (card, bank), (other_card, other) = (open_bank(model, folder) for folder in (first, second))
+    known = unloaded(model)
+    card, other_card = (check_bank(folder, known) for folder in (first, second))
     under, other_under = (folders.under(folder) for folder in (first, second))
     if (under and folders.sha256(under)) != (other_under and folders.sha256(other_under)):
         raise LabkitError("The banks can't be joined: they stand on two adapters, or one of them on none.")
@@ -61,6 +65,9 @@ def join(first: str | Path, second: str | Path, out: str | Path, model: Model | 
             "The banks can't be joined: one was learnt beside weights in 4 bits, the other one not, and a fact is "
             "exact only beside its own. Remember the facts of one of them anew."
         )
+    read_outline(first).check_joins(read_outline(second))
+    model = model if isinstance(model, Model) else load_model(model, four_bit=four_bit)
+    bank, other = (load_bank(model, folder) for folder in (first, second))
     shared = _shared(bank, other)
     other.forget(shared)
     bank.join(other)

@@ -73,7 +73,7 @@ def merge(
     out = Path(out)
     if out.exists():
         raise LabkitError(f"{out} exists already. Name another folder, or remove it first.")
-    check_folder(adapter, model if isinstance(model, Model) else unloaded(model or DEFAULT))
+    check_folder(adapter, unloaded(model or DEFAULT))
     base = _base(model, four_bit, dtype)
     prompt = prompt_of(Path(adapter), base)
     asked = _asked(adapter, prompt) if prompts is None else list(prompts)

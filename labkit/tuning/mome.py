@@ -85,7 +85,7 @@ def reserve(bank: Bank, facts: Sequence[Fact]) -> None:
 
 def update(bank: Bank, facts: Sequence[Fact], margin: float = 1.0) -> Learnt:
     """Correct facts by name: new answers under the keys that they have."""
-    bank.check_known(fact.name for fact in facts)
+    bank.outline.check_known(fact.name for fact in facts)
     return reached(bank, facts, learn(bank, facts, margin))
 
 

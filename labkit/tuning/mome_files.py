@@ -21,8 +21,18 @@ from torch import Tensor
 
 from labkit.errors import LabkitError
 from labkit.home import write_atomically
-from labkit.tuning.adapter import CARD, CONFIG, UNDER, WEIGHTS, Card, check_base, read_config, standing
-from labkit.tuning.bank import Bank, step_of
+from labkit.tuning.adapter import (
+    CARD,
+    CONFIG,
+    UNDER,
+    WEIGHTS,
+    Card,
+    check_weights,
+    read_config,
+    standing,
+    under,
+)
+from labkit.tuning.bank import Bank, Outline, step_of
 
 KIND = "LABKIT_MOME"
 PART = "part-{:08}.safetensors"
@@ -180,24 +190,26 @@ def is_bank(folder: str | Path) -> bool:
         return False
 
 
-def check_bank(folder: str | Path) -> None:
-    """LabkitError for a folder that holds no bank, or a damaged one's configuration."""
+def check_bank(folder: str | Path, model) -> Card | None:
+    """The folder's card; LabkitError for all that can be said of a bank before its base is loaded: a folder that holds
+    none, a damaged configuration, no weights, an adapter below that is not its own, other weights than `model`'s."""
     if not is_bank(folder):
         if (Path(folder) / CONFIG).is_file():
             read_config(folder)  # says so where it is damaged
         raise LabkitError(f"{folder} holds no bank of memory experts. Name a folder that `remember` wrote.")
+    read_outline(folder)
+    under(folder)
+    return check_weights(folder, model)
 
 
-def check_free(folder: str | Path) -> None:
-    """LabkitError for a folder that holds an adapter, of whatever kind."""
-    if (Path(folder) / CONFIG).is_file():
-        raise LabkitError(f"{folder} holds an adapter already. Name another folder, or remove that one.")
-
-
-def open_bank(model, folder: str | Path) -> tuple[Card | None, Bank]:
-    """The card of the bank in `folder` and the bank; LabkitError where there is none, or another model's."""
-    check_bank(folder)
-    return check_base(folder, model), load_bank(model, folder)
+def read_outline(folder: str | Path) -> Outline:
+    """What the configuration of the bank in `folder` says of it; LabkitError where it is damaged."""
+    try:
+        config = json.loads((Path(folder) / CONFIG).read_text("utf-8"))
+        layer, threshold, names = int(config["layer"]), float(config["threshold"]), frozenset(config["facts"])
+        return Outline(layer, threshold, str(config.get("selection", "words")), int(config.get("k", 1)), names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabkitError(f"The bank in {folder} is damaged: {error!r} in {CONFIG}. Build it again.") from error
 
 
 def load_bank(model, folder: str | Path) -> Bank:

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,21 +21,20 @@ from labkit.dataset import Question, QuestionSet
 from labkit.decoding import prompt_tokens
 from labkit.errors import LabkitError
 from labkit.home import alone, home, write_atomically
-from labkit.models import DEFAULT, Model, load_model
+from labkit.models import DEFAULT, Model, check_loading, load_model, unloaded
 from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.tuning import Tuned, mome, mome_parallel
 from labkit.tuning import adapter as folders
-from labkit.tuning.bank import Bank
+from labkit.tuning.bank import Bank, check_selection
 from labkit.tuning.examples import target
 from labkit.tuning.faiss_selection import check_faiss, frame
 from labkit.tuning.mome_files import (
     check_bank,
-    check_free,
     is_bank,
     load_bank,
     load_part,
-    open_bank,
+    read_outline,
     save_bank,
     save_part,
     write_card,
@@ -52,6 +52,8 @@ def remember(
     *,
     prompt: str | None = None,
     adapter: str | Path | None = None,
+    on: str | Path | None = None,
+    four_bit: bool = False,
     layer: int | None = None,
     threshold: float | None = None,
     selection: str | None = None,
@@ -68,7 +70,9 @@ def remember(
     they are asked: by default as the bank's facts, or as the model's adapter was tuned, or "chat" for plain answers and
     "question_only" for queries. adapter: a bank to continue: new facts join it, one whose id it knows is corrected,
     and where its question no longer finds it, it gets a new key, and the old question finds nothing any more. A model
-    that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`.
+    that carries a LoRA adapter keeps it: the experts stand on it, and the folder holds a copy of it, `under/`. One that
+    is named is loaded with the adapter `on`, or with the one that the bank stands on, in 4 bits where `four_bit` says
+    so, once the arguments are found to be right (but `layer` and `threshold`).
     layer: behind which the experts sit (the last one by default). selection: how the experts of a question are found,
     by its "words" (the default) or by "faiss", nearest in a sentence encoder's vectors; threshold: the share of a key's
     weight that a question must hold, by default 0.9, or its cosine, 0.8. k: how many experts at most, of which the
@@ -79,36 +83,46 @@ def remember(
     whose questions have the same words can't be told apart, and the first one keeps them. A fact given twice is taken
     once. LabkitError for two facts of one id, and for facts that overlap an evaluation set, as in `tune`.
     """
-    if adapter:
-        check_bank(adapter)
     pairs, databases = read_pairs(facts, own=named)
-    overlap = refuse_overlap(pairs, databases, avoid, store)
-    model = load_model(model) if isinstance(model, (str, Path)) else model
-    mome_parallel.check(model, processes)
-    if selection == "faiss":
-        check_faiss()
-    under = _under(model, adapter)
-    if adapter:
-        folders.check_base(adapter, model)
-    prompt = prompt or _prompt(model, adapter, pairs)
+    as_prompt(prompt or "chat")
+    check_loading(model, four_bit)
     folder = Path(out) if out else home() / "adapters" / f"bank-{data_sha256(pairs)[:12]}"
-    check_free(folder)
+    folders.check_free(folder)
+    overlap = refuse_overlap(pairs, databases, avoid, store)
+    known = unloaded(model)
+    mome_parallel.check(known, processes)
+    if adapter:
+        check_bank(adapter, known)
+    _check_selection(adapter, selection, k)
+    under = _under(model, known, on, adapter)
+    if not isinstance(model, Model):  # all that decides the result is compared once there is a model
+        _check_begun(folder / "unfinished", {"facts": data_sha256(pairs)})
+        model = load_model(model, adapter=under, four_bit=four_bit)
+    prompt = prompt or _prompt(model, adapter, pairs)
     bank = _bank(model, adapter, prompt, selection, k, layer=layer, threshold=threshold)
     return _Work(model, pairs, folder, prompt, adapter, margin, overlap, progress, under, processes).run(bank)
 
 
 def _bank(model: Model, adapter: str | Path | None, prompt: str, selection: str | None, k: int | None, **new) -> Bank:
-    """The bank that is continued, or else a new one. LabkitError for another selection than the bank's."""
+    """The bank that is continued, or else a new one."""
     if not adapter:
         ask = as_prompt(prompt)
         prompts = prompt_tokens(model, [ask(text, "") for text in ("A", "1")])
         around = frame([model.tokenizer.decode(p, skip_special_tokens=True) for p in prompts])
         return Bank(model, selection=selection or "words", k=1 if k is None else k, around=around, **new)
     bank = load_bank(model, adapter)
-    if selection not in (None, bank.kind):
-        raise LabkitError(f"The bank in {adapter} picks experts by {bank.kind}, for good. Leave out {selection!r}.")
     bank.choose(bank.k if k is None else k)
     return bank
+
+
+def _check_selection(adapter: str | Path | None, selection: str | None, k: int | None) -> None:
+    """LabkitError for a selection that there is not, or another one than that of the bank to continue."""
+    held = read_outline(adapter).selection if adapter else selection or "words"
+    if selection not in (None, held):
+        raise LabkitError(f"The bank in {adapter} picks experts by {held}, for good. Leave out {selection!r}.")
+    check_selection(held, 1 if k is None else k)
+    if held == "faiss":
+        check_faiss()
 
 
 @dataclass(frozen=True)
@@ -132,18 +146,24 @@ def forget(
     facts: Iterable[str] = (),
     questions: Iterable[str] = (),
     model: Model | str = DEFAULT,
+    four_bit: bool = False,
 ) -> Forgotten:
     """Write the bank in the folder `adapter` to the folder `out` without some facts: those of these names (ids), and
     those that these questions pick. The others answer bit for bit as before; of the words of those that are gone none
-    is left that no other fact has. The old folder stays as it is: remove it. model: the bare one. LabkitError for a
-    name or a question of no fact."""
-    model = load_model(model) if isinstance(model, (str, Path)) else model
-    check_free(out)
-    card, bank = open_bank(model, adapter)
+    is left that no other fact has. The old folder stays as it is: remove it. model: the bare one; one that is named is
+    loaded once the arguments are found to be right, in 4 bits where `four_bit` says so. LabkitError for a name or a
+    question of no fact."""
+    facts, questions = list(facts), list(questions)
+    if not facts and not questions:
+        raise LabkitError("No fact to forget was named. Give its name (the id in its file), or its question.")
+    check_loading(model, four_bit)
+    folders.check_free(out)
+    card = check_bank(adapter, unloaded(model))
+    read_outline(adapter).check_known(facts)
+    model = model if isinstance(model, Model) else load_model(model, four_bit=four_bit)
+    bank = load_bank(model, adapter)
     ask = as_prompt(card.prompt if card else "chat")
     names = dict.fromkeys([*facts, *(_asked(model, bank, ask, question) for question in questions)])
-    if not names:
-        raise LabkitError("No fact to forget was named. Give its name (the id in its file), or its question.")
     bank.forget(names)
     if card:
         hard = [fact for fact in card.hard if fact["id"] in bank.names]
@@ -171,13 +191,24 @@ def _prompt(model: Model, bank: str | Path | None, pairs: Sequence[Question]) ->
     return "chat" if all(q.is_fact for q in pairs) else "question_only"
 
 
-def _under(model: Model, bank: str | Path | None) -> Path | None:
-    """The folder of the adapter that the experts stand on, None where it is the bare model. LabkitError where the model
-    is not the one that `bank` stands on."""
-    carried = Path(model.adapter) if model.adapter and model.experts is None else None
-    if model.experts is not None:
-        raise LabkitError(f"{model.name} carries a bank already. Load it without, and name the bank by adapter=.")
-    if bank and is_bank(bank):
+def _under(model: Model | str | Path, known: Model, on: str | Path | None, bank: str | Path | None) -> Path | None:
+    """The folder of the adapter that the experts stand on, None where it is the bare model. LabkitError where it is no
+    adapter of the model's, or not the one that `bank` stands on."""
+    if known.experts is not None:
+        raise LabkitError(f"{known.name} carries a bank already. Load it without, and name the bank by adapter=.")
+    if isinstance(model, Model):
+        if on:
+            raise LabkitError("on= is loaded with a model that is named; this one is loaded already, with its adapter.")
+        on = model.adapter
+    elif on and is_bank(on):
+        raise LabkitError(f"{on} holds a bank; experts stand on a LoRA adapter. Name the bank by adapter= (--adapter).")
+    elif on:
+        with suppress(folders.ForeignAdapter):  # PEFT may know it
+            folders.check_folder(on, known)
+    elif bank:
+        return folders.under(bank)
+    carried = Path(on) if on else None
+    if bank:
         wanted, here = (f and folders.sha256(f) for f in (folders.under(bank), carried))
         if wanted != here:
             raise LabkitError(
@@ -185,6 +216,22 @@ def _under(model: Model, bank: str | Path | None) -> Path | None:
                 + (f"Load the model with adapter={folders.under(bank)}." if wanted else "Load the model without one.")
             )
     return carried
+
+
+def _check_begun(unfinished: Path, asked: dict) -> None:
+    """LabkitError where the folder holds facts of a call with other values than these, cut off."""
+    if folders.read_card(unfinished) is None:  # nothing is learnt yet
+        return
+    try:
+        begun = json.loads((unfinished / _CALL).read_text("utf-8"))
+    except (OSError, ValueError):  # damaged, or of an earlier version
+        begun = {}
+    begun = begun if isinstance(begun, dict) else {}
+    other = [name for name in asked if name not in begun or begun[name] != asked[name]]
+    if other:
+        raise LabkitError(
+            f"{unfinished} is of other {' and '.join(other)}, cut off. Name another folder, or remove that one."
+        )
 
 
 @dataclass
@@ -236,16 +283,7 @@ class _Work:
         if card is None:  # nothing is learnt yet
             write_atomically(unfinished / _CALL, json.dumps(asked, indent=1))
             return fresh
-        try:
-            begun = json.loads((unfinished / _CALL).read_text("utf-8"))
-        except (OSError, ValueError):  # damaged, or of an earlier version
-            begun = {}
-        begun = begun if isinstance(begun, dict) else {}
-        other = [name for name in asked if name not in begun or begun[name] != asked[name]]
-        if other:
-            raise LabkitError(
-                f"{unfinished} is of other {' and '.join(other)}, cut off. Name another folder, or remove that one."
-            )
+        _check_begun(unfinished, asked)
         return card
 
     def _call(self, card: folders.Card) -> dict:
