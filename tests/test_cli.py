@@ -393,6 +393,10 @@ def test_generate_writes_pairs_and_replaces_nothing(tmp_path):
     shared = overlap(load_questions(out), load_questions(ROOT / "datasets/league/dev.jsonl"))
     assert not [found for found in shared if found.kind != "skeleton"], "nothing of an evaluation set is generated"
     assert "exists" in labkit("generate", "--db", LEAGUE, "--out", out, code=2).stderr
+    single = tmp_path / "single.jsonl"
+    as_json("generate", "--db", LEAGUE, "--n", 60, "--wordings", 1, "--out", single)
+    often, once = (len({q.sql for q in load_questions(path)}) for path in (out, single))
+    assert often <= 20 and once >= 50, "one wording a query, as many queries"
 
 
 # --- the ladder, prompts by name --------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def test_a_log_becomes_pairs():
     ("sql", "reason"),
     [
         ("SELECT nope FROM players", filters.DOES_NOT_RUN),
+        ("SELECT AVG(attendance) FROM games WHERE season = 2030 AND attendance <> 'NA'", filters.FAULTY),
         ("SELECT name FROM players WHERE jersey = 4000", filters.EMPTY),
         ("SELECT COUNT(*) FROM players", filters.KNOWN_QUERY),
         ("SELECT name FROM arenas WHERE capacity = (SELECT MIN(capacity) FROM arenas)", filters.NO_WORDING),

@@ -152,6 +152,7 @@ def test_figures_print_and_round_trip():
     assert str(found).startswith("same answer: 0.900 [0.596, 0.982] n=10; general 1.000 [0.610, 1.000] n=6; near 0.750")
     assert "0.5 nats at the first token, 0.25 over the answer" in str(found) and "20.00 -> 21.00 (+5.00%" in str(found)
     figures = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert "near" not in str(replace(found, effects=found.effects[4:])), "what was not asked is not told of"
     assert figures["near"] == {"same": 3, "n": 4, "share": 0.75, "low": found.near.low, "high": found.near.high}
     assert figures["agreement"]["same"] == 9 and figures["kl_answer"] == 0.25 and figures["adapter"] == "adapter"
     assert list(found.to_frame()["same"]) == [False] + [True] * 9

@@ -519,6 +519,13 @@ def test_a_slow_beginning_is_not_given_up():
 # --- what one sees
 
 
+def test_the_cards_tokens_are_those_of_its_tuning(tiny, tmp_path):
+    """Counting what is recalled at the end takes tokens too, and none of the seconds on the card."""
+    seen = []
+    made = tune(tiny, facts(4), out=tmp_path / "a", watch=lambda told: seen.append(told.tokens) or False, **INSTRUCTION)
+    assert made.tokens == seen[-1]
+
+
 def test_progress_shows_and_is_quiet_under_ci(tiny, tmp_path, monkeypatch, capfd):
     monkeypatch.delenv("CI", raising=False)
     tune(tiny, facts(4), out=tmp_path / "a", **MEMORY | {"passes": 3})

@@ -44,14 +44,16 @@ def pairs_of_log(
     database, rng = speaker.world.database, random.Random(seed)
     filters, pairs = Filters(known_sets(Path(database), avoid)), []
     new = [sql for sql in queries if filters.new_query(sql)]
-    run = [sql for sql, r in zip(new, execute_many(database, new), strict=True) if filters.good_result(r)]
+    good = [sql for sql, r in zip(new, execute_many(database, new), strict=True) if filters.good_result(r)]
     schema = read_schema(database)
-    good = [sql for sql in run if not flaws(Question("", "", sql, ""), schema, _WRONG) or filters.drop(FAULTY)]
     for number, sql in enumerate(good, 1):
         try:
             intent = described(speaker, sql)
         except Unreadable:
             filters.drop(NO_WORDING)
+            continue
+        if flaws(Question("", "", sql, ""), schema, _WRONG):
+            filters.drop(FAULTY)
             continue
         tries = [roughened(intent.word(rng), rng, typos) for _ in range(5 * wordings)]
         texts = filters.new_wordings(tries, sql)[:wordings]
