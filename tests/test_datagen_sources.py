@@ -41,6 +41,7 @@ def test_a_log_becomes_pairs():
     [
         ("SELECT nope FROM players", filters.DOES_NOT_RUN),
         ("SELECT AVG(attendance) FROM games WHERE season = 2030 AND attendance <> 'NA'", filters.FAULTY),
+        ("SELECT COUNT(DISTINCT position) FROM players WHERE jersey > 20", filters.FAULTY),  # 'NA' > 20
         ("SELECT name FROM players WHERE jersey = 4000", filters.EMPTY),
         ("SELECT COUNT(*) FROM players", filters.KNOWN_QUERY),
         ("SELECT name FROM arenas WHERE capacity = (SELECT MIN(capacity) FROM arenas)", filters.NO_WORDING),
@@ -79,7 +80,7 @@ def test_what_a_log_cannot_give_is_counted(sql, reason):
         ("SELECT nickname FROM teams WHERE titles IN (1, 2)", r"titles (is|of) 1 or 2"),
         ("SELECT nickname FROM teams WHERE titles BETWEEN 1 AND 3", r"from 1 to 3"),
         ("SELECT DISTINCT conference FROM teams", r"(different|distinct) conferences"),
-        ("SELECT COUNT(DISTINCT position) FROM players WHERE jersey > 20", r"(different|distinct) positions"),
+        ("SELECT COUNT(DISTINCT conference) FROM teams WHERE titles > 1", r"(different|distinct) conferences"),
         ("SELECT conference, COUNT(*) FROM teams GROUP BY conference ORDER BY COUNT(*) DESC LIMIT 1",
          r"highest first.*first one"),
         ("SELECT t.conference, COUNT(*) FROM teams t JOIN players p ON p.team_id = t.team_id GROUP BY t.conference",
