@@ -2,8 +2,8 @@
 
 The output layer is frozen, so the gradient of the hidden states is known as soon as the logits are, and no logits need
 be kept (the idea of "fused linear cross entropy": Hsu et al. 2024, "Liger Kernel", section 3.2). On its way back the
-gradient leaves out the tokens that have no probability worth the name: most of the vocabulary, once a few steps are
-done.
+gradient leaves out, in float32, the tokens that have no probability worth the name: most of the vocabulary, once a few
+steps are done.
 """
 
 from dataclasses import dataclass
