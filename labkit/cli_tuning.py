@@ -60,18 +60,27 @@ def tune(
     method: Annotated[str, typer.Option("--method", help="instruction (some passes) or memory (until exact).")],
     model: Model = DEFAULT_MODEL,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", help="question_only, plain, chat, or nearest_pairs (shows solved pairs).")
+        str | None,
+        typer.Option(
+            "--prompt",
+            help="question_only, plain, chat, or nearest_pairs (shows solved pairs). "
+            "Default: that of --adapter, else question_only for queries and chat for plain answers.",
+        ),
     ] = None,
     adapter: Annotated[
         str | None, typer.Option("--adapter", help="Adapter folder to continue from, or 'starter': the kit's own.")
     ] = None,
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     four_bit: FourBit = False,
-    rate: Annotated[float | None, typer.Option("--rate", help="Highest learning rate.")] = None,
-    passes: Annotated[float | None, typer.Option("--passes", help="Over the pairs (memory: at most).")] = None,
-    layers: Annotated[int | None, typer.Option("--layers", help="How many upper layers get adapters.")] = None,
-    rank: Annotated[int | None, typer.Option("--rank", help="Rank of the adapters.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Pairs a step.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Highest learning rate. Default: 0.002.")] = None,
+    passes: Annotated[
+        float | None, typer.Option("--passes", help="Over the pairs. Default: 1; memory: at most 200.")
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option("--layers", help="How many upper layers get adapters. Default: all; memory: a third.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option("--rank", help="Rank of the adapters. Default: 16.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Pairs a step. Default: 4; memory: 8.")] = None,
     exclude: Exclude = None,
     seed: Annotated[int, typer.Option("--seed", help="Of all draws.")] = 0,
     as_json: Json = False,

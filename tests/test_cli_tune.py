@@ -249,3 +249,19 @@ def test_merge_writes_a_folder_and_a_gguf_file_that_answer_alike(tiny_model_dir,
     assert not (tmp_path / "merged").exists()
     done = labkit(*command, "--out", tmp_path / "merged")
     assert "6 of 6 greedy answers" in done.stdout and json.loads((tmp_path / "merged" / "config.json").read_text())
+
+
+def test_the_help_tells_the_recipes_own_defaults():
+    from labkit.tuning.recipes import _for_layers
+
+    told = " ".join(labkit("tune", "--help").stdout.split())
+    one, other = (_for_layers(method, 30) for method in ("instruction", "memory"))
+    assert (one.layers, 3 * other.layers, one.rate, one.rank) == (30, 30, other.rate, other.rank)
+    for said in (
+        f"Highest learning rate. Default: {one.rate:g}.",
+        f"Over the pairs. Default: {one.passes:g}; memory: at most {other.passes:g}.",
+        "Default: all; memory: a third.",
+        f"Rank of the adapters. Default: {one.rank}.",
+        f"Pairs a step. Default: {one.batch_size}; memory: {other.batch_size}.",
+    ):
+        assert said in told, said
