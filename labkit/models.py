@@ -109,7 +109,7 @@ def load_model(
 def unloaded(model: Model | str | Path = DEFAULT) -> Model:
     """What is known of a model before its weights are read: name, folder, hash, device. It tells whose an adapter is.
     One that is loaded already is returned as it is."""
-    if isinstance(model, Model):
+    if not isinstance(model, (str, Path)):
         return model
     folder = fetch_model(model)
     return Model(str(model), folder, None, None, _device(None), "", weights_sha256(folder))
