@@ -687,8 +687,7 @@ print("beside the accepted query:", verdict.verdict, verdict.detail)
 # %% [markdown]
 # The page shows what the model answers, right or wrong, and a colleague does not see which. That is why a workspace
 # measures before it serves.
-
-# %% [markdown]
+#
 # ## Recap
 #
 # - A file tells, before anybody asks, where queries will run and mean something else.
