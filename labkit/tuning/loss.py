@@ -77,7 +77,7 @@ class _OutputLoss(torch.autograd.Function):
 
 def _felt(probabilities: Tensor, targets: Tensor) -> Tensor | None:
     """The tokens that pull at some position, the targets among them; None where most do, so that picking their rows
-    costs more than it saves. In bfloat16 it always does, where the processor multiplies in it (2026-12-01)."""
+    costs more than it saves. In bfloat16 it is not asked: where that was timed, picking cost more (2026-12-01)."""
     felt = probabilities.amax(dim=0) > NEGLIGIBLE / probabilities.shape[1]
     felt[targets] = True
     felt = felt.nonzero()[:, 0]
