@@ -38,6 +38,9 @@ setting = course.setup()
 setting
 
 # %% [markdown]
+# What you see is what this lab runs with: the model, the seed of all draws, the libraries' versions, and what the kit
+# found your machine fit for. The end of the last line is about tuning, which begins in Lab 5.
+#
 # ## 1. The league
 #
 # The league is made up, and so is every player in it. That is on purpose. It stands for the facts that only your

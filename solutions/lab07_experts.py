@@ -540,8 +540,6 @@ for attempt in range(course.shorter(3, 1)):
     made["experts"].append(labkit.remember(model, climbs, folder / f"experts-{attempt}"))
 for name, attempts in made.items():
     print(f"{name:8} exact: {[f'{t.recalled} of {t.of}' for t in attempts]}, seconds: {[t.seconds for t in attempts]}")
-
-# %%
 CLAIMS = (20, 240)
 
 
@@ -609,3 +607,8 @@ print(f"of {len(reworded)} reworded questions answered right, without a network"
 # - `labkit.remember(..., layer=20)` puts the experts behind an inner layer: what does building cost, what do traps get?
 # - Lower the threshold to 0.6. Which near misses get an answer that is not theirs?
 # - Misspell a name. What would a key need to hold, so that it is still found?
+# - Experts may stand on a LoRA adapter instead of the bare base: `labkit.remember(setting.model, mine, out, on=...)`
+#   with Lab 5's folder. Does it still write SQL, and does it know the facts?
+
+# %%
+course.progress()

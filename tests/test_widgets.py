@@ -320,6 +320,20 @@ def test_a_run_that_fails_says_so_and_wait_raises():
     assert view.state == "failed" and "division" in view.summary()
 
 
+def test_what_is_seen_once_has_no_change_to_show_and_what_is_left_out_is_counted():
+    def run(watch):
+        for step in range(1, 46):
+            losses = {f"e{step}": 1.5} | ({"e1": 0.5} if step == 45 else {})
+            watch(SimpleNamespace(step=step, total=45, mastered=None, seconds=1.0, tokens=10 * step, losses=losses))
+
+    view = TrainingView(run).start()
+    view.wait()
+    lines = view.text().splitlines()
+    assert "1.50 →   0.50" in lines[1] and lines[2].split() == ["e2", "1.50", "seen", "once"] and len(lines) == 42
+    said = "The first 40 of 45 examples are shown."
+    assert lines[-1] == said and said in view.table() and "40 of 45" in view.picture()
+
+
 def test_the_map_has_a_row_a_fact_a_cell_a_span_and_stands_still_too():
     view = TrainingView(slow_run({"step": 0}))
     view.start().wait()

@@ -1,4 +1,4 @@
-"""A tuning run under way: loss per fact as a heat map over time, how many are mastered, tokens a second, and Stop.
+"""A tuning run under way: loss per example as a heat map over time, how many are mastered, tokens a second, and Stop.
 
 The run itself is any callable that takes an observer and calls it after each step, as `labkit.tune(..., watch=)` does;
 it runs in a thread, so the cell returns at once. Stop ends it after the step it is in; what it has learnt is kept, and
@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from labkit.widgets.pictures import MIME, standalone
 
-_COLUMNS, _FACTS = 24, 40  # of the map: spans of time, facts shown
+_COLUMNS, _SHOWN = 24, 40  # of the map: spans of time, examples shown
 _EVERY = 0.5  # seconds between two drawings
 _SHADES = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")  # one hue: the darker the more loss
 _STEPS = (0.02, 0.1, 0.5, 2.0)  # nats, where one shade ends
@@ -125,8 +125,8 @@ class TrainingView:
         return f"{note}{self.state}{failed}; step {self.step} of {self.total}{mastered}, {self.speed:,.0f} tokens/s"
 
     def rows(self) -> list[tuple[str, list[float | None]]]:
-        """(label, loss in each span of time or None) of the first facts; a span without a step keeps the last loss."""
-        seen = [(name, list(losses)) for name, losses in list(self.history.items())[:_FACTS]]
+        """(label, loss in each span of time or None) of the first examples; a span without a step keeps the last."""
+        seen = [(name, list(losses)) for name, losses in list(self.history.items())[:_SHOWN]]
         width = max(1, -(-max(self.step, 1) // _COLUMNS))
         rows = []
         for name, losses in seen:
@@ -139,9 +139,15 @@ class TrainingView:
         return rows
 
     def text(self) -> str:
-        """The figures as lines of text: each fact with its first and its last loss."""
+        """The figures as lines of text: each example with its first and its last loss, or the one that it has."""
         lines = [f"{name[:50]:50} {_first(spans):6.2f} → {spans[-1]:6.2f}" for name, spans in self.rows()]
-        return "\n".join([self.summary(), *lines])
+        once = [len(losses) == 1 for losses in list(self.history.values())[: len(lines)]]
+        lines = [line.partition("→")[0] + "seen once" if one else line for line, one in zip(lines, once, strict=True)]
+        return "\n".join([self.summary(), *lines, *filter(None, [self._left_out()])])
+
+    def _left_out(self) -> str:
+        more = len(self.history) - _SHOWN
+        return f"The first {_SHOWN} of {len(self.history):,} examples are shown." if more > 0 else ""
 
     def table(self, live: bool = False) -> str:
         """The map as an HTML table, the last loss as a number in each row: to be read without colour as well."""
@@ -152,22 +158,22 @@ class TrainingView:
             f"{''.join(map(_cell, spans))}<td>{spans[-1]:.2f}</td></tr>"
             for name, spans in self.rows()
         )
-        head = f"<tr><th>fact</th><th colspan='{max(1, len(next(iter(self.rows()), ('', [0]))[1]))}'>time →</th>"
+        head = f"<tr><th>example</th><th colspan='{max(1, len(next(iter(self.rows()), ('', [0]))[1]))}'>time →</th>"
         ends = "".join(
             f"<span style='{_paint(shade)};display:inline-block;padding:0 .4em'>{words}</span> "
             for shade, words in zip(_SHADES, _WORDS, strict=True)
         )
         status = f"<p role='status' aria-live='{'polite' if live else 'off'}'>{html.escape(self.summary())}</p>"
-        label = "aria-label='loss of each fact over time'"
-        table = f"<table {label}>{head}<th>loss now</th></tr>{body}</table>"
-        return f"{status}<div style='overflow-x:auto'>{table}</div><p>loss in nats: {ends}</p>"
+        label = "aria-label='loss of each example over time'"
+        table = f"<table {label}>{head}<th>last loss</th></tr>{body}</table>"
+        return f"{status}<div style='overflow-x:auto'>{table}</div><p>loss in nats: {ends} {self._left_out()}</p>"
 
     def picture(self) -> str:
-        """The map as an SVG file: a bar a fact, in the map's shades, with the last loss behind it."""
+        """The map as an SVG file: a bar an example, in the map's shades, with the last loss behind it."""
         rows, cell = self.rows(), 12
         side, high = 330, 16 * max(1, len(rows))
         wide = side + cell * max([_COLUMNS, *(len(spans) for _, spans in rows)]) + 60
-        parts = [_told(10, 12, "fact"), _told(side, 12, "time →"), _told(wide - 6, 12, "loss now", "end")]
+        parts = [_told(10, 12, "example"), _told(side, 12, "time →"), _told(wide - 6, 12, "last loss", "end")]
         squares: dict[str, str] = {}  # shade -> the squares that have it, as one path
         for at, (name, spans) in enumerate(rows):
             top = 20 + 16 * at
@@ -182,7 +188,8 @@ class TrainingView:
             x, y = 10 + 110 * at, high + 30
             parts += [f'<path d="M{x} {y}h14v12h-14z" fill="{shade}" stroke="#767676"/>', _told(x + 20, y + 11, words)]
         size = f'viewBox="0 0 {wide} {high + 50}"'
-        return standalone(f"<svg {size}>{''.join(parts)}</svg>", f"{self.summary()}. Loss of each fact in nats:")
+        told = f"{self.summary()}. Loss of each example in nats: {self._left_out()}"
+        return standalone(f"<svg {size}>{''.join(parts)}</svg>", told.strip())
 
     def widget(self):
         """The live view: two buttons and the map. Both buttons are reached with Tab and pressed with Enter or Space."""
