@@ -101,7 +101,7 @@ def evaluate(
     exclude: Exclude = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of continuing an unfinished run.")] = False,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory.")
+        int | None, typer.Option("--batch-size", help="Questions at a time; fewer: less memory. Default: 100.")
     ] = None,
     db_dir: Annotated[
         Path | None, typer.Option("--db-dir", help="Where the databases lie, if not beside the set.")

@@ -187,7 +187,9 @@ def merge(
     gguf: Annotated[Path | None, typer.Option("--gguf", help="Also a GGUF file, for llama.cpp and Ollama.")] = None,
     kind: Annotated[str, typer.Option("--kind", help="Of the GGUF file: q8_0, f16 or f32.")] = "q8_0",
     model: Model = DEFAULT_MODEL,
-    dtype: Annotated[str | None, typer.Option("--dtype", help="bfloat16, float16 or float32.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="bfloat16, float16 or float32. Default: as loaded.")
+    ] = None,
     four_bit: Annotated[bool, typer.Option("--four-bit", help="Into a 4-bit base, which is dequantised.")] = False,
     as_json: Json = False,
 ) -> int:

@@ -31,7 +31,9 @@ from labkit.terminal import (
 
 app = typer.Typer()
 
-Schema = Annotated[str | None, typer.Option("--schema", help="Of a server or DuckDB file: which one is read.")]
+Schema = Annotated[
+    str | None, typer.Option("--schema", help="Of a server or DuckDB file: the one to read. Default: its own.")
+]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="Of CSV files; by default found out.")]
 Delimiter = Annotated[str | None, typer.Option("--delimiter", help="Of CSV files; by default found out.")]
 

@@ -251,6 +251,16 @@ def test_merge_writes_a_folder_and_a_gguf_file_that_answer_alike(tiny_model_dir,
     assert "6 of 6 greedy answers" in done.stdout and json.loads((tmp_path / "merged" / "config.json").read_text())
 
 
+def test_the_help_of_other_commands_tells_the_codes_own_defaults():
+    from labkit.evaluation import BATCH
+    from labkit.forecast import BATCH as A_STEP
+    from labkit.forecast import ROWS
+
+    pairs = f"(default: {A_STEP['instruction']}; memory: {A_STEP['memory']}; mome: {A_STEP['mome']})"
+    assert f"{pairs} and rows decoded ({ROWS})" in " ".join(labkit("fit", "--help").stdout.split())
+    assert f"less memory. Default: {BATCH}." in " ".join(labkit("evaluate", "--help").stdout.split())
+
+
 def test_the_help_tells_the_recipes_own_defaults():
     from labkit.tuning.recipes import _for_layers
 
