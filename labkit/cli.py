@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import labkit
-from labkit import cli_course, cli_machine, cli_measuring, cli_tuning, cli_workspace
+from labkit import cli_course, cli_experts, cli_machine, cli_measuring, cli_tuning, cli_workspace
 from labkit.errors import LabkitError
 from labkit.shortage import LESS, out_of_memory
 from labkit.terminal import (
@@ -52,6 +52,7 @@ models_app = typer.Typer(invoke_without_command=True, help="The models that labk
 app.add_typer(models_app, name="models")
 app.add_typer(cli_measuring.app)  # without a name: its commands stand beside the others
 app.add_typer(cli_tuning.app)
+app.add_typer(cli_experts.app)
 app.add_typer(cli_course.app)
 app.add_typer(cli_machine.app)
 app.add_typer(cli_workspace.app)

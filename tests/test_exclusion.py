@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import labkit
-from labkit import cli, cli_measuring, cli_tuning
+from labkit import cli, cli_experts, cli_measuring, cli_tuning
 from labkit.agent import SqlGenerator
 from labkit.datagen.reading import read_world
 from labkit.dataset import Question, QuestionSet, save_questions
@@ -386,7 +386,7 @@ def test_nothing_is_tuned_on_pairs_that_need_it(people, tmp_path, monkeypatch, t
     space = tmp_path / "far" / "from" / "it" / "space"
     space.mkdir(parents=True)
     file = save_questions(space / "pairs.jsonl", pairs)
-    command = getattr(cli_tuning, tuner)
+    command = getattr(cli_experts if tuner == "remember" else cli_tuning, tuner)
 
     def call(**given):
         command([file], out=tmp_path / "out", as_json=True, **TUNERS[tuner], **given)
