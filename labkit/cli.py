@@ -167,14 +167,28 @@ def generate(
     avoid: Annotated[list[Path] | None, typer.Option("--avoid", help="Evaluation set to keep out; repeatable.")] = None,
     exclude: Exclude = None,
     wordings: Annotated[int, typer.Option("--wordings", help="Wordings of each query, at least.")] = 5,
+    glossary: Annotated[
+        Path | None, typer.Option("--glossary", help="People's words, in Markdown. Default: glossary.md beside --db.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Draw more of a failure class, tag, table or column; repeatable."),
+    ] = None,
+    failures_of: Annotated[
+        str | None, typer.Option("--failures-of", help="A run's id: draw more of what failed in it.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of all draws.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Make verified question and SQL pairs from a database alone; says what each filter dropped."""
     if out.exists():
         raise LabkitError(f"{out} exists already. Name another file, or remove it first.")
+    if target and failures_of:
+        raise LabkitError("--target and --failures-of both say what to draw more of. Give one of them.")
+    store = labkit.RunStore()
     with private([db], exclude, db):
-        generated = labkit.generate(db, n, seed, avoid or (), wordings=wordings, store=labkit.RunStore())
+        wanted = _failures(store.get(failures_of)) if failures_of else target
+        generated = labkit.generate(db, n, seed, avoid or (), (), glossary, wanted, wordings=wordings, store=store)
     generated.save(out)
     if as_json:
         report = generated.report
@@ -184,6 +198,11 @@ def generate(
         print(generated.coverage)
         print(f"{len(generated.pairs)} pairs in {out}")
     return 0
+
+
+def _failures(run):
+    """The run, diagnosed, for `generate` to draw more of what failed in it."""
+    return labkit.diagnose_run(run, labkit.load_questions(run.set_path, db_dir=run.db_dir))
 
 
 @models_app.callback()

@@ -399,6 +399,28 @@ def test_generate_writes_pairs_and_replaces_nothing(tmp_path):
     assert often <= 20 and once >= 50, "one wording a query, as many queries"
 
 
+def test_generate_draws_more_of_what_is_named_and_of_what_failed(small_set, tiny_model_dir, tmp_path):
+    def made(name: str, *more) -> list:
+        generate = ["generate", "--db", LEAGUE, "--n", 120, "--wordings", 1, "--out", tmp_path / name]
+        as_json(*generate, *more)
+        return list(load_questions(tmp_path / name))
+
+    def of_contracts(pairs: list) -> int:
+        return sum("contracts" in pair.sql for pair in pairs)
+
+    plain, aimed = made("plain"), made("aimed", "--target", "contracts")
+    assert of_contracts(aimed) > 1.5 * of_contracts(plain)
+    run = as_json("evaluate", "-q", small_set, "--model", tiny_model_dir, "--db-dir", ROOT / "datasets")["run"]
+    assert [pair.sql for pair in made("failed", "--failures-of", run[:8])] != [pair.sql for pair in plain]
+    generate = ["generate", "--db", LEAGUE, "--out", tmp_path / "none"]
+    said = labkit(*generate, "--target", "contract", code=2).stderr
+    assert "Did you mean contracts" in said and not (tmp_path / "none").exists()
+    assert "Give one of them" in labkit(*generate, "--target", "games", "--failures-of", run, code=2).stderr
+    assert "No run" in labkit(*generate, "--failures-of", "zzz", code=2).stderr
+    said = labkit(*generate, "--glossary", tmp_path / "words.md", code=2).stderr
+    assert "There is no glossary" in said and "words.md" in said
+
+
 # --- the ladder, prompts by name --------------------------------------------------------------------------------------
 
 
