@@ -48,7 +48,7 @@ def ours(model, facts: list, folder: Path, seed: int, layers: int) -> dict:
 
 
 def peer(options) -> dict | None:
-    """TRL + PEFT with the best settings that its grid found; None where it is not installed."""
+    """TRL + PEFT with the best settings that its grid found; None where it is not installed, or fails."""
     if not PEER.exists():
         return None
     tried = json.loads(GRID.read_text())["best"] if GRID.exists() else {}
@@ -58,7 +58,9 @@ def peer(options) -> dict | None:
     fixed = ["--model", options.model.folder, "--facts", FACTS, "--n", options.n, "--threads", options.threads,
              "--rank", recipe.rank, "--alpha", recipe.alpha, "--top-layers", options.layers]  # fmt: skip
     command = [PEER, Path(__file__).parent / "peer_trl.py", *fixed, *chosen]
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    if done.returncode:  # it has said why; what ours took is kept
+        return None
     return json.loads(done.stdout[done.stdout.index("{") :])
 
 
@@ -112,9 +114,10 @@ def main() -> dict:
     for method, data, prompt in (("memory", facts, "chat"), ("instruction", pairs, "question_only")):
         results[f"{method}_tuning"] = utilisation(model, method, data, prompting.PROMPTS[prompt], options.steps)
     with tempfile.TemporaryDirectory() as folder:
-        results["ours"] = [
-            ours(model, facts, Path(folder) / str(seed), seed, options.layers) for seed in range(options.runs)
-        ]
+        results["ours"] = []
+        for seed in range(options.runs):
+            results["ours"].append(ours(model, facts, Path(folder) / str(seed), seed, options.layers))
+            print(results["ours"][-1], file=sys.stderr, flush=True)
     if not options.without_peer and (found := peer(options)):
         results["trl"] = found
         middle = sorted(run["seconds"] for run in results["ours"])[len(results["ours"]) // 2]

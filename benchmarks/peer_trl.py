@@ -301,7 +301,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, help="the first N facts only")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--alpha", type=int, default=32)
+    parser.add_argument("--alpha", type=float, default=32)
     parser.add_argument("--targets", default=LINEAR)
     parser.add_argument("--top-layers", type=int, default=0, help="adapters on the top N layers only; 0: on all")
     parser.add_argument("--lr", type=float, default=1e-3)

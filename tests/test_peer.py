@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,3 +94,30 @@ def test_a_trial_is_told_all_its_settings(peer, monkeypatch):
     Done.returncode = 3
     failed = peer.one_trial(given, 10, 8, 2e-3, 12.5)
     assert failed["error"] == "exit code 3" and peer.best([failed]) is None
+
+
+def test_what_the_benchmark_asks_of_the_peer_is_what_the_peer_reads(peer, monkeypatch):
+    """And a peer that fails, as one of other libraries may, leaves our own figures."""
+    folder = SCRIPT.parent
+    monkeypatch.syspath_prepend(str(folder))
+    import bench_tuning
+
+    asked = []
+
+    def run(command, **settings):
+        asked.append(peer.arguments().parse_args(command[2:]))
+        return SimpleNamespace(returncode=0, stdout='{"seconds": 1}')
+
+    model = SimpleNamespace(folder="/somewhere/smollm2", network=SimpleNamespace(config=SimpleNamespace()))
+    recipe = SimpleNamespace(rank=16, alpha=32.0)
+    monkeypatch.setattr(bench_tuning, "PEER", SCRIPT)
+    monkeypatch.setattr(bench_tuning, "default_recipe", lambda method, model: recipe)
+    monkeypatch.setattr(bench_tuning.subprocess, "run", run)
+    given = SimpleNamespace(model=model, n=200, threads=1, layers=10)
+    assert bench_tuning.peer(given) == {"seconds": 1}
+    best = json.loads((folder / "results-trl-grid.json").read_text())["best"]["settings"]
+    (read,) = asked
+    assert (read.alpha, read.rank, read.top_layers, read.n) == (32, 16, 10, 200)
+    assert (read.lr, read.batch) == (best["lr"], best["batch"]) and not read.grid
+    monkeypatch.setattr(bench_tuning.subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=2, stdout=""))
+    assert bench_tuning.peer(given) is None
