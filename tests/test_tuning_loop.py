@@ -504,7 +504,34 @@ def test_patience_is_ten_rounds_but_no_more_than_500_steps(count, rounds):
     while (step := plan.next(trainer)).rate == 1.0:
         plan.saw(step, trainer.saw(step.positions))
         taken += 1
-    assert taken == (1 + rounds) * count and step.rate == 0.5 and trainer.checked == 1
+    few = 11 * 16 * (count >= 64)  # ten rounds of the first few, too, before all are taken
+    assert taken == few + (1 + rounds) * count and step.rate == 0.5 and trainer.checked == 1
+
+
+def test_many_begin_with_a_few_until_half_as_many_are_mastered():
+    plan, trainer, seen = plan_for(100, batch_size=4), Pretend([0.0] * 100), []
+    for number, step in enumerate(steps(plan, trainer)):
+        seen.append(set(step.positions))
+        if number == 8:
+            trainer.margins = [2.0 if i in sorted(set().union(*seen))[:6] else 0.0 for i in range(100)]
+        if number == 15:
+            trainer.margins = [2.0] * 100
+    rounds = [set().union(*seen[at : at + 4]) for at in range(0, 24, 4)]
+    assert rounds[0] == rounds[1] == rounds[2] and len(rounds[0]) == 16
+    assert (
+        len(rounds[3]) == 16 and len(rounds[3] - rounds[0]) == 6
+    )  # in the place of the six that were seen to be right
+    assert len(rounds[4] | rounds[5]) == 32 and plan.mastered == set(range(100))
+
+
+def test_replayed_ones_and_small_sets_begin_with_all():
+    for plan in (plan_for(63, batch_size=4), plan_for(100, before=range(8), batch_size=4)):
+        trainer, seen = Pretend([0.0] * 100), set()
+        for _ in range(23):
+            step = plan.next(trainer)
+            seen.update(step.positions)
+            plan.saw(step, trainer.saw(step.positions))
+        assert len(seen) > 60
 
 
 def test_a_slow_beginning_is_not_given_up():

@@ -7,6 +7,9 @@ takes some of them along, and when none is left all are checked against the whol
 back, at half the learning rate: what one example gained cost another. The run ends when a check finds none. Where
 rounds bring nothing any more all are checked as well, and at the lowest rate the run gives up on what is left (two
 answers to one question).
+
+Where there are many examples it begins with a few. Until a network can tie a question to its own answer at all, none is
+mastered, and this plateau is the shorter the fewer it sees (Zucchet et al. 2025, arXiv 2503.21676, of pre-training).
 """
 
 import math
@@ -23,6 +26,7 @@ _PATIENCE = 10  # rounds without fewer examples left, or less loss on them;
 _STEPS = 500  # but hardly more steps than these, for a round over many examples is long
 _SLOWEST = 1 / 16  # of the recipe's rate
 _NOTHING = (math.inf, math.inf, 0)  # the fewest left so far, the least loss on them, the round
+_FIRST = 16  # examples that a run begins with, until half as many are mastered; where there are four times as many
 
 
 class Mastery:
@@ -35,6 +39,7 @@ class Mastery:
         self.examples, self.recipe, self.seed = examples, recipe, seed
         self.mastered = set(mastered_before)
         self.round, self.step, self.checks, self.done = 0, 0, 0, False
+        self.few = len(examples) >= 4 * _FIRST and len(self.mastered) < _FIRST // 2
         self.rate = 1.0  # share of the recipe's, halved by each check that finds some lost
         self.best = _NOTHING
         self.queue: list[list[int]] = []
@@ -57,12 +62,15 @@ class Mastery:
         left = self._left()
         self._record(len(left))
         stalls = self._stalls(len(left))
+        if self.few and (stalls or len(self.mastered) >= _FIRST // 2):
+            self.few, self.best, stalls = False, _NOTHING, False
         gives_up = stalls and self.rate <= _SLOWEST
         if not left or stalls:
             left = self._check(trainer)
         if not left or gives_up or self.round >= self.recipe.passes:
             self.done = True
             return
+        left = self._first(left) if self.few else left
         seed = seed_of(self.seed, "round", self.round)
         chosen = batches([self.examples[i] for i in left], self.recipe.batch_size, seed)
         company = random.Random(seed).sample(sorted(self.mastered), len(self.mastered))
@@ -72,6 +80,13 @@ class Mastery:
             self.queue.append([*(left[k] for k in batch), *company[:room]])
             company = company[room:]
         self.round += 1
+
+    def _first(self, left: Sequence[int]) -> list[int]:
+        """The next few of those left, in an order of the seed's."""
+        order = list(range(len(self.examples)))
+        random.Random(seed_of(self.seed, "first", 0)).shuffle(order)
+        still = set(left)
+        return [i for i in order if i in still][:_FIRST]
 
     def _record(self, left: int) -> None:
         if self.losses:
@@ -87,7 +102,8 @@ class Mastery:
         if left < fewest or (left == fewest and loss < 0.98 * lowest):
             self.best = (left, loss, self.round)
             return False
-        return self.round - since >= max(1, min(_PATIENCE, _STEPS * self.recipe.batch_size // left))
+        at_work = min(left, _FIRST) if self.few else left
+        return self.round - since >= max(1, min(_PATIENCE, _STEPS * self.recipe.batch_size // at_work))
 
     def _check(self, trainer: Trainer) -> list[int]:
         """All examples again: those that are not the greedy answer, by half the margin, are lost and come back."""
@@ -117,13 +133,14 @@ class Mastery:
             "numbers": [self.round, self.step, self.checks, self.rate],
             "best": list(self.best),
             "done": self.done,
+            "few": self.few,
             "queue": [list(batch) for batch in self.queue],
             "history": [dict(record) for record in self.history],
             "losses": list(self.losses),
         }
 
     def restore(self, state: dict) -> None:
-        self.mastered, self.done = set(state["mastered"]), state["done"]
+        self.mastered, self.done, self.few = set(state["mastered"]), state["done"], state.get("few", False)
         self.round, self.step, self.checks, self.rate = state["numbers"]
         self.best = tuple(state["best"])
         self.queue = [list(batch) for batch in state["queue"]]
