@@ -20,6 +20,14 @@ from labkit.errors import LabkitError
 MEASURING = "measuring"  # the name of `workbench`es for measurements, in the kit's folder
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a text too long for a name is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def home() -> Path:
     """The kit's folder on this machine (models, run store), created when missing. LabkitError where that cannot be."""
     folder = Path(os.environ.get("LABKIT_HOME") or platformdirs.user_cache_dir("labkit", appauthor=False))

@@ -141,6 +141,8 @@ def ladder(
     """
     adapters, methods = dict(adapters or {}), [name for name in rungs if name in TUNED]
     _check(rungs, adapters)
+    if min(shots, reflections) < 0:
+        raise LabkitError(f"shots is {shots} and reflections is {reflections}: 0 is the least of each.")
     _check_adapters(model, adapters, methods, side_effects)
     texts = (general_prompts(), plain_english()) if side_effects else ()
     _check_four_bit(model, four_bit)

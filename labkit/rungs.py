@@ -16,7 +16,8 @@ from pathlib import Path
 
 from labkit.agent import SqlGenerator
 from labkit.datagen.glossary import entries, glossary_text
-from labkit.dataset import Question, QuestionSet, load_questions, overlap
+from labkit.datagen.known import PARAPHRASE, of_questions
+from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
 from labkit.exclusion import Excluded, in_force, said
 from labkit.execution import execute_many
@@ -24,7 +25,7 @@ from labkit.prompting import Message, few_shot
 from labkit.reflection import Reflection
 from labkit.retrieval import Document, Encode, Retriever, glossary_documents, pair_documents, schema_documents
 from labkit.schema import Schema, read_schema
-from labkit.sqltext import parse, skeleton
+from labkit.sqltext import normalise_question, normalise_sql, parse, skeleton
 
 RUNGS = ("prompt", "few-shot", "self-reflection", "retrieval-bm25", "retrieval-embeddings")
 TUNED = ("instruction", "memory")  # adapters that the ladder tunes itself, where they are named: minutes, or hours
@@ -241,9 +242,14 @@ def _refuse(pairs: Sequence[Question], questions: QuestionSet, database: Path) -
     others = {pair.database for pair in pairs if Path(pair.database).stem != database.stem}
     if others:
         raise LabkitError(f"The pairs are on {', '.join(sorted(others))}, the questions on {database.stem}. Use one.")
-    shared = [found for found in overlap(pairs, questions) if found.kind in ("question", "query")]
-    if shared:
-        ids = sorted({id for found in shared for id in found.b})
+    known = of_questions(pairs)  # of the set a paraphrase's query may be shown, as it may be trained on
+    ids = [
+        q.id
+        for q in questions
+        if normalise_question(q.question) in known.questions
+        or (PARAPHRASE not in q.tags and not known.queries.isdisjoint(map(normalise_sql, q.queries)))
+    ]
+    if ids:
         some = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
         raise LabkitError(
             f"The pairs hold questions or queries of the set {questions.name!r} itself: {some}. A prompt that "

@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -194,9 +195,29 @@ def test_avoided_sets_are_avoided(shop, tmp_path):
     assert not {normalise_question(q.question) for q in first} & {normalise_question(q.question) for q in second}
 
 
-def test_generated_pairs_are_no_evaluation_set(shop, tmp_path):
-    path = generate(shop, 50, seed=3, progress=False).save(tmp_path / "pairs.jsonl")
-    assert known_sets(shop, [path]).sets == ()
+def test_generated_pairs_are_no_evaluation_set_but_where_they_are_named(shop, tmp_path):
+    shop = Path(shutil.copy(shop, tmp_path))
+    path = generate(shop, 50, seed=3, progress=False).save(tmp_path / "some-pairs.jsonl")
+    assert known_sets(shop).sets == ()
+    (name,) = known_sets(shop, [path]).sets
+    again = generate(shop, 50, seed=3, avoid=path, progress=False)
+    assert name.endswith("some-pairs") and name in again.report.sets and again.report.dropped[filters.KNOWN_QUERY] >= 10
+    assert not {normalise_sql(q.sql) for q in again} & {normalise_sql(q.sql) for q in load_questions(path)}
+
+
+def test_sets_of_one_name_are_all_kept_out_and_a_damaged_one_is_told_of(shop, tmp_path, capfd):
+    shop = Path(shutil.copy(shop, tmp_path))
+
+    def asked(*names: str) -> QuestionSet:
+        return QuestionSet("eval", tuple(Question(n, f"{n}?", f"SELECT '{n}'", "shop") for n in names))
+
+    known = known_sets(shop, [asked("a"), asked("b"), asked("a")])
+    assert known.sets == ("eval", "eval (2)") and known.questions == {"a", "b"}
+    (shop.parent / "heldout.jsonl").write_text('{"id": "q1", "question": "Who?", "sql": "SELECT 1"}\n{"id": "q2", "que')
+    (shop.parent / "other.jsonl").write_text('{"event": 1}\n')
+    assert known_sets(shop).sets == ()
+    said = capfd.readouterr().err
+    assert "heldout.jsonl looks like a question set" in said and "line 2" in said and "other.jsonl" not in said
 
 
 def test_a_small_database_says_that_it_gave_no_more(tmp_path):

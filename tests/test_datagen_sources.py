@@ -199,9 +199,22 @@ def test_similar_steps_and_fixes_are_run_before_they_are_kept():
         made = author.verified(candidates)
         assert [(q.sql, q.tags) for q in made] == [("SELECT name FROM arenas WHERE capacity > 16000", (way,))]
         assert made.report.dropped[filters.EMPTY] == made.report.dropped[filters.DOES_NOT_RUN] == 1
-    fixed = author.mend([Failure("In which cities are arenas?", "SELECT town FROM arenas", "no such column: town")])
+    failed = "SELECT town FROM arenas", "no such column: town"
+    same = Failure("Cities?", "select city FROM arenas;", "The rows are others.")
+    fixed = author.mend([Failure("In which cities are arenas?", *failed), same])
     assert fixed == [Candidate("In which cities are arenas?", "SELECT city FROM arenas", "fix")]
     assert len(author.verified(fixed)) == 1
+
+
+def test_a_text_where_a_file_is_meant_is_a_sentence():
+    for text in ("SELECT name FROM arenas WHERE " + "capacity > 1 AND " * 30 + "1", "no-such-file.sql"):
+        with pytest.raises(LabkitError, match="There is no query log"):
+            from_queries(text, LEAGUE)
+    with pytest.raises(LabkitError, match="There is no glossary"):
+        generate(LEAGUE, 5, glossary="**a word**: " + "what it means " * 40)
+    for n in (2.5, "5", 0):
+        with pytest.raises(LabkitError, match="whole numbers"):
+            generate(LEAGUE, n)
 
 
 def test_the_round_trip_drops_a_wording_that_means_something_else():

@@ -4,7 +4,7 @@ import json
 import runpy
 import signal
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import apsw
@@ -21,13 +21,14 @@ from labkit.ladders import card_seconds, ladder
 from labkit.meters import Figures, Metered, peak_memory
 from labkit.models import weights_sha256
 from labkit.reflection import Reflection
-from labkit.rungs import RUNGS, RetrievalPrompt, chosen, material, rung
+from labkit.rungs import RUNGS, RetrievalPrompt, _refuse, chosen, material, rung
 from labkit.runs import RunStore
 from labkit.side_effects import Prompt, side_effects
 from labkit.tuning.adapter import read_card
 
 tiny_model_dir = runpy.run_path(str(Path(__file__).with_name("standin.py")))["tiny_model_dir"]
 RIGHT = "SELECT count(*) FROM teams"
+LEAGUE_SETS = Path(__file__).parent.parent / "datasets" / "league"
 
 
 class Scripted:
@@ -245,6 +246,18 @@ def test_a_skeleton_in_common_is_allowed(database):
     solved = [pair(1, "Who won no title?", "SELECT name FROM teams WHERE titles = 0")]
     assert [found.kind for found in overlap(solved, asked)] == ["skeleton"]
     assert material(QuestionSet("one", asked, db_dir=database.parent), solved).pairs == tuple(solved)
+
+
+def test_a_paraphrase_may_be_shown_the_query_that_was_trained_but_no_question_of_its_set():
+    asked = load_questions(LEAGUE_SETS / "paraphrase.jsonl")
+    pairs = list(load_questions(LEAGUE_SETS / "trained.jsonl"))
+    database = LEAGUE_SETS / "league.sqlite"
+    _refuse(pairs, asked, database)
+    with pytest.raises(LabkitError, match=asked[0].id):
+        _refuse([*pairs, replace(asked[0], id="mine")], asked, database)
+    heldout = load_questions(LEAGUE_SETS / "heldout.jsonl")
+    with pytest.raises(LabkitError, match=heldout[0].id):
+        _refuse([*pairs, replace(heldout[0], id="mine", question="Other words?")], heldout, database)
 
 
 def test_pairs_of_another_database_facts_and_several_databases_are_told(questions, database):

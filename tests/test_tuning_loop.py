@@ -382,6 +382,28 @@ def test_going_on_with_new_facts_keeps_the_old_ones(tiny, tiny_model_dir, tmp_pa
     assert card["recipe"]["rank"] == 8, "an adapter's shape is kept"
 
 
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"replay": -0.5}, "from 0 to 1"),
+        ({"rank": "16"}, "rank must be a whole number"),
+        ({"layers": 1.5}, "layers must"),
+    ],
+)
+def test_a_number_that_is_none_is_a_sentence(tiny, tmp_path, wrong, said):
+    with pytest.raises(LabkitError, match=said):
+        tune(tiny, facts(2), out=tmp_path / "a", progress=False, **SHORT | wrong)
+
+
+def test_pairs_away_from_their_database_are_told_that_no_set_beside_it_is_looked_at(tiny, tmp_path, capfd):
+    pair = Question("gen-1", "How many teams are there?", "SELECT count(*) FROM teams", "league")
+    tune(tiny, save_questions(tmp_path / "pairs.jsonl", [pair]), out=tmp_path / "a", progress=False, **SHORT)
+    assert "The database of these pairs (league) does not lie beside them" in capfd.readouterr().err
+    shutil.copy(HERE.parent / "datasets" / "league" / "league.sqlite", tmp_path)
+    tune(tiny, tmp_path / "pairs.jsonl", out=tmp_path / "b", progress=False, **SHORT)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("replay, old", [(0, 0), (0.5, 2), (1, 4)])
 def test_so_many_of_the_old_pairs_are_replayed(tiny, tmp_path, replay, old):
     first = tune(tiny, facts(4), out=tmp_path / "first", progress=False, **SHORT)

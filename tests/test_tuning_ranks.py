@@ -105,6 +105,14 @@ def test_two_processes_are_one_tuning(launched, folder, tiny_model_dir, tmp_path
     assert first["made"]["recalled"] == one["made"]["recalled"] and first["made"]["of"] == 7
 
 
+def test_a_loss_that_diverges_takes_both_back_to_the_same_state(launch, folder):
+    """Their clocks differ, so left alone each would keep another state."""
+    ended = launch(("lost", INSTRUCTION, {"nan_at_step": 9, "due_every": [3, 4]}))
+    assert ended.returncode == 0 and ended.stderr.count("The loss diverges: back to an earlier state") == 1
+    first, second = reports(folder, "lost")
+    assert first["losses"] == second["losses"] and first["made"]["recalled"] == second["made"]["recalled"]
+
+
 def test_memory_that_one_process_lacks_is_saved_by_both(launched, folder):
     assert [seen["micro"] for seen in reports(folder, "memory")] == [3, 3], launched.stderr
     assert [seen["micro"] for seen in reports(folder, "instruction")] == [1, 1]

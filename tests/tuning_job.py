@@ -2,8 +2,9 @@
 
 model, out: folders; facts: how many; settings: what `tune` takes; home: LABKIT_HOME. every_step: keep a checkpoint
 after each step. die_at_step: SIGKILL a moment (die_after, seconds) into that step; die_at_write: SIGKILL within the
-so-manieth replacing of a file. rank: which process of several dies, or has memory for no more than `fit` pairs at a
-time. report: a file for what this process saw, "%d" in its name is the rank.
+so-manieth replacing of a file. nan_at_step: its gradient is no number, once. due_every: [3, 4] keeps a checkpoint each
+three steps by the first process's reckoning, each four by the second's. rank: which process of several dies, or has
+memory for no more than `fit` pairs at a time. report: a file for what this process saw, "%d" in its name is the rank.
 """
 
 import itertools
@@ -47,6 +48,9 @@ def run(job: dict) -> None:
 
         if job.get("every_step"):
             patch(Checkpoint, "due", lambda self: True)
+        if "due_every" in job:
+            calls = itertools.count(1)
+            patch(Checkpoint, "due", lambda self: next(calls) % job["due_every"][rank] == 0)
         if job.get("rank", rank) == rank:
             _go_wrong(job, patch)
         seen = watch(patch)
@@ -66,6 +70,15 @@ def _go_wrong(job: dict, patch) -> None:
         if self.steps == job["die_at_step"]:
             threading.Timer(job["die_after"], _die).start()
         return step(self, *arguments)
+
+    def lost_step(self, *arguments):
+        outcome = step(self, *arguments)
+        if self.steps == job["nan_at_step"] and self.rate_scale == 1:
+            self.gradient = float("nan")
+        return outcome
+
+    if "nan_at_step" in job:
+        patch(Trainer, "step", lost_step)
 
     def dying_replace(*arguments):
         if next(writes) == job["die_at_write"]:

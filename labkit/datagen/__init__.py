@@ -63,6 +63,7 @@ from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.exclusion import excluding
 from labkit.execution import execute_many
+from labkit.home import is_file
 from labkit.runs import RunStore
 from labkit.schema import read_schema
 
@@ -125,8 +126,8 @@ def generate(
     `evaluate`, whose right answers are dropped. Of a table of millions of rows some are looked at (`sampled`), and the
     report says so. `LabkitError` when the database holds nothing to ask about.
     """
-    if n < 1 or wordings < 1:
-        raise LabkitError("Ask for one pair and one wording at least.")
+    if not (isinstance(n, int) and isinstance(wordings, int) and n >= 1 and wordings >= 1):
+        raise LabkitError("Ask for one pair and one wording at least, in whole numbers.")
     given = (n, seed, avoid, glossary, target, wordings, typos, too_easy, store, progress)
     with excluding(database, exclude, "`exclude`"), looked_at(Path(database)) as (file, told):
         return _generated(database, file, told, *given)
@@ -187,10 +188,10 @@ def _glossary(world, database: str | Path, given: str | Path | None) -> Glossary
     path = Path(database).parent / "glossary.md" if given is None else Path(given) if "\n" not in str(given) else None
     if path is None:
         return read_glossary(str(given), world)
-    if not path.is_file():
+    if not is_file(path):
         if given is None:
             return Glossary()
-        raise LabkitError(f"There is no glossary {path}. Give a Markdown file, or the text itself.")
+        raise LabkitError(f"There is no glossary {str(path)[:80]}. Give a Markdown file, or the text itself.")
     return read_glossary(glossary_text(path), world)
 
 

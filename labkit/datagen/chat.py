@@ -21,6 +21,7 @@ from labkit.execution import execute_many
 from labkit.prompting import Message, extract_sql, plain
 from labkit.schema import read_schema
 from labkit.scoring import Pair, score_many
+from labkit.sqltext import normalise_sql
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,13 @@ class Author:
         return [c for _, reply in self._ask(pairs, asks) for c in _objects(reply, "step")]
 
     def mend(self, failures: Sequence[Failure]) -> list[Candidate]:
-        """The question of each failure with a query that works."""
+        """The question of each failure with another query, to be tried."""
         asks = [
             f"Question: {f.question}\nThis SQL failed: {f.sql}\nBecause: {f.error}\n\nWrite SQL that answers it."
             for f in failures
         ]
-        return [Candidate(f.question, extract_sql(reply), "fix") for f, reply in self._ask(failures, asks)]
+        found = [(f, extract_sql(reply)) for f, reply in self._ask(failures, asks)]
+        return [Candidate(f.question, sql, "fix") for f, sql in found if normalise_sql(sql) != normalise_sql(f.sql)]
 
     def _ask(self, items: Sequence, asks: Sequence[str]) -> list[tuple]:
         conversations = [self._conversation(text) for text in asks]

@@ -12,6 +12,7 @@ from labkit.curation import retired_path
 from labkit.dataset import Question, QuestionSet, load_questions
 from labkit.errors import LabkitError
 from labkit.home import home
+from labkit.notices import notice
 from labkit.runs import RunStore
 from labkit.sqltext import normalise_question, normalise_sql
 
@@ -37,18 +38,28 @@ def known_sets(database: Path, avoid: Iterable[str | Path | QuestionSet] = (), s
 def evaluation_sets(
     databases: Iterable[Path] = (), avoid: Iterable[str | Path | QuestionSet] = (), store: RunStore | None = None
 ) -> dict[str, QuestionSet]:
-    """By name: sets beside the databases (and their neighbours in `datasets/`), those that runs were about, `avoid`.
+    """By name: sets beside the databases (and their neighbours in `datasets/`), those that runs were about, `avoid`;
+    one whose name another has gets a number behind it.
 
-    Generated pairs and facts are no evaluation sets: they are there to be learnt. Questions that were promoted to
-    training (`curation.promote`) count no more, whatever file still holds them. `LabkitError` when a set of `avoid`
-    cannot be read; a file of another kind beside a database is passed over.
+    Generated pairs and facts that are found are no evaluation sets: they are there to be learnt, but for those that
+    `avoid` names. Questions that were promoted to training (`curation.promote`) count no more, whatever file still
+    holds them. `LabkitError` when a set of `avoid` cannot be read; a file of another kind beside a database is passed
+    over, one that looks like a question set and cannot be read is told of.
     """
-    given = [s if isinstance(s, QuestionSet) else load_questions(s) for s in avoid]
+    one = isinstance(avoid, (str, Path, QuestionSet))
+    given = [s if isinstance(s, QuestionSet) else load_questions(s) for s in ([avoid] if one else avoid)]
     near = [path for database in databases for path in _beside(database)]
     paths = {path.resolve() for path in [*near, *_in_store(store)] if path.is_file()}  # no pipe, no link to itself
     found = [s for s in map(_maybe, sorted(paths)) if s]
-    kept = [_unretired(s) for s in [*given, *found]]
-    return {_name(s): s for s in kept if not all(q.id.startswith(GENERATED) or q.is_fact for q in s)}
+    found = [s for s in found if not all(q.id.startswith(GENERATED) or q.is_fact for q in s)]
+    sets: dict[str, QuestionSet] = {}
+    for each in map(_unretired, [*given, *found]):
+        name, number = _name(each), 1
+        while name in sets and tuple(sets[name]) != tuple(each):
+            number += 1
+            name = f"{_name(each)} ({number})"
+        sets[name] = each
+    return sets
 
 
 def _unretired(questions: QuestionSet) -> QuestionSet:
@@ -91,7 +102,10 @@ def _in_store(store: RunStore | None) -> list[Path]:
 def _maybe(path: Path) -> QuestionSet | None:
     try:
         return load_questions(path)
-    except LabkitError:
+    except LabkitError as error:
+        with path.open("rb") as file:
+            if b'"question"' in file.readline(10_000):
+                notice(f"{path.name} looks like a question set, and is NOT kept out of the pairs: {error}")
         return None
 
 

@@ -24,6 +24,7 @@ from labkit.datagen.speaker import Speaker
 from labkit.dataset import Question, QuestionSet
 from labkit.errors import LabkitError
 from labkit.execution import execute_many
+from labkit.home import is_file
 from labkit.linting import flaws
 from labkit.schema import read_schema
 
@@ -71,8 +72,8 @@ def read_log(log: str | Path | Iterable[str]) -> list[str]:
     if not isinstance(log, (str, Path)):
         return [sql.strip().rstrip(";") for sql in log if sql.strip()]
     path = Path(log)
-    if not path.is_file():
-        raise LabkitError(f"There is no query log {path}. Give a file of SQL statements, or a list of them.")
+    if not is_file(path):
+        raise LabkitError(f"There is no query log {str(log)[:80]}. Give a file of SQL statements, or a list of them.")
     content = path.read_text("utf-8", errors="replace")
     found = _statements(content)
     return [sql for sql in found if sql[:6].casefold() == "select" or sql[:4].casefold() == "with"]

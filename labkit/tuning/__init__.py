@@ -115,6 +115,8 @@ def tune(
     usual = "chat" if all(q.is_fact for q in pairs) else "question_only"
     prompt = prompt or (card.prompt if card else usual)
     _check_call(method, prompt)
+    if not 0 <= replay <= 1:
+        raise LabkitError(f"replay is {replay!r}: the share of the old pairs that is replayed, from 0 to 1.")
     _with_settings(recipe or Recipe(), settings)
     _check_model(model, four_bit, adapter)
     if out:
@@ -225,8 +227,8 @@ class _Work:
     def _recall(self, trainer: Trainer) -> tuple[int, int, list[dict]]:
         """How many pairs are the greedy answer, of how many looked at; the others with their probability."""
         count = len(trainer.examples)
-        step = 1 if self.method == "memory" else max(1, count // _CHECKED)
-        chosen = list(range(0, count, step))[: count if self.method == "memory" else _CHECKED]
+        step = 1 if self.method == "memory" else -(-count // _CHECKED)
+        chosen = list(range(0, count, step))
         with packed_attention(self.model.network):
             outcome = trainer.check(chosen, self.progress)
         missed = [(i, p) for i, m, p in zip(chosen, outcome.margin, outcome.log_probability, strict=True) if m <= 0]

@@ -37,6 +37,10 @@ class Recipe:
 
     def __post_init__(self):
         least = {"layers": 1, "rank": 1, "batch_size": 1, "warmup": 0, "final_rate": 0, "margin": 0}
+        whole = ("layers", "rank", "batch_size", "warmup")
+        bad = [f"{name} must be a whole number" for name in whole if not isinstance(getattr(self, name), int)]
+        if bad:
+            raise LabkitError(f"The recipe does not work: {', '.join(bad)}.")
         bad = [f"{name} must be {low} or more" for name, low in least.items() if not getattr(self, name) >= low]
         above = [name for name in ("alpha", "rate", "passes", "clip") if not 0 < getattr(self, name) < math.inf]
         bad += [f"{name} must be a number above 0" for name in above]

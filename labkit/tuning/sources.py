@@ -73,6 +73,13 @@ def read_pairs(pairs, own: Callable = own_ids) -> tuple[list[Question], list[Pat
             "Leave them out; they serve for evaluation."
         )
     databases = sorted({path for questions in sets for path in _databases(questions)})
+    kept = {name for path in databases for name in (path.name, path.stem, str(path))}
+    lost = {q.database for s in sets if isinstance(s, QuestionSet) and s.path for q in s if q.sql and q.database} - kept
+    if lost:
+        notice(
+            f"The database of these pairs ({', '.join(sorted(lost)[:5])}) does not lie beside them, so no evaluation "
+            "set beside it is looked at for overlap. Keep the pairs there, or name the sets to avoid."
+        )
     refuse_excluded(loaded, databases)
     return loaded, databases
 

@@ -188,7 +188,8 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
     bar = tqdm(total=plan.total, unit="step", disable=quiet, bar_format=_UNTIL_MASTERED if pace else None)
     with packed_attention(trainer.network), bar, stop_requests() as request:
         checkpoint.take(trainer, plan)
-        while not request.asked and (step := plan.next(trainer)) is not None:
+        stopped = False  # as the first process says, and so is when a state is kept: all have to keep the same ones
+        while not stopped and (step := plan.next(trainer)) is not None:
             outcome = _careful(trainer, plan, step, checkpoint, losses)
             if outcome is None:
                 continue
@@ -199,12 +200,13 @@ def train(trainer: Trainer, plan: Plan, checkpoint: Checkpoint, progress: bool =
             left = {"left": pace.left(checkpoint.seconds, len(plan.mastered))} if pace else {}
             bar.set_postfix(plan.note() | {"tokens/s": f"{speed:.0f}"} | left, refresh=False)
             bar.update(0)
-            request.asked |= bool(watch and watch(_seen(trainer, plan, step, outcome, checkpoint.seconds)))
-            if checkpoint.due():
+            asked = bool(watch and watch(_seen(trainer, plan, step, outcome, checkpoint.seconds))) or request.asked
+            stopped, due = trainer.ranks.from_first((asked, checkpoint.due()))
+            if due:
                 checkpoint.take(trainer, plan)
         checkpoint.seconds = time.monotonic() - begun
         checkpoint.take(trainer, plan)
-    if request.asked:
+    if stopped:
         _say(trainer, "Stopped. The work is kept: the same call goes on from there.")
         raise KeyboardInterrupt
     return checkpoint.seconds
