@@ -432,8 +432,8 @@ Curves(spent, "questions", "seconds in all", meets)
 
 # %% [markdown]
 # The part of a prompt that all questions share is computed once (Lab 3), so long notes cost less than their tokens say.
-# A price in money by the token has no such mercy. And the division takes both sides to be equally right: look at the last
-# column before you use it. A cheaper wrong answer is no bargain.
+# A price in money by the token has no such mercy. And the division takes both sides to be equally right: look at the
+# last column before you use it. A cheaper wrong answer is no bargain.
 #
 # ## Beside recorded runs
 #
