@@ -14,8 +14,8 @@ METHODS = ("instruction", "memory", "mome")
 DTYPES = {"bf16": 2, "fp32": 4, "nf4": 4}  # bytes of what is computed with; of NF4 on a CPU, see `Setting`
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte a block of 64, a float a block of those
 # (Dettmers et al. 2023, "QLoRA", section 3)
-# A process that has imported torch (its CPU build; one for CUDA takes some 300 MB more), transformers, PEFT and the kit,
-# nothing loaded: EXPERIMENTS.md, 2026-11-29.
+# A process that has imported torch (its CPU build; one for CUDA takes some 300 MB more), transformers, PEFT and the
+# kit, nothing loaded: EXPERIMENTS.md, 2026-11-29.
 PROCESS = 337e6
 TOKENIZER = 650  # bytes an entry of the vocabulary, of a fast tokenizer with its merges: the same place
 SHARE = 4  # an answer is a fourth of a pair
