@@ -5,6 +5,7 @@ other words, so of it the question alone is known.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def _maybe(path: Path) -> QuestionSet | None:
     try:
         return load_questions(path)
     except LabkitError as error:
-        with path.open("rb") as file:
+        with suppress(OSError), path.open("rb") as file:
             if b'"question"' in file.readline(10_000):
                 notice(f"{path.name} looks like a question set, and is NOT kept out of the pairs: {error}")
         return None
